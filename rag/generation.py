@@ -1,0 +1,143 @@
+"""Message + grammar → the model's text, piece by piece: the only module that imports llama_cpp."""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from rag.errors import ModelError
+
+CONTEXT_TOKENS = 2048
+
+
+class LanguageModel(Protocol):
+    """What the stages need of a language model. One thread may use it (see `rag.worker`)."""
+
+    name: str
+    context_tokens: int
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text takes in a prompt."""
+
+    def generate(
+        self,
+        message: str,
+        *,
+        opening: str,
+        grammar: str,
+        bias: Mapping[str, float],
+        max_tokens: int,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[str]:
+        """The model's reply to a user's message, likeliest token first, as the grammar lets it.
+
+        The reply goes on after `opening`. `bias` is added to the logit of the first token of each
+        text. It stops at `max_tokens`, or soon after `cancelled()` is true, in mid-computation.
+        """
+
+
+class LlamaModel:
+    """A `.gguf` file in llama.cpp, on the CPU."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Load the model; `ModelError` when the file is damaged or isn't one."""
+        import llama_cpp
+
+        self.name = name
+        try:
+            self._llama = llama_cpp.Llama(
+                str(path),
+                n_ctx=CONTEXT_TOKENS,
+                n_threads=_cpu_count(),
+                n_threads_batch=_cpu_count(),
+                seed=0,
+                verbose=False,
+            )
+        except (ValueError, RuntimeError, OSError, AssertionError) as error:
+            raise ModelError(
+                f"{path} can't be loaded as a language model ({error}). Name a .gguf file that "
+                "llama.cpp can read, or embedded."
+            ) from error
+        self.context_tokens = self._llama.n_ctx()
+        self._cancelled: Callable[[], bool] = lambda: False
+        # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.
+        self._abort = llama_cpp.ggml_abort_callback(lambda _: self._cancelled())
+        llama_cpp.llama_set_abort_callback(self._llama.ctx, self._abort, ctypes.c_void_p(None))
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text takes in a prompt."""
+        return len(self._tokens(text))
+
+    def generate(
+        self,
+        message: str,
+        *,
+        opening: str,
+        grammar: str,
+        bias: Mapping[str, float],
+        max_tokens: int,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[str]:
+        """See `LanguageModel.generate`; `ModelError` if the message doesn't fit the context."""
+        import llama_cpp
+
+        prompt = [*self._chat(message), *self._tokens(opening)]
+        if len(prompt) + max_tokens > self.context_tokens:
+            raise ModelError(
+                f"The prompt has {len(prompt)} tokens and the answer may have {max_tokens}, but "
+                f"{self.name} has room for {self.context_tokens}. Ask a shorter question."
+            )
+        self._cancelled = cancelled
+        pieces = self._llama.create_completion(
+            prompt,
+            grammar=llama_cpp.LlamaGrammar.from_string(grammar, verbose=False),
+            logit_bias={self._tokens(text)[0]: value for text, value in bias.items()},
+            max_tokens=max_tokens,
+            temperature=0.0,
+            stream=True,
+        )
+        try:
+            for piece in pieces:
+                if cancelled():
+                    return
+                yield piece["choices"][0]["text"]
+        except RuntimeError as error:
+            if not cancelled():
+                raise ModelError(f"{self.name} stopped: {error}. Ask again.") from error
+        finally:
+            self._cancelled = lambda: False
+
+    def _chat(self, message: str) -> list[int]:
+        """The tokens of the model's own chat format around the message.
+
+        Only the format's own markup becomes special tokens: markup inside the message is text.
+        """
+        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+        template = self._llama.metadata.get("tokenizer.chat_template")
+        if template is None:
+            return [*self._tokens(message + "\n\n", add_bos=True)]
+        mark = "\N{OBJECT REPLACEMENT CHARACTER}"
+        chat = Jinja2ChatFormatter(
+            template=template,
+            bos_token=self._special(self._llama.token_bos()),
+            eos_token=self._special(self._llama.token_eos()),
+        )(messages=[{"role": "user", "content": mark}])
+        before, _, after = chat.prompt.partition(mark)
+        return [
+            *self._tokens(before, special=True, add_bos=not chat.added_special),
+            *self._tokens(message),
+            *self._tokens(after, special=True),
+        ]
+
+    def _special(self, token: int) -> str:
+        return self._llama.detokenize([token], special=True).decode() if token >= 0 else ""
+
+    def _tokens(self, text: str, *, special: bool = False, add_bos: bool = False) -> list[int]:
+        return self._llama.tokenize(text.encode(), add_bos=add_bos, special=special)
+
+
+def _cpu_count() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

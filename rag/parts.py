@@ -1,0 +1,81 @@
+"""Settings → the real parts, joined: the one place that decides what is loaded, and when."""
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from rag.downloads import download
+from rag.embedding import Embedder, SentenceTransformerEmbedder
+from rag.engine import Engine
+from rag.errors import ModelError
+from rag.generation import LlamaModel
+from rag.index import Index
+from rag.indexing import build_index, embedder_identity
+from rag.models import Weights, embedding_dimension, find_embedder, find_language_model
+from rag.prompt import QUOTE_TEMPLATE, read_template
+from rag.retrieval import Retriever
+from rag.settings import Settings
+from rag.types import BuildReport, EmbedderIdentity
+from rag.worker import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def once(make: Callable[P, R]) -> Callable[P, R]:
+    """The same part for the same settings in one process, made by one thread while others wait."""
+    lock = threading.RLock()
+    remembered = functools.cache(make)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+        with lock:
+            return remembered(*args, **kwargs)
+
+    return made
+
+
+def build(settings: Settings, *, rebuild: bool = False) -> BuildReport:
+    """Bring the index in step with the documents folder (see `rag.indexing`)."""
+    weights = find_embedder(settings.embedder, download)
+    return build_index(
+        settings.documents,
+        settings.index,
+        identity=_identity(weights),
+        load_embedder=lambda: _embedder(weights),
+        rebuild=rebuild,
+    )
+
+
+@once
+def retriever(settings: Settings) -> Retriever:
+    """Search over the index, without a language model."""
+    weights = find_embedder(settings.embedder, download)
+    index = Index(settings.index, _identity(weights))
+    return Retriever(index, _embedder(weights))
+
+
+@once
+def engine(settings: Settings) -> Engine:
+    """Answers over the index. The language model is loaded in its own thread, meanwhile."""
+    weights = find_language_model(settings.model, download)
+    template = read_template(QUOTE_TEMPLATE)
+    worker = Worker(lambda: LlamaModel(weights.path, weights.name))
+    return Engine(retriever=retriever(settings), worker=worker, model_name=weights.name, template=template)
+
+
+def _identity(weights: Weights) -> EmbedderIdentity:
+    dimension = embedding_dimension(weights.path.parent)
+    return embedder_identity(weights.name, weights.sha256, dimension)
+
+
+@once
+def _embedder(weights: Weights) -> Embedder:
+    embedder = SentenceTransformerEmbedder(weights.path.parent)
+    expected = embedding_dimension(weights.path.parent)
+    if embedder.dimension != expected:
+        raise ModelError(
+            f"{weights.path.parent} says {expected} dimensions, but its vectors have {embedder.dimension}."
+        )
+    return embedder

@@ -1,0 +1,37 @@
+"""Settings: keyword arguments and flags first, then `RAG_*` environment variables, then defaults."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULTS = {"documents": "seeds", "index": "index", "embedder": "embedded", "model": "embedded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the documents and the index are, and which models to use (see `rag.models`)."""
+
+    documents: Path
+    index: Path
+    embedder: str
+    model: str
+
+
+def resolve(
+    *,
+    documents: str | os.PathLike[str] | None = None,
+    index: str | os.PathLike[str] | None = None,
+    embedder: str | os.PathLike[str] | None = None,
+    model: str | os.PathLike[str] | None = None,
+) -> Settings:
+    """The settings in force; an argument that is None falls back to `RAG_NAME`, then the default."""
+
+    def value(name: str, given: str | os.PathLike[str] | None) -> str:
+        return os.fspath(given) if given else os.environ.get(f"RAG_{name.upper()}") or DEFAULTS[name]
+
+    return Settings(
+        documents=Path(value("documents", documents)).expanduser(),
+        index=Path(value("index", index)).expanduser(),
+        embedder=value("embedder", embedder),
+        model=value("model", model),
+    )

@@ -1,0 +1,125 @@
+"""The values that pass between stages: frozen, plain, without behaviour.
+
+Offsets are characters into a document's text, `end` exclusive, so `text[start:end]` is always the
+piece that is meant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file: `source` is its path relative to the documents folder, with `/`."""
+
+    source: str
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document, the unit that is embedded: `text == document.text[start:end]`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk retrieved for a question; `score` is 0 to 1, higher is nearer."""
+
+    source: str
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a passage, offered to the model as evidence.
+
+    `passage` is the 0-based position of its passage among the passages of the answer; `start` and
+    `end` are offsets into the document.
+    """
+
+    passage: int
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A verbatim quote: `label` is n of `[n]`, the 1-based position of its passage in the answer."""
+
+    label: int
+    source: str
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question got: quotes with their citations, or the reason why there are none.
+
+    `text` is what a person reads. `short` is a verbatim span inside a citation's quote, or None.
+    `passages` are the nearest passages, best first, with their text, so that the answer stays
+    valid when the index changes. `abstained` is None for an answer. `timings` is seconds by stage.
+    """
+
+    question: str
+    text: str
+    short: str | None
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    abstained: str | None
+    model: str
+    timings: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The language model is busy; `ahead` questions are answered before this one."""
+
+    ahead: int
+
+
+Event: TypeAlias = tuple[Passage, ...] | Waiting | str | Answer
+"""What streaming yields: the passages, then text (after `Waiting` if need be), then the `Answer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be indexed, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did: the sources of each kind, in order, and how long it took."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    failed: tuple[Failure, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderIdentity:
+    """What makes two embedders' vectors comparable: they are when all of this is equal."""
+
+    name: str
+    weights_sha256: str
+    dimension: int
+    normalised: bool
+    chunking: str

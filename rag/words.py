@@ -1,0 +1,44 @@
+"""What a question's words are worth: content words, without the commonest, and their stems."""
+
+import re
+from functools import lru_cache
+
+import Stemmer
+
+MAX_TERMS = 64
+"""Distinct words of a question that count; a longer question is cut there for keyword search."""
+
+STOP_WORDS = frozenset(
+    """a about above after again against all also am an and any are as at be because been before being below
+    between both but by can could did do does doing down during each few for from further had has have
+    having he her here hers herself him himself his how i if in into is it its itself just me more most my
+    myself no nor not now of off on once only or other our ours ourselves out over own same she should so
+    some such than that the their theirs them themselves then there these they this those through to too
+    under until up very was we were what when where which while who whom whose why will with would you your
+    yours yourself yourselves tell please""".split()
+)
+_WORD = re.compile(r"\w+")
+_stemmer = Stemmer.Stemmer("porter")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in order, lower case."""
+    return _WORD.findall(text.lower())
+
+
+def terms(question: str) -> tuple[str, ...]:
+    """The distinct words that say what a question is about, in order; all words if none would be left."""
+    distinct = dict.fromkeys(words(question))
+    content = [word for word in distinct if word not in STOP_WORDS]
+    return tuple(content or distinct)[:MAX_TERMS]
+
+
+@lru_cache(maxsize=65_536)
+def stem(word: str) -> str:
+    """The word without its ending, as keyword search sees it (Porter's algorithm)."""
+    return str(_stemmer.stemWord(word))
+
+
+def stems(text: str) -> frozenset[str]:
+    """The stems of the words of a text."""
+    return frozenset(map(stem, words(text)))

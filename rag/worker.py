@@ -1,0 +1,95 @@
+"""One thread owns the language model: questions wait their turn, and a cancelled one stops computing.
+
+llama.cpp isn't thread-safe: two calls at once crash or hang the process.
+"""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+from rag.generation import LanguageModel
+from rag.types import Waiting
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[LanguageModel, Callable[[], bool]], Generator[T, None, None]]
+"""What is done with the model; the second argument says whether to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The last thing a job puts out: the error that ended it, or None."""
+
+    error: Exception | None
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    work: Work[Any]
+    results: "queue.SimpleQueue[Any]" = field(default_factory=queue.SimpleQueue)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Worker:
+    """Runs work on a model that it loads at the first use, one piece of work at a time."""
+
+    def __init__(self, load: Callable[[], LanguageModel]) -> None:
+        """Start the thread; `load` is called in it."""
+        self._load = load
+        self._jobs: list[_Job] = []
+        self._running = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._serve, name="language-model", daemon=True).start()
+
+    def run(self, work: Work[T]) -> Iterator[T | Waiting]:
+        """What the work yields, after `Waiting` each time the place in the queue changes.
+
+        Closing the iterator cancels the work: one that waits never starts, one that runs stops
+        computing.
+        """
+        job = _Job(work)
+        with self._changed:
+            ahead = len(self._jobs) + self._running
+            if ahead:
+                job.results.put(Waiting(ahead))
+            self._jobs.append(job)
+            self._changed.notify()
+        try:
+            while not isinstance(result := job.results.get(), _Ended):
+                yield result
+            if result.error is not None:
+                raise result.error
+        finally:
+            job.cancelled.set()
+            with self._changed:
+                if job in self._jobs:
+                    self._jobs.remove(job)
+                    self._tell_places()
+
+    def _tell_places(self) -> None:
+        for ahead, job in enumerate(self._jobs, self._running):
+            job.results.put(Waiting(ahead))
+
+    def _serve(self) -> None:
+        model: LanguageModel | None = None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs)
+                job = self._jobs.pop(0)
+                self._running = True
+                self._tell_places()
+            error = None
+            try:
+                model = model or self._load()
+                with contextlib.closing(job.work(model, job.cancelled.is_set)) as results:
+                    for result in results:
+                        job.results.put(result)
+                        if job.cancelled.is_set():
+                            break
+            except Exception as raised:  # whatever it is, it belongs to the one who asked
+                error = raised
+            with self._changed:
+                self._running = False
+            job.results.put(_Ended(error))
