@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from rag.errors import DocumentsError
+from rag.errors import DocumentsError, shown
 from rag.types import Document, Failure
 
 READABLE = (".txt", ".md")
@@ -30,7 +30,7 @@ def read_folder(folder: Path) -> Iterator[Document | Failure]:
     """
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "doesn't exist"
-        raise DocumentsError(f"The documents folder {folder} {what}. Name another: --documents DIR")
+        raise DocumentsError(f"The documents folder {shown(folder)} {what}. Name another: --documents DIR")
     sources, others = _sources(folder)
     if not sources:
         raise DocumentsError(_nothing_readable(folder, others))
@@ -57,7 +57,9 @@ def _sources(folder: Path) -> tuple[list[str], Counter[str]]:
 
 def _nothing_readable(folder: Path, others: Counter[str]) -> str:
     found = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-    return f"{folder} has no readable document: {found or 'it is empty'}. Readable: {' '.join(READABLE)}"
+    return (
+        f"{shown(folder)} has no readable document: {found or 'it is empty'}. Readable: {' '.join(READABLE)}"
+    )
 
 
 def _read(path: Path, source: str) -> Document | Failure:

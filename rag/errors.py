@@ -12,6 +12,8 @@ Each message says what is wrong, with the values, and what to do. It may be show
 is; anything else that is raised is a defect.
 """
 
+from pathlib import Path
+
 
 class RagError(Exception):
     """Something a user can put right; the message says how."""
@@ -39,3 +41,9 @@ class QuestionError(RagError):
 
 class SettingsError(RagError):
     """A setting has a value that can't be used."""
+
+
+def shown(path: Path) -> str:
+    """The path as the user knows it: relative when it is inside the working folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -13,8 +13,10 @@ History = Sequence[tuple[str, str]]
 """Earlier (question, answer text) pairs, oldest first."""
 
 _REFERRING = frozenset(
-    """he him his she her hers it its they them their theirs this that these those there then one ones
-    former latter same other others else""".split()
+    """
+    he him his she her hers it its they them their theirs this that these those there then one ones former
+    latter same other others else
+    """.split()
 )
 _FEW_WORDS = 1
 """A question with no more content words than this ("Why?", "And in 2015?") goes on from the last one."""

@@ -4,7 +4,7 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rag.errors import ModelError
 
@@ -80,7 +80,7 @@ class LlamaModel:
         cancelled: Callable[[], bool],
     ) -> Iterator[str]:
         """See `LanguageModel.generate`; `ModelError` if the message doesn't fit the context."""
-        import llama_cpp
+        from llama_cpp.llama_grammar import LlamaGrammar
 
         prompt = [*self._chat(message), *self._tokens(opening)]
         if len(prompt) + max_tokens > self.context_tokens:
@@ -89,9 +89,9 @@ class LlamaModel:
                 f"{self.name} has room for {self.context_tokens}. Ask a shorter question."
             )
         self._cancelled = cancelled
-        pieces = self._llama.create_completion(
+        pieces: Any = self._llama.create_completion(
             prompt,
-            grammar=llama_cpp.LlamaGrammar.from_string(grammar, verbose=False),
+            grammar=LlamaGrammar.from_string(grammar, verbose=False),
             logit_bias={self._tokens(text)[0]: value for text, value in bias.items()},
             max_tokens=max_tokens,
             temperature=0.0,

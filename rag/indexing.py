@@ -1,23 +1,23 @@
 """Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-from tqdm import tqdm
 
 from rag import store
 from rag.chunks import CHUNKING, chunks
 from rag.documents import read_folder
 from rag.embedding import Embedder
-from rag.errors import DocumentsError
+from rag.errors import DocumentsError, shown
 from rag.store import Writer, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
 from rag.vectors import VectorIndex
 
-_BATCH = 256
-"""Texts embedded between two commits: what an interrupted build loses, some seconds of work."""
+_BATCH = 64
+"""Texts embedded between two commits: what an interrupted build loses, a second or two of work."""
+
+Progress = Callable[[int, int], None]
+"""Told how many chunks are embedded, of how many."""
 
 
 def build_index(
@@ -26,6 +26,7 @@ def build_index(
     *,
     identity: EmbedderIdentity,
     load_embedder: Callable[[], Embedder],
+    progress: Progress,
     rebuild: bool = False,
 ) -> BuildReport:
     """Bring the index in step with the documents folder; with `rebuild`, from nothing.
@@ -43,7 +44,9 @@ def build_index(
             failed.append(item)
     if not readable:
         reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
-        raise DocumentsError(f"{documents} has no readable document: {reasons}. The index is unchanged.")
+        raise DocumentsError(
+            f"{shown(documents)} has no readable document: {reasons}. The index is unchanged."
+        )
 
     with store.writing(index, identity, rebuild=rebuild) as writer:
         before = writer.snapshot().hashes()
@@ -53,7 +56,7 @@ def build_index(
         removed = tuple(source for source in before if source not in now)
         new = [document for document in readable if document.source in {*added, *changed}]
         if new or removed:
-            pieces = _embed_new(new, writer, load_embedder) if new else []
+            pieces = _embed_new(new, writer, load_embedder(), progress) if new else []
             with writer.swap([*changed, *removed], zip(new, pieces, strict=True)) as state:
                 VectorIndex(*state.vectors()).save(state.vectors_path)
     return BuildReport(
@@ -72,9 +75,8 @@ def embedder_identity(name: str, weights_sha256: str, dimension: int) -> Embedde
 
 
 def _embed_new(
-    new: list[Document], writer: Writer, load_embedder: Callable[[], Embedder]
+    new: list[Document], writer: Writer, embedder: Embedder, progress: Progress
 ) -> list[tuple[Chunk, ...]]:
-    embedder = load_embedder()
     pieces = [
         chunks(document.text, count_tokens=embedder.count_tokens, max_tokens=embedder.max_tokens)
         for document in new
@@ -82,9 +84,9 @@ def _embed_new(
     texts = {text_hash(chunk.text): chunk.text for found in pieces for chunk in found}
     # By length, so that the texts of a batch need little padding.
     missing = sorted((key for key in texts if writer.lacks_vector(key)), key=lambda key: len(texts[key]))
-    with tqdm(total=len(missing), desc="Embedding", unit="chunk", file=sys.stderr, disable=None) as progress:
-        for start in range(0, len(missing), _BATCH):
-            keys = missing[start : start + _BATCH]
-            writer.keep_vectors(keys, embedder.embed([texts[key] for key in keys]))
-            progress.update(len(keys))
+    progress(0, len(missing))
+    for start in range(0, len(missing), _BATCH):
+        keys = missing[start : start + _BATCH]
+        writer.keep_vectors(keys, embedder.embed([texts[key] for key in keys]))
+        progress(start + len(keys), len(missing))
     return pieces

@@ -1,9 +1,10 @@
 """Settings → the real parts, joined: the one place that decides what is loaded, and when."""
 
 import functools
+import sys
 import threading
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Hashable
+from typing import TypeVar
 
 from rag.downloads import download
 from rag.embedding import Embedder, SentenceTransformerEmbedder
@@ -11,7 +12,7 @@ from rag.engine import Engine
 from rag.errors import ModelError
 from rag.generation import LlamaModel
 from rag.index import Index
-from rag.indexing import build_index, embedder_identity
+from rag.indexing import Progress, build_index, embedder_identity
 from rag.models import Weights, embedding_dimension, find_embedder, find_language_model
 from rag.prompt import QUOTE_TEMPLATE, read_template
 from rag.retrieval import Retriever
@@ -19,31 +20,37 @@ from rag.settings import Settings
 from rag.types import BuildReport, EmbedderIdentity
 from rag.worker import Worker
 
-P = ParamSpec("P")
-R = TypeVar("R")
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
-def once(make: Callable[P, R]) -> Callable[P, R]:
-    """The same part for the same settings in one process, made by one thread while others wait."""
-    lock = threading.RLock()
-    remembered = functools.cache(make)
+def once(make: Callable[[K], V]) -> Callable[[K], V]:
+    """The same part for the same key in one process, made by one thread while others wait."""
+    lock = threading.Lock()
+    made: dict[K, V] = {}
 
     @functools.wraps(make)
-    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+    def part(key: K) -> V:
         with lock:
-            return remembered(*args, **kwargs)
+            if key not in made:
+                made[key] = make(key)
+            return made[key]
 
-    return made
+    return part
 
 
-def build(settings: Settings, *, rebuild: bool = False) -> BuildReport:
-    """Bring the index in step with the documents folder (see `rag.indexing`)."""
+def build(settings: Settings, *, rebuild: bool = False, progress: Progress | None = None) -> BuildReport:
+    """Bring the index in step with the documents folder (see `rag.indexing`).
+
+    Without `progress`, a bar on stderr shows it, where stderr is a terminal.
+    """
     weights = find_embedder(settings.embedder, download)
     return build_index(
         settings.documents,
         settings.index,
         identity=_identity(weights),
         load_embedder=lambda: _embedder(weights),
+        progress=progress or _bar(),
         rebuild=rebuild,
     )
 
@@ -63,6 +70,20 @@ def engine(settings: Settings) -> Engine:
     template = read_template(QUOTE_TEMPLATE)
     worker = Worker(lambda: LlamaModel(weights.path, weights.name))
     return Engine(retriever=retriever(settings), worker=worker, model_name=weights.name, template=template)
+
+
+def _bar() -> Progress:
+    from tqdm import tqdm
+
+    bar = tqdm(desc="Embedding", unit="chunk", file=sys.stderr, disable=None, total=0, leave=False)
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return show
 
 
 def _identity(weights: Weights) -> EmbedderIdentity:

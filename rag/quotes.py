@@ -67,5 +67,5 @@ def _copied(stream: _Characters, text: str) -> Iterator[int]:
     for length, expected in enumerate(text, 1):
         if stream.take(1) != expected:
             return
-        if length == len(text) or text[length].isspace() and not expected.isspace():
+        if length == len(text) or (text[length].isspace() and not expected.isspace()):
             yield length

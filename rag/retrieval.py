@@ -17,7 +17,6 @@ KEYWORD_WEIGHT = 0.5
 """The keyword score's share of the fused score, against the cosine's."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Retrieval:
     """What the index has for a question: the passages, best first, and what to judge them by.

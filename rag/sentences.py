@@ -1,5 +1,6 @@
 """Text → the spans of its sentences, cut short where a sentence is too long to be quoted."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -27,15 +28,9 @@ def sentences(text: str, *, max_chars: int) -> tuple[tuple[int, int], ...]:
 def _segments(text: str) -> Iterator[tuple[int, int]]:
     """Runs of lines that belong together: one line each, but for hard-wrapped text."""
     lines = [match.span() for match in _LINE.finditer(text) if match.group().strip()]
-    for i, (start, end) in enumerate(lines):
-        if i and _goes_on(text, lines[i - 1], (start, end)):
-            segment = segment[0], end
-        else:
-            if i:
-                yield segment
-            segment = start, end
-    if lines:
-        yield segment
+    ends = [i for i in range(1, len(lines)) if not _goes_on(text, lines[i - 1], lines[i])]
+    for start, end in itertools.pairwise([0, *ends, len(lines)] if lines else []):
+        yield lines[start][0], lines[end - 1][1]
 
 
 def _goes_on(text: str, before: tuple[int, int], line: tuple[int, int]) -> bool:
@@ -72,7 +67,9 @@ def _cut(text: str, start: int, end: int, max_chars: int) -> Iterator[tuple[int,
         if end - start <= max_chars:
             break
         breaks = [match.start() for match in _CLAUSE_END.finditer(text, start + 1, start + max_chars)]
-        clauses = [place for place in breaks if text[place - 1] in ";:,；：，、" and place > start + max_chars // 2]
+        clauses = [
+            place for place in breaks if text[place - 1] in ";:,；：，、" and place > start + max_chars // 2
+        ]
         place = (clauses or breaks or [start + max_chars])[-1]
         yield start, start + len(text[start:place].rstrip())
         start = place

@@ -4,12 +4,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from rag.errors import SettingsError
+
 DEFAULTS = {"documents": "seeds", "index": "index", "embedder": "embedded", "model": "embedded"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the documents and the index are, and which models to use (see `rag.models`)."""
+    """Where the documents and the index are (absolute), and which models to use (see `rag.models`)."""
 
     documents: Path
     index: Path
@@ -27,11 +29,14 @@ def resolve(
     """The settings in force; an argument that is None falls back to `RAG_NAME`, then the default."""
 
     def value(name: str, given: str | os.PathLike[str] | None) -> str:
-        return os.fspath(given) if given else os.environ.get(f"RAG_{name.upper()}") or DEFAULTS[name]
+        found = given if given is not None else os.environ.get(f"RAG_{name.upper()}", DEFAULTS[name])
+        if not os.fspath(found):
+            raise SettingsError(f"The setting {name} is empty. Give it a value, or unset RAG_{name.upper()}.")
+        return os.fspath(found)
 
     return Settings(
-        documents=Path(value("documents", documents)).expanduser(),
-        index=Path(value("index", index)).expanduser(),
+        documents=Path(value("documents", documents)).expanduser().absolute(),
+        index=Path(value("index", index)).expanduser().absolute(),
         embedder=value("embedder", embedder),
         model=value("model", model),
     )

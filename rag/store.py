@@ -27,7 +27,7 @@ import filelock
 import numpy as np
 import numpy.typing as npt
 
-from rag.errors import IndexFileError
+from rag.errors import IndexFileError, shown
 from rag.types import Chunk, Document, EmbedderIdentity, Passage
 
 SCHEMA_VERSION = 1
@@ -35,7 +35,8 @@ _REBUILD = "Rebuild it: rag build --rebuild"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE documents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, text TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, text TEXT NOT NULL
 );
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents (id),
@@ -68,14 +69,16 @@ class Snapshot:
         meta = dict(self._rows("SELECT key, value FROM meta"))
         if meta.get("schema") != str(SCHEMA_VERSION):
             raise IndexFileError(
-                f"{folder}/ has schema {meta.get('schema')}; this version reads schema {SCHEMA_VERSION}. "
+                f"{shown(folder)}/ has schema {meta.get('schema')}; this version reads schema {SCHEMA_VERSION}. "
                 f"{_REBUILD}"
             )
         try:
             self.generation: str = meta["generation"]
             self.identity = EmbedderIdentity(**json.loads(meta["embedder"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise IndexFileError(f"{folder}/ is damaged (its embedder's name is lost). {_REBUILD}") from error
+            raise IndexFileError(
+                f"{shown(folder)}/ is damaged (its embedder's name is lost). {_REBUILD}"
+            ) from error
 
     @property
     def vectors_path(self) -> Path:
@@ -94,7 +97,7 @@ class Snapshot:
         """The ids, of shape (n,), and vectors, of shape (n, dimension), of all chunks."""
         rows = self._rows("SELECT id, vector FROM chunks JOIN vectors USING (text_hash) ORDER BY id")
         if len(rows) != self.chunk_count():
-            raise IndexFileError(f"{self._folder}/ lacks vectors. {_REBUILD}")
+            raise IndexFileError(f"{shown(self._folder)}/ lacks vectors. {_REBUILD}")
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
         return ids, matrix.reshape(len(rows), self.identity.dimension)
@@ -120,8 +123,11 @@ class Snapshot:
             f"FROM chunks JOIN documents ON documents.id = document WHERE chunks.id IN ({marks})",
             tuple(scores),
         )
-        found = {row[0]: row[1:] for row in rows}
-        return tuple(Passage(*found[i], score=score) for i, score in scores.items())
+        found = {
+            chunk: Passage(source, start, end, text, scores[chunk])
+            for chunk, source, start, end, text in rows
+        }
+        return tuple(found[chunk] for chunk in scores)
 
     def document_text(self, source: str) -> str | None:
         """The text of a document as it was indexed, or None if it isn't in the index."""
@@ -155,7 +161,10 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(
                 "INSERT OR REPLACE INTO vectors VALUES (?, ?)",
-                ((key, vector.astype(np.float32).tobytes()) for key, vector in zip(keys, vectors, strict=True)),
+                (
+                    (key, vector.astype(np.float32).tobytes())
+                    for key, vector in zip(keys, vectors, strict=True)
+                ),
             )
 
     @contextlib.contextmanager
@@ -242,16 +251,17 @@ def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, folder: 
         return
     if (found.name, found.dimension) != (wanted.name, wanted.dimension):
         raise IndexFileError(
-            f"{folder}/ was built with {found.name} ({found.dimension} dimensions); settings name "
+            f"{shown(folder)}/ was built with {found.name} ({found.dimension} dimensions); settings name "
             f"{wanted.name} ({wanted.dimension}). {_REBUILD}"
         )
     if found.weights_sha256 != wanted.weights_sha256:
         raise IndexFileError(
-            f"{folder}/ was built with other weights of {found.name} (sha256 {found.weights_sha256[:12]}…, "
-            f"now {wanted.weights_sha256[:12]}…). {_REBUILD}"
+            f"{shown(folder)}/ was built with other weights of {found.name} (sha256 "
+            f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {_REBUILD}"
         )
     raise IndexFileError(
-        f"{folder}/ was built with other rules (chunks {found.chunking}, now {wanted.chunking}). {_REBUILD}"
+        f"{shown(folder)}/ was built with other rules (chunks {found.chunking}, now {wanted.chunking}). "
+        f"{_REBUILD}"
     )
 
 
@@ -265,7 +275,7 @@ def _current(folder: Path) -> str | None:
 def _open_current(folder: Path) -> sqlite3.Connection:
     name = _current(folder)
     if name is None:
-        raise IndexFileError(f"No index in {folder}/. Build it: rag build")
+        raise IndexFileError(f"No index in {shown(folder)}/. Build it: rag build")
     try:
         return _connect(folder / name)
     except FileNotFoundError:
@@ -277,7 +287,7 @@ def _open_current(folder: Path) -> sqlite3.Connection:
 
 
 def _missing(path: Path) -> IndexFileError:
-    return IndexFileError(f"{path} is missing. {_REBUILD}")
+    return IndexFileError(f"{shown(path)} is missing. {_REBUILD}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -285,7 +295,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise FileNotFoundError(path)
     # Never mode=ro: SQLite must be able to make the -shm file beside a store in WAL mode.
     return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+        f"{path.resolve().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        timeout=30,
+        check_same_thread=False,
     )
 
 
@@ -332,7 +346,7 @@ def _lock(folder: Path) -> Iterator[None]:
             by = f"process {holder['process']} since {holder['since']}"
         except (OSError, ValueError, KeyError, TypeError):
             by = "another process"
-        raise IndexFileError(f"{folder}/ is being built by {by}. Wait for it, or end it.") from None
+        raise IndexFileError(f"{shown(folder)}/ is being built by {by}. Wait for it, or end it.") from None
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
@@ -345,14 +359,14 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _unwritable(folder: Path, error: OSError) -> IndexFileError:
-    return IndexFileError(f"{folder}/ can't be written: {error.strerror}. Name another: --index DIR")
+    return IndexFileError(f"{shown(folder)}/ can't be written: {error.strerror}. Name another: --index DIR")
 
 
 def _write_at_once(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise _unwritable(path.parent, error) from error
 
@@ -373,9 +387,10 @@ def _translated(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "no such" in str(error):
-            raise IndexFileError(f"{folder}/ is damaged ({error}). {_REBUILD}") from error
+            raise IndexFileError(f"{shown(folder)}/ is damaged ({error}). {_REBUILD}") from error
         raise IndexFileError(
-            f"{folder}/ can't be used: {error}. Check its disk space and permissions, or name another: --index DIR"
+            f"{shown(folder)}/ can't be used: {error}. Check its disk space and permissions, or name "
+            "another: --index DIR"
         ) from error
     except sqlite3.DatabaseError as error:
-        raise IndexFileError(f"{folder}/ is damaged ({error}). {_REBUILD}") from error
+        raise IndexFileError(f"{shown(folder)}/ is damaged ({error}). {_REBUILD}") from error

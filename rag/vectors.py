@@ -3,9 +3,9 @@
 The file is derived from the vectors in the store, so any damage to it is mended by making it anew.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ class VectorIndex:
         """Index `vectors` of shape (n, dimension) under `ids` of shape (n,)."""
         import faiss
 
-        self._faiss = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
+        self._faiss: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
         if len(ids):
             self._faiss.add_with_ids(vectors, ids)
 
@@ -50,7 +50,7 @@ class VectorIndex:
         temporary = path.with_suffix(".tmp")
         try:
             faiss.write_index(self._faiss, str(temporary))
-            os.replace(temporary, path)
+            temporary.replace(path)
         except (RuntimeError, OSError) as error:
             raise IndexFileError(f"{path} can't be written: {error}. Check the disk space.") from error
 

