@@ -171,12 +171,15 @@ def citation_html(citation: Citation, passage: Passage) -> str:
     """The quote, highlighted in the text around it, with its file and characters."""
     start, end = citation.start - passage.start, citation.end - passage.start
     before, after = passage.text[:start], passage.text[end:]
+    if len(before) > CONTEXT_CHARS:
+        before = "…" + before[-CONTEXT_CHARS:].partition(" ")[2]
+    if len(after) > CONTEXT_CHARS:
+        after = after[:CONTEXT_CHARS].rpartition(" ")[0] + "…"
     return (
         f'<details open><summary><span class="label">[{citation.label}]</span> {as_text(citation.source)}, '
         f"characters {citation.start}–{citation.end}</summary>"
-        f'<p class="context">{"…" if len(before) > CONTEXT_CHARS else ""}{as_text(before[-CONTEXT_CHARS:])}'
-        f"<mark>{as_text(citation.quote)}</mark>"
-        f"{as_text(after[:CONTEXT_CHARS])}{'…' if len(after) > CONTEXT_CHARS else ''}</p></details>"
+        f'<p class="context">{as_text(before)}<mark>{as_text(citation.quote)}</mark>{as_text(after)}</p>'
+        "</details>"
     )
 
 
@@ -228,15 +231,21 @@ def page(settings: Settings) -> gr.Blocks:
         chat = gr.Chatbot(
             elem_id="chat",
             label="Conversation",
+            show_label=False,
             height="62vh",
             latex_delimiters=[],
-            buttons=["copy"],
+            buttons=[],
             feedback_options=None,
             placeholder="Ask about your documents. Nothing leaves this machine.",
         )
         with gr.Row():
             box = gr.Textbox(
-                show_label=False, label="Question", placeholder="Your question", scale=8, autofocus=True
+                label="Question",
+                show_label=False,
+                container=False,
+                placeholder="Your question",
+                scale=8,
+                autofocus=True,
             )
             send = gr.Button("Ask", variant="primary", scale=1, min_width=80)
             stop = gr.Button("Stop", scale=1, min_width=80)
@@ -247,7 +256,7 @@ def page(settings: Settings) -> gr.Blocks:
             [box.submit, send.click], ask, [box, chat], [box, chat], concurrency_limit=None, api_name=False
         )
         stop.click(None, cancels=[asking])
-        blocks.load(prepare, outputs=[status], concurrency_limit=None, api_name=False)
+        blocks.load(prepare, outputs=[status], concurrency_limit=None)
     return blocks
 
 
@@ -261,10 +270,17 @@ def serve(
 ) -> None:
     """Serve the page on 127.0.0.1 until it is interrupted."""
     settings = resolve(documents=documents, index=index, embedder=embedder, model=model)
-    page(settings).queue().launch(
+    launch(page(settings), port=port)
+
+
+def launch(blocks: gr.Blocks, *, port: int | None, prevent_thread_lock: bool = False) -> tuple[Any, str, str]:
+    """Serve the page on 127.0.0.1 alone, with nothing from elsewhere: (server, its address, "")."""
+    return blocks.queue().launch(
         server_name="127.0.0.1",
         server_port=port,
         share=False,
+        quiet=prevent_thread_lock,
+        prevent_thread_lock=prevent_thread_lock,
         ssr_mode=False,
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=CSS,

@@ -69,8 +69,8 @@ class Snapshot:
         meta = dict(self._rows("SELECT key, value FROM meta"))
         if meta.get("schema") != str(SCHEMA_VERSION):
             raise IndexFileError(
-                f"{shown(folder)}/ has schema {meta.get('schema')}; this version reads schema {SCHEMA_VERSION}. "
-                f"{_REBUILD}"
+                f"{shown(folder)}/ has schema {meta.get('schema')}; this version reads schema "
+                f"{SCHEMA_VERSION}. {_REBUILD}"
             )
         try:
             self.generation: str = meta["generation"]

@@ -1,0 +1,89 @@
+"""What tests share: the seed articles, an index of them, and fakes whose arithmetic can be done by hand."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag import parts, settings
+from rag.engine import Engine
+
+ROOT = Path(__file__).parent.parent
+SEEDS = ROOT / "seeds"
+VOCABULARY = ("war", "peace", "bread", "salt", "river")
+
+
+class WordEmbedder:
+    """An embedder over five words: a text's vector counts them, scaled to length 1."""
+
+    dimension = len(VOCABULARY)
+    max_tokens = 20
+
+    def __init__(self) -> None:
+        self.embedded: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.embedded.extend(texts)
+        counts = np.array(
+            [[text.lower().count(word) for word in VOCABULARY] for text in texts], dtype=np.float32
+        ).reshape(len(texts), self.dimension)
+        return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) + 2 for text in texts]
+
+
+class QueuedModel:
+    """A language model that replies with the queued texts, in pieces, and records what it was asked."""
+
+    name = "queued"
+    context_tokens = 2048
+
+    def __init__(self, *replies: str) -> None:
+        self.replies = list(replies)
+        self.messages: list[str] = []
+        self.grammars: list[str] = []
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    def generate(
+        self,
+        message: str,
+        *,
+        opening: str,
+        grammar: str,
+        bias: Mapping[str, float],
+        max_tokens: int,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[str]:
+        self.messages.append(message)
+        self.grammars.append(grammar)
+        reply = self.replies.pop(0)
+        for start in range(0, len(reply), 5):
+            if cancelled():
+                return
+            yield reply[start : start + 5]
+
+
+@pytest.fixture
+def word_embedder() -> WordEmbedder:
+    return WordEmbedder()
+
+
+@pytest.fixture(scope="session")
+def seed_settings(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
+    """The settings of an index of the seed articles, made once with the embedded embedder."""
+    folder = tmp_path_factory.mktemp("seeds")
+    shutil.copytree(SEEDS, folder / "seeds")
+    made = settings.resolve(documents=folder / "seeds", index=folder / "index")
+    parts.build(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def seed_engine(seed_settings: settings.Settings) -> Engine:
+    """The engine over the seed articles with the embedded models."""
+    return parts.engine(seed_settings)

@@ -1,0 +1,155 @@
+"""The page's parts as plain functions; the page itself is clicked in tests/browser."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from rag.settings import Settings, resolve
+from rag.types import Answer, Citation, Passage
+from tests.conftest import ROOT
+
+app = pytest.importorskip("app")
+
+PASSAGE = Passage("a/<b>.txt", 100, 141, "Before it. The <b>quote</b> *is* here. Af", 0.9)
+CITATION = Citation(1, "a/<b>.txt", 111, 137, "The <b>quote</b> *is* here")
+ANSWER = Answer(
+    question="What?",
+    text="“The <b>quote</b> *is* here” [1]",
+    short=None,
+    citations=(CITATION,),
+    passages=(PASSAGE,),
+    abstained=None,
+    model="queued",
+    timings={},
+)
+
+
+def ready(settings: Settings):
+    preparation = app.Preparation(settings)
+    preparation.start()
+    assert preparation.ended.wait(120)
+    return preparation
+
+
+def test_text_is_shown_as_text():
+    assert app.as_text("<b>*x*</b> $1\r\né") == ("&#60;b&#62;&#42;x&#42;&#60;&#47;b&#62; &#36;1<br>é")
+
+
+def test_a_citation_is_highlighted_in_its_surroundings():
+    shown = app.citation_html(CITATION, PASSAGE)
+
+    assert "characters 111–137" in shown
+    assert (
+        "Before it&#46; <mark>The &#60;b&#62;quote&#60;&#47;b&#62; &#42;is&#42; here</mark>&#46; Af" in shown
+    )
+    assert "a&#47;&#60;b&#62;&#46;txt" in shown
+    assert "<b>" not in shown
+
+
+def test_a_question_shows_passages_then_text_then_the_quote_in_its_place(seed_settings: Settings):
+    preparation = ready(seed_settings)
+    assert preparation.state == "5 documents indexed."
+    grown = list(app.converse("Who is scheduled to visit Moscow early next week?", [], preparation))
+
+    assert grown[0][0] == {
+        "role": "user",
+        "content": "Who is scheduled to visit Moscow early next week?",
+    }
+    assert "Passages found: 5" in grown[0][1]["content"]
+    assert "<mark>" not in grown[-2][1]["content"]
+    last = grown[-1][1]
+    assert "<mark>Rex Tillerson is scheduled to visit Moscow early next week&#46;</mark>" in last["content"]
+    assert app.history_of(grown[-1]) == [
+        (
+            "Who is scheduled to visit Moscow early next week?",
+            "“Rex Tillerson is scheduled to visit Moscow early next week.” [1]",
+        )
+    ]
+
+
+def test_an_abstention_offers_the_nearest_passages(seed_settings: Settings):
+    *_, last = app.converse("What is the capital of Australia?", [], ready(seed_settings))
+
+    assert 'class="declined">The documents don&#39;t say&#46;</p>' in last[1]["content"]
+    assert "Nearest passages: 5" in last[1]["content"]
+
+
+def test_what_is_wrong_is_one_sentence_on_the_page(tmp_path):
+    preparation = ready(resolve(documents=tmp_path / "none", index=tmp_path / "index"))
+    *_, last = app.converse("What?", [], preparation)
+
+    assert preparation.failure == (
+        f"The documents folder {tmp_path / 'none'} doesn't exist. Name another: --documents DIR"
+    )
+    assert "doesn&#39;t exist&#46; Name another" in last[1]["content"]
+
+
+def test_an_overlong_question_is_declined_with_the_reason(seed_settings: Settings):
+    *_, last = app.converse("x" * 100_000, [], ready(seed_settings))
+
+    assert "The question has 100&#44;000 characters&#59; at most 4&#44;000 can be asked" in last[1]["content"]
+
+
+def test_index_question_and_page_need_no_network(tmp_path):
+    """Everything but loopback is blocked at the socket, in a process of its own."""
+    script = textwrap.dedent(
+        """
+        import ipaddress, socket, sys, urllib.request
+
+        real = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+        def local(host):
+            try:
+                return host in ("localhost", "") or ipaddress.ip_address(host).is_loopback
+            except ValueError:
+                return False
+
+        def guarded(function):
+            def connect(self, address):
+                if self.family in (socket.AF_INET, socket.AF_INET6) and not local(address[0]):
+                    print("OUTSIDE", address, flush=True)
+                    raise OSError("blocked")
+                return function(self, address)
+            return connect
+
+        def lookup(host, *rest, **named):
+            if host is not None and not local(host):
+                print("LOOKUP", host, flush=True)
+                raise socket.gaierror("blocked")
+            return real[2](host, *rest, **named)
+
+        socket.socket.connect, socket.socket.connect_ex = guarded(real[0]), guarded(real[1])
+        socket.getaddrinfo = lookup
+
+        import rag
+        report = rag.build(sys.argv[1], index=sys.argv[2])
+        print(len(report.added), "added")
+        answer = rag.answer("Until when did the EU extend its curbs on Syria?", index=sys.argv[2])
+        print(answer.citations[0].quote)
+
+        import app
+        blocks = app.page(rag.resolve(documents=sys.argv[1], index=sys.argv[2]))
+        _, url, _ = app.launch(blocks, port=None, prevent_thread_lock=True)
+        print("Ask the documents" in urllib.request.urlopen(url).read().decode())
+        blocks.close()
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT / "seeds"), str(tmp_path / "index")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    lines = done.stdout.splitlines()
+    assert lines[0] == "5 added", done.stderr
+    assert lines[1] == (
+        "The European Union has extended until June 2017 curbs on Syria linked to investment, oil "
+        "production and trade."
+    )
+    assert lines[-1] == "True"
+    assert not [line for line in lines if line.startswith(("OUTSIDE", "LOOKUP"))]

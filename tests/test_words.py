@@ -1,0 +1,29 @@
+from rag.words import MAX_TERMS, stem, stems, terms, words
+
+
+def test_words_are_lower_case_and_in_order():
+    assert words("The U.S. Navy's 2nd fleet, naïve—ÄRGER!") == [
+        *("the", "u", "s", "navy", "s", "2nd", "fleet", "naïve", "ärger")
+    ]
+    assert words(" ?!…\0\n") == []
+
+
+def test_terms_are_the_distinct_content_words():
+    assert terms("Who is the Kremlin spokesman, the spokesman of the Kremlin?") == ("kremlin", "spokesman")
+
+
+def test_terms_of_stop_words_alone_are_all_words():
+    assert terms("Who was he, and who are you?") == ("who", "was", "he", "and", "are", "you")
+    assert terms("?") == ()
+
+
+def test_terms_are_cut():
+    assert terms(" ".join(f"w{n}" for n in range(100))) == tuple(f"w{n}" for n in range(MAX_TERMS))
+
+
+def test_stems():
+    assert [stem(word) for word in ("denied", "denies", "running", "2015", "日本")] == [
+        *("deni", "deni", "run", "2015", "日本")
+    ]
+    assert stems("He denied. They denies!") == {"he", "deni", "thei"}
+    assert stems("") == frozenset()
