@@ -22,8 +22,11 @@ from rag.errors import DocumentsError, RagError
 from rag.settings import Settings, resolve
 from rag.types import Answer, Citation, Passage, Waiting
 
-Conversation: TypeAlias = list[dict[str, Any]]
-"""Gradio's messages; an answered one keeps its answer's plain text under `metadata`."""
+Chat: TypeAlias = list[dict[str, Any]]
+"""Gradio's messages."""
+
+History: TypeAlias = tuple[tuple[str, str], ...]
+"""The (question, answer text) pairs that were answered, oldest first."""
 
 EXAMPLES = (
     "Who is the Kremlin spokesman?",
@@ -101,52 +104,41 @@ class Preparation:
 
 
 def converse(
-    question: str, conversation: Conversation, preparation: Preparation
-) -> Generator[Conversation, None, None]:
-    """The conversation with the question, while its answer grows.
+    question: str, history: History, preparation: Preparation
+) -> Generator[tuple[str, History], None, None]:
+    """The reply to show, as HTML, while it grows, and the history, which has it once it is whole.
 
     First the passages that are being read, then the text as the model writes it, then the answer with
     its quotes in their surroundings.
     """
-    history = history_of(conversation)
-    conversation = [*conversation, {"role": "user", "content": question}]
-
-    def reply(content: str, **metadata: object) -> Conversation:
-        return [*conversation, {"role": "assistant", "content": content, "metadata": metadata}]
-
     for state in preparation.states() if not preparation.ended.is_set() else ():
-        yield reply(f'<p class="note">{as_text(state)}</p>')
+        yield f'<p class="note">{as_text(state)}</p>', history
     if preparation.engine is None:
-        yield reply(f'<p class="declined">{as_text(preparation.failure or "")}</p>')
+        yield f'<p class="declined">{as_text(preparation.failure or "")}</p>', history
         return
+    passages: tuple[Passage, ...] = ()
+    text = ""
     try:
-        passages: tuple[Passage, ...] = ()
-        text = ""
         for event in preparation.engine.stream(question, history=history):
             if isinstance(event, Answer):
-                yield reply(answer_html(event), question=question, text=event.text)
+                yield answer_html(event), (*history, (question, event.text))
             elif isinstance(event, Waiting):
-                yield reply(
-                    f'<p class="note">Waiting: {event.ahead} ahead of you.</p>{passages_html(passages)}'
-                )
+                waiting = f'<p class="note">Waiting: {event.ahead} ahead of you.</p>'
+                yield waiting + passages_html(passages), history
             elif isinstance(event, str):
                 text += event
-                yield reply(f'<p class="quote">{as_text(text)}</p>{passages_html(passages)}')
+                yield f'<p class="quote">{as_text(text)}</p>{passages_html(passages)}', history
             else:
                 passages = event
-                yield reply(passages_html(passages))
+                yield passages_html(passages), history
     except RagError as error:
-        yield reply(f'<p class="declined">{as_text(str(error))}</p>')
+        yield f'<p class="declined">{as_text(str(error))}</p>', history
 
 
-def history_of(conversation: Conversation) -> list[tuple[str, str]]:
-    """The (question, answer text) pairs of the messages that were answered, oldest first."""
-    pairs = []
-    for message in conversation:
-        metadata = message.get("metadata") or {}
-        if "question" in metadata and "text" in metadata:
-            pairs.append((str(metadata["question"]), str(metadata["text"])))
-    return pairs
+def question_text(message: dict[str, Any]) -> str:
+    """What the user typed; Gradio gives a message's content back as a list of parts."""
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
 def answer_html(answer: Answer) -> str:
@@ -207,7 +199,7 @@ def as_text(text: str) -> str:
     )
 
 
-def page(settings: Settings) -> gr.Blocks:
+def page(settings: Settings) -> Any:
     """The page, not yet served; its preparation starts when it is first opened."""
     preparation = Preparation(settings)
     starting = threading.Lock()
@@ -218,14 +210,24 @@ def page(settings: Settings) -> gr.Blocks:
                 preparation.start()
         yield from preparation.states()
 
-    def ask(question: str, conversation: Conversation) -> Generator[Any, None, None]:
+    def take(question: str, chat: Chat, answering: bool) -> tuple[str, Chat, bool]:
+        if answering:
+            raise gr.Error("An answer is being written. Stop it first.", print_exception=False)
         if not question.strip():
-            yield gr.skip(), gr.skip()
-            return
-        for grown in converse(question, conversation, preparation):
-            yield "", grown
+            raise gr.Error("The question is empty. Type one.", print_exception=False)
+        # The box is emptied here, once: what is typed while the answer grows stays.
+        return "", [*chat, {"role": "user", "content": question}], True
 
-    blocks: gr.Blocks
+    def reply(chat: Chat, history: History) -> Generator[tuple[Chat, History], None, None]:
+        for content, known in converse(question_text(chat[-1]), history, preparation):
+            yield [*chat, {"role": "assistant", "content": content}], known
+
+    def stopped(chat: Chat) -> tuple[Chat, bool]:
+        return [
+            *chat,
+            {"role": "assistant", "content": '<p class="note">Stopped.</p>'},
+        ] if chat else chat, False
+
     with gr.Blocks(title="Ask the documents", analytics_enabled=False) as blocks:
         gr.Markdown("# Ask the documents\nEvery answer is quoted from them, word for word.")
         chat = gr.Chatbot(
@@ -252,10 +254,22 @@ def page(settings: Settings) -> gr.Blocks:
         gr.Examples([[example] for example in EXAMPLES], inputs=[box], label="For example")
         status = gr.Markdown(elem_id="status")
 
-        asking = gr.on(
-            [box.submit, send.click], ask, [box, chat], [box, chat], concurrency_limit=None, api_name=False
+        history = gr.State(())
+        answering = gr.State(False)
+        taken = gr.on(
+            [box.submit, send.click],
+            take,
+            [box, chat, answering],
+            [box, chat, answering],
+            queue=False,
+            trigger_mode="multiple",
         )
-        stop.click(None, cancels=[asking])
+        replying = taken.success(
+            reply, [chat, history], [chat, history], concurrency_limit=None, trigger_mode="multiple"
+        )
+        replying.then(lambda: False, outputs=[answering], queue=False)
+        stop.click(stopped, [chat], [chat, answering], cancels=[replying], queue=False)
+        chat.clear(lambda: ((), False), outputs=[history, answering], cancels=[replying], queue=False)
         blocks.load(prepare, outputs=[status], concurrency_limit=None)
     return blocks
 
@@ -273,9 +287,9 @@ def serve(
     launch(page(settings), port=port)
 
 
-def launch(blocks: gr.Blocks, *, port: int | None, prevent_thread_lock: bool = False) -> tuple[Any, str, str]:
+def launch(blocks: Any, *, port: int | None, prevent_thread_lock: bool = False) -> tuple[Any, str, str]:
     """Serve the page on 127.0.0.1 alone, with nothing from elsewhere: (server, its address, "")."""
-    return blocks.queue().launch(
+    served: tuple[Any, str, str] = blocks.queue().launch(
         server_name="127.0.0.1",
         server_port=port,
         share=False,
@@ -286,6 +300,7 @@ def launch(blocks: gr.Blocks, *, port: int | None, prevent_thread_lock: bool = F
         css=CSS,
         footer_links=[],
     )
+    return served
 
 
 if __name__ == "__main__":

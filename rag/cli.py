@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Quotes and documents are Unicode, whatever the terminal's own encoding is.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -147,7 +149,7 @@ def _chat(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print("\n(stopped)")
         except RagError as error:
-            print(error)
+            print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -31,28 +31,39 @@ def read_folder(folder: Path) -> Iterator[Document | Failure]:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "doesn't exist"
         raise DocumentsError(f"The documents folder {shown(folder)} {what}. Name another: --documents DIR")
-    sources, others = _sources(folder)
-    if not sources:
+    sources, others, unlisted = _sources(folder)
+    if not sources and not unlisted:
         raise DocumentsError(_nothing_readable(folder, others))
     for source in sources:
         yield _read(folder / source, source)
+    yield from unlisted
 
 
-def _sources(folder: Path) -> tuple[list[str], Counter[str]]:
+def _sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
+    """The readable files, how many of each other kind, and the folders that can't be listed."""
     root = folder.resolve()
     sources: list[str] = []
     others: Counter[str] = Counter()
-    for place, folders, files in os.walk(folder):
+    errors: list[OSError] = []
+    for place, folders, files in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(place, name)
             if name.startswith("."):
                 continue
-            if path.suffix.lower() not in READABLE or not path.resolve().is_relative_to(root):
+            if path.suffix.lower() not in READABLE:
                 others[path.suffix.lower() or "without a suffix"] += 1
-                continue
-            sources.append(path.relative_to(folder).as_posix())
-    return sorted(sources), others
+            # Path.resolve raises RuntimeError for a link to itself; _read tells of that one.
+            elif not Path(os.path.realpath(path)).is_relative_to(root):
+                others["link out of the folder"] += 1
+            else:
+                sources.append(path.relative_to(folder).as_posix())
+    return sorted(sources), others, [_unlisted(folder, error) for error in errors]
+
+
+def _unlisted(folder: Path, error: OSError) -> Failure:
+    place = Path(error.filename).relative_to(folder).as_posix()
+    return Failure(place.encode("utf-8", "replace").decode(), f"can't be read: {error.strerror}")
 
 
 def _nothing_readable(folder: Path, others: Counter[str]) -> str:

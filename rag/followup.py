@@ -24,14 +24,14 @@ _FEW_WORDS = 1
 
 def standalone(question: str, history: History) -> str:
     """The question, after the last one it goes on from, if it goes on from any."""
-    try:
-        earlier = [asked for asked, _ in history if isinstance(asked, str)]
-    except (TypeError, ValueError) as error:
-        raise QuestionError(
-            "history must be pairs of texts, oldest first: [(question, answer text), ...]"
-        ) from error
-    topic = next((asked for asked in reversed(earlier) if not _goes_on(asked)), None)
+    if not isinstance(history, Sequence) or not all(map(_is_pair, history)):
+        raise QuestionError("history must be pairs of texts, oldest first: [(question, answer text), ...]")
+    topic = next((asked for asked, _ in reversed(history) if not _goes_on(asked)), None)
     return f"{topic} {question}" if topic and _goes_on(question) else question
+
+
+def _is_pair(turn: object) -> bool:
+    return isinstance(turn, tuple | list) and len(turn) == 2 and all(isinstance(text, str) for text in turn)
 
 
 def _goes_on(question: str) -> bool:

@@ -18,7 +18,7 @@ class LanguageModel(Protocol):
     context_tokens: int
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text takes in a prompt."""
+        """How many tokens the text takes; `context_tokens` + 1 if the model can't write all of it."""
 
     def generate(
         self,
@@ -60,14 +60,16 @@ class LlamaModel:
                 "llama.cpp can read, or embedded."
             ) from error
         self.context_tokens = self._llama.n_ctx()
+        self._bytes = self._single_bytes()
         self._cancelled: Callable[[], bool] = lambda: False
         # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._cancelled())
         llama_cpp.llama_set_abort_callback(self._llama.ctx, self._abort, ctypes.c_void_p(None))
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text takes in a prompt."""
-        return len(self._tokens(text))
+        """See `LanguageModel.count_tokens`."""
+        writable = self._bytes.issuperset(text.encode())
+        return len(self._tokens(text)) if writable else self.context_tokens + 1
 
     def generate(
         self,
@@ -133,6 +135,22 @@ class LlamaModel:
 
     def _special(self, token: int) -> str:
         return self._llama.detokenize([token], special=True).decode() if token >= 0 else ""
+
+    def _single_bytes(self) -> frozenset[int]:
+        """The bytes that have a token of their own.
+
+        A grammar that asks for another may leave the model no token at all, and then llama.cpp ends
+        the process. SmolLM2 lacks six control characters and what no valid text has.
+        """
+        import llama_cpp
+
+        vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
+        piece = ctypes.create_string_buffer(1)
+        return frozenset(
+            piece.raw[0]
+            for token in range(self._llama.n_vocab())
+            if llama_cpp.llama_token_to_piece(vocabulary, token, piece, 1, 0, False) == 1
+        )
 
     def _tokens(self, text: str, *, special: bool = False, add_bos: bool = False) -> list[int]:
         return self._llama.tokenize(text.encode(), add_bos=add_bos, special=special)

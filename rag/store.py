@@ -14,6 +14,7 @@ A rebuild makes a store under a new name and then changes `current`.
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,17 @@ from rag.types import Chunk, Document, EmbedderIdentity, Passage
 
 SCHEMA_VERSION = 1
 _REBUILD = "Rebuild it: rag build --rebuild"
+_STORE_NAME = re.compile(r"store-[0-9a-f]+\.db")
+_NOT_THE_FILES_FAULT = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE documents (
@@ -96,7 +108,8 @@ class Snapshot:
     def vectors(self) -> tuple[Ids, Vectors]:
         """The ids, of shape (n,), and vectors, of shape (n, dimension), of all chunks."""
         rows = self._rows("SELECT id, vector FROM chunks JOIN vectors USING (text_hash) ORDER BY id")
-        if len(rows) != self.chunk_count():
+        size = self.identity.dimension * np.dtype(np.float32).itemsize
+        if len(rows) != self.chunk_count() or any(len(row[1]) != size for row in rows):
             raise IndexFileError(f"{shown(self._folder)}/ lacks vectors. {_REBUILD}")
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
@@ -127,6 +140,8 @@ class Snapshot:
             chunk: Passage(source, start, end, text, scores[chunk])
             for chunk, source, start, end, text in rows
         }
+        if len(found) != len(scores):
+            raise IndexFileError(f"{shown(self._folder)}/ lacks chunks. {_REBUILD}")
         return tuple(found[chunk] for chunk in scores)
 
     def document_text(self, source: str) -> str | None:
@@ -232,9 +247,7 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
     with _lock(folder), _translated(folder):
         current = _current(folder)
         fresh = rebuild or current is None
-        path = _unfinished(folder, current, identity) if fresh else folder / str(current)
-        if not path.is_file():
-            raise _missing(path)
+        path = _unfinished(folder, current, identity) if fresh else _store(folder, str(current))
         with contextlib.closing(_connect(path)) as connection:
             writer = Writer(connection, folder)
             require_identity(writer.snapshot().identity, identity, folder)
@@ -267,7 +280,7 @@ def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, folder: 
 
 def _current(folder: Path) -> str | None:
     try:
-        return (folder / "current").read_text("utf-8").strip() or None
+        return (folder / "current").read_text("utf-8", "replace").strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -277,22 +290,25 @@ def _open_current(folder: Path) -> sqlite3.Connection:
     if name is None:
         raise IndexFileError(f"No index in {shown(folder)}/. Build it: rag build")
     try:
-        return _connect(folder / name)
-    except FileNotFoundError:
+        return _connect(_store(folder, name))
+    except IndexFileError:
         # A rebuild that ended just now took the store away and named another.
         renamed = _current(folder)
         if renamed == name or renamed is None:
-            raise _missing(folder / name) from None
-        return _connect(folder / renamed)
+            raise
+        return _connect(_store(folder, renamed))
 
 
-def _missing(path: Path) -> IndexFileError:
-    return IndexFileError(f"{shown(path)} is missing. {_REBUILD}")
+def _store(folder: Path, name: str) -> Path:
+    """The store of this name, which `current` gave."""
+    if not _STORE_NAME.fullmatch(name):
+        raise IndexFileError(f"{shown(folder / 'current')} is damaged: it names no store. {_REBUILD}")
+    if not (folder / name).is_file():
+        raise IndexFileError(f"{shown(folder / name)} is missing. {_REBUILD}")
+    return folder / name
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise FileNotFoundError(path)
     # Never mode=ro: SQLite must be able to make the -shm file beside a store in WAL mode.
     return sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=rw",
@@ -385,12 +401,10 @@ def _translated(folder: Path) -> Iterator[None]:
     """SQLite's errors as `IndexFileError`, with what mends them."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if "no such" in str(error):
-            raise IndexFileError(f"{shown(folder)}/ is damaged ({error}). {_REBUILD}") from error
-        raise IndexFileError(
-            f"{shown(folder)}/ can't be used: {error}. Check its disk space and permissions, or name "
-            "another: --index DIR"
-        ) from error
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_THE_FILES_FAULT:
+            raise IndexFileError(
+                f"{shown(folder)}/ can't be used: {error}. Check its disk space and permissions, or name "
+                "another: --index DIR"
+            ) from error
         raise IndexFileError(f"{shown(folder)}/ is damaged ({error}). {_REBUILD}") from error

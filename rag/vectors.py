@@ -1,9 +1,12 @@
 """Nearest vectors by FAISS: the only module that imports faiss.
 
-The file is derived from the vectors in the store, so any damage to it is mended by making it anew.
+The file is derived from the vectors in the store, so any damage to it is mended by making it anew. FAISS
+reads a changed vector, or the file of another index, without a word: so a hash of the content and of the
+file's name, which is that of the state, stands before what FAISS wrote.
 """
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from rag.errors import IndexFileError
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+
+_HASH_BYTES = 16
 
 
 class VectorIndex:
@@ -32,6 +37,8 @@ class VectorIndex:
 
         Fewer than k when the index is smaller.
         """
+        if not len(self):
+            return []
         cosines, ids = self._faiss.search(vector[np.newaxis], min(k, len(self)))
         return [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True)]
 
@@ -49,22 +56,28 @@ class VectorIndex:
 
         temporary = path.with_suffix(".tmp")
         try:
-            faiss.write_index(self._faiss, str(temporary))
+            content = faiss.serialize_index(self._faiss).tobytes()
+            temporary.write_bytes(_hash(path, content) + content)
             temporary.replace(path)
-        except (RuntimeError, OSError) as error:
+        except OSError as error:
             raise IndexFileError(f"{path} can't be written: {error}. Check the disk space.") from error
 
     @classmethod
     def load(cls, path: Path) -> "VectorIndex | None":
-        """The index in the file, or None when there is none that FAISS can read."""
+        """The index in the file, or None when there is none, or not as it was saved under this name."""
         import faiss
 
-        if not path.is_file():
-            return None
         try:
-            found = faiss.read_index(str(path))
-        except RuntimeError:
+            found = path.read_bytes()
+        except OSError:
+            return None
+        content = found[_HASH_BYTES:]
+        if found[:_HASH_BYTES] != _hash(path, content):
             return None
         loaded = cls.__new__(cls)
-        loaded._faiss = found
+        loaded._faiss = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
         return loaded
+
+
+def _hash(path: Path, content: bytes) -> bytes:
+    return blake2b(path.name.encode() + content, digest_size=_HASH_BYTES).digest()

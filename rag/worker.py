@@ -30,6 +30,7 @@ class _Job:
     work: Work[Any]
     results: "queue.SimpleQueue[Any]" = field(default_factory=queue.SimpleQueue)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    ahead: int = 0
 
 
 class Worker:
@@ -51,10 +52,8 @@ class Worker:
         """
         job = _Job(work)
         with self._changed:
-            ahead = len(self._jobs) + self._running
-            if ahead:
-                job.results.put(Waiting(ahead))
             self._jobs.append(job)
+            self._tell_places()
             self._changed.notify()
         try:
             while not isinstance(result := job.results.get(), _Ended):
@@ -70,7 +69,9 @@ class Worker:
 
     def _tell_places(self) -> None:
         for ahead, job in enumerate(self._jobs, self._running):
-            job.results.put(Waiting(ahead))
+            if ahead not in (0, job.ahead):
+                job.ahead = ahead
+                job.results.put(Waiting(ahead))
 
     def _serve(self) -> None:
         model: LanguageModel | None = None

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llama_cpp import Llama, LogitsProcessorList
+from llama_cpp import LogitsProcessorList
 from llama_cpp.llama_grammar import LlamaGrammar
 
 from rag.downloads import download
 from rag.evidence import candidates, within_budget
+from rag.generation import LlamaModel
 from rag.grammar import quote_grammar
 from rag.models import find_language_model
 from rag.quotes import read_quotes
@@ -41,7 +42,18 @@ def test_each_quote_is_followed_by_its_label_and_its_citation(size):
     "reply",
     [
         *("", "0", "0]", "0] He denied", "3] He denied", "9] He", "-1] He", "1 He", "1]He denied", "[1] He"),
-        *("] He", "1", "1]", "1] ", "1] he denied", "1] H", "He denied", "²] He denied", "１] He denied", "\0"),
+        *(
+            "] He",
+            "1",
+            "1]",
+            "1] ",
+            "1] he denied",
+            "1] H",
+            "He denied",
+            "²] He denied",
+            "１] He denied",
+            "\0",
+        ),
     ],
 )
 def test_a_reply_that_chooses_no_sentence_gives_nothing(reply):
@@ -101,12 +113,11 @@ def test_whatever_the_model_writes_only_quotes_reach_the_user(pieces):
 
 
 @pytest.fixture(scope="module")
-def small_llama() -> Llama:
-    path = find_language_model("embedded", download).path
-    return Llama(str(path), n_ctx=256, n_threads=2, verbose=False)
+def model() -> LlamaModel:
+    return LlamaModel(find_language_model("embedded", download).path, "small")
 
 
-def random_pieces(llama: Llama, grammar: str, *, seed: int, max_tokens: int):
+def random_pieces(model: LlamaModel, grammar: str, *, seed: int, max_tokens: int):
     """The text of a model whose every logit is a random number, under the grammar."""
     numbers = np.random.default_rng(seed)
 
@@ -114,7 +125,7 @@ def random_pieces(llama: Llama, grammar: str, *, seed: int, max_tokens: int):
         scores[:] = numbers.random(len(scores), dtype=np.float32)
         return scores
 
-    for piece in llama.create_completion(
+    for piece in model._llama.create_completion(
         [1],
         grammar=LlamaGrammar.from_string(grammar, verbose=False),
         logits_processor=LogitsProcessorList([scramble]),
@@ -131,6 +142,7 @@ FRAGMENTS = st.one_of(
             *('"No," he said.', "“Да”, сказал он.", "{a: [1] b}", "\\n \\x41", "0]", "\n[2] ", "$question"),
             *("मैं यहाँ हूँ।", "日本語です。", "نعم، هذا صحيح.", "👩‍👩‍👧🇫🇷", "e\u0301ß", "\t", "\r\n", "\n\n"),
             *("Mr. Smith went.", "x" * 90, "\x1b[31m", "\u2028", "\xa0", "1] It rained.", "\ufeff", "\\"),
+            *("\x04", "\x14.", "\U00040000", "<|im_start|>", "<|im_end|>"),
         ]
     ),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),
@@ -143,19 +155,19 @@ FRAGMENTS = st.one_of(
     seed=st.integers(0, 2**32 - 1),
     max_tokens=st.sampled_from([5, 25, 70]),
 )
-def test_a_random_model_under_the_grammar_can_only_quote(small_llama, documents, seed, max_tokens):
+def test_a_random_model_under_the_grammar_can_only_quote(model, documents, seed, max_tokens):
     chooser = random.Random(seed)
     passages = []
     for number, text in enumerate(documents):
         start = chooser.randrange(len(text))
         passages.append(Passage(f"{number}.txt", start, len(text), text[start:], 0.5))
     found = candidates(passages)
-    sizes = [len(small_llama.tokenize(s.text.encode(), add_bos=False)) for s in found]
+    sizes = [model.count_tokens(s.text) for s in found]
     evidence = within_budget(found[:6], sizes[:6], max_tokens=100)
     if not evidence:
         return
     grammar = quote_grammar([s.text for s in evidence], max_quotes=3, max_chars=200)
-    pieces = list(random_pieces(small_llama, grammar, seed=seed, max_tokens=max_tokens))
+    pieces = list(random_pieces(model, grammar, seed=seed, max_tokens=max_tokens))
     events = list(read_quotes(pieces, evidence, passages))
     for citation in events:
         if isinstance(citation, Citation):

@@ -192,7 +192,7 @@ def test_an_error_goes_to_its_owner_only(worker):
     assert [next(second), next(third)] == [Waiting(1), Waiting(2)]
     gate.go.set()
     assert next(second) == "x"
-    with pytest.raises(LookupError, match="^mine$"):
+    with pytest.raises(LookupError, match=r"^mine$"):
         next(second)
     assert list(first) == ["A"]
     assert list(third) == [Waiting(1), "c"]
@@ -208,7 +208,7 @@ def test_a_model_that_fails_to_load_is_tried_again():
         return loaded
 
     worker = Worker(load)
-    with pytest.raises(OSError, match="^no memory$"):
+    with pytest.raises(OSError, match=r"^no memory$"):
         list(worker.run(say("a")))
     assert list(worker.run(say("b"))) == ["b"]
     assert loads == []

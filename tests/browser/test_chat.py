@@ -1,11 +1,16 @@
 """The chat in Debian's Chromium: `pytest -m browser`. Skipped, and says so, where a part is missing."""
 
+import contextlib
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from rag.settings import resolve
 from tests.conftest import SEEDS
 
 pytestmark = pytest.mark.browser
@@ -21,8 +26,6 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory):
     """The page over the seed articles and a hostile one, from an empty index."""
-    import app
-
     folder = tmp_path_factory.mktemp("page")
     shutil.copytree(SEEDS, folder / "seeds")
     (folder / "seeds" / "hostile.txt").write_text(
@@ -30,10 +33,24 @@ def address(tmp_path_factory: pytest.TempPathFactory):
         "<script>document.title='pwned'</script> **stripes** are [mandatory](http://example.invalid/).\n",
         "utf-8",
     )
-    blocks = app.page(resolve(documents=folder / "seeds", index=folder / "index"))
-    _, url, _ = app.launch(blocks, port=None, prevent_thread_lock=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = ["--documents", str(folder / "seeds"), "--index", str(folder / "index")]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "rag", "serve", *places, "--port", str(port)], stdout=log, stderr=log
+        )
+    url = f"http://127.0.0.1:{port}/"
+    for _ in range(600):
+        if server.poll() is not None:
+            pytest.fail((folder / "log").read_text())
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+            break
+        time.sleep(0.1)
     yield url
-    blocks.close()
+    server.terminate()
+    server.wait(30)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,308 @@
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rag import cli
+from rag.errors import QuestionError
+from rag.types import Answer, Citation, Passage, Waiting
+
+PASSAGE = {"source", "start", "end", "text", "score"}
+CITATION = {"label", "source", "start", "end", "quote"}
+ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
+
+
+@pytest.fixture
+def place(seed_settings, tmp_path, monkeypatch):
+    """An empty working folder; the option that names the index of the seed articles."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DOCUMENTS", "INDEX", "EMBEDDER", "MODEL"):
+        monkeypatch.delenv(f"RAG_{name}", raising=False)
+    return f"--index={seed_settings.index}"
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command line: its exit status, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            status = cli.main(arguments)
+        except SystemExit as stopped:
+            status = stopped.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+class ScriptedEngine:
+    """An engine that streams the queued events, raises the queued errors, and records what it was asked."""
+
+    def __init__(self, *streams) -> None:
+        self.streams = list(streams)
+        self.asked: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def stream(self, question, *, history=()):
+        self.asked.append((question, list(history)))
+        for event in self.streams.pop(0):
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+
+NEWS = Passage("a\x1b[2J.txt", 5, 9, "War.", 0.5)
+ANSWERED = Answer(
+    question="q",
+    text="“War\x1b[31m.\x9b” [1]",
+    short=None,
+    citations=(Citation(1, "a\x1b[2J.txt", 5, 9, "War."),),
+    passages=(NEWS,),
+    abstained=None,
+    model="queued",
+    timings={},
+)
+REFUSED = Answer("q", "The documents don't say.", None, (), (NEWS,), "it is off topic", "queued", {})
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    def scripted(*streams) -> ScriptedEngine:
+        engine = ScriptedEngine(*streams)
+        monkeypatch.setattr(cli.rag, "load", lambda **_: engine)
+        return engine
+
+    return scripted
+
+
+def test_ask_json_is_one_object(place, run, seed_settings):
+    status, out, err = run("ask", "Who is the Kremlin spokesman?", "--json", place)
+    answer = json.loads(out)
+    assert (status, err) == (0, "")
+    assert sorted(answer) == sorted(ANSWER)
+    assert {frozenset(passage) for passage in answer["passages"]} == {frozenset(PASSAGE)}
+    assert {frozenset(citation) for citation in answer["citations"]} <= {frozenset(CITATION)}
+    assert answer["question"] == "Who is the Kremlin spokesman?"
+    for found, words in [(p, p["text"]) for p in answer["passages"]] + [
+        (c, c["quote"]) for c in answer["citations"]
+    ]:
+        text = (seed_settings.documents / found["source"]).read_bytes().decode()
+        assert text[found["start"] : found["end"]] == words
+
+
+def test_ask_json_of_an_abstention(place, run):
+    status, out, err = run("ask", "How do I bake sourdough pizza?", "--json", place)
+    answer = json.loads(out)
+    assert (status, err, answer["citations"], answer["short"]) == (0, "", [], None)
+    assert answer["text"] == "The documents don't say."
+    assert answer["abstained"] == "nothing in the documents bears on the question"
+
+
+def test_search_json_is_an_array(place, run):
+    status, out, err = run("search", "chlorine in Aleppo", "--json", "-k", "3", place)
+    passages = json.loads(out)
+    assert (status, err, len(passages)) == (0, "", 3)
+    assert [set(passage) for passage in passages] == [PASSAGE] * 3
+    assert [p["score"] for p in passages] == sorted((p["score"] for p in passages), reverse=True)
+
+
+def test_search_prints_places(place, run):
+    status, out, _ = run("search", "chlorine in Aleppo", "-k", "1", place)
+    (best,) = json.loads(run("search", "chlorine in Aleppo", "--json", "-k", "1", place)[1])
+    assert status == 0
+    first = f"1. {best['source']}, characters {best['start']}-{best['end']}  (score {best['score']:.3f})"
+    assert out.splitlines()[0] == first
+
+
+def test_an_answer_is_printed_without_control_characters(scripted, run):
+    scripted([(NEWS,), Waiting(2), "“War\x1b[31m.", "\x9b” [1]", ANSWERED])
+    assert run("ask", "q") == (
+        0,
+        "“War\ufffd[31m.\ufffd” [1]\n\n[1] a\ufffd[2J.txt, characters 5-9\n",
+        "rag: waiting for 2 other answers\n",
+    )
+
+
+def test_an_abstention_is_printed_with_the_nearest_passages(scripted, run):
+    scripted([(NEWS,), REFUSED.text, REFUSED])
+    assert run("ask", "q") == (
+        0,
+        "The documents don't say.\n\nNo quote, because it is off topic. Nearest passages:\n"
+        "  a\ufffd[2J.txt, characters 5-9\n",
+        "",
+    )
+
+
+def test_a_built_document_with_control_characters_is_not_printed_raw(place, run, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.txt").write_text("The \x1b[31mwar\x07 of\r 1812\x9b was long.", "utf-8")
+    status, out, err = run("build", "--documents=d", "--index=i")
+    assert (status, err) == (0, "")
+    assert out.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 0 failed in ")
+    assert run("search", "war", "--index=i")[1].splitlines()[1:] == [
+        "   The \ufffd[31mwar\ufffd of\ufffd 1812\ufffd was long."
+    ]
+    out = run("ask", "Was the war of 1812 long?", "--index=i")[1]
+    assert not set(out) & {"\x1b", "\x07", "\r", "\x9b"}
+
+
+def test_build_json(place, run, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a.txt").write_text("War.", "utf-8")
+    (tmp_path / "d" / "b.txt").write_bytes(b"\xff\x80")
+    status, out, err = run("build", "--documents=d", "--index=i", "--json")
+    report = json.loads(out)
+    assert status == 0
+    assert {**report, "seconds": 0} == {
+        "added": ["a.txt"],
+        "changed": [],
+        "removed": [],
+        "unchanged": [],
+        "failed": [{"source": "b.txt", "reason": "is not UTF-8 text (byte 0); save it as UTF-8"}],
+        "seconds": 0,
+    }
+    assert err == "rag: skipped b.txt: it is not UTF-8 text (byte 0); save it as UTF-8\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ask", "war", "--index=none"], "No index in none/. Build it: rag build"),
+        (["search", "war", "--index=none"], "No index in none/. Build it: rag build"),
+        (["build"], "The documents folder seeds doesn't exist. Name another: --documents DIR"),
+        (
+            ["ask", "war", "--model=no.gguf", "INDEX"],
+            "There is no language model at no.gguf. Name a .gguf file, hf:owner/repo:pattern, or embedded.",
+        ),
+        (["ask", "war", "--model=hf:x", "INDEX"], "hf:x is not a model name. It has the form "),
+        (["search", "war", "--embedder=nowhere", "INDEX"], "There is no embedder at nowhere: it needs "),
+        (["ask", "", "INDEX"], "The question is empty. Type one."),
+        (["search", " \n", "INDEX"], "The question is empty. Type one."),
+        (["ask", "war " * 2000, "INDEX"], "The question has 8,000 characters; at most 4,000 can be asked."),
+        (["search", "war", "-k", "0", "INDEX"], "k is 0; ask for 1 passage or more."),
+        (["ask", "war", "--index="], "The setting index is empty. Give it a value, or unset RAG_INDEX."),
+    ],
+)
+def test_what_a_user_can_put_right_is_one_line_on_stderr(place, run, arguments, message):
+    status, out, err = run(*(place if argument == "INDEX" else argument for argument in arguments))
+    assert (status, out) == (1, "")
+    assert err.startswith(f"rag: {message}")
+    assert err.index("\n") == len(err) - 1
+
+
+def test_a_bad_local_prompt_is_one_line_on_stderr(place, tmp_path):
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "quote.txt").write_text("$question", "utf-8")
+    done = rag("ask", "war", place)
+    path = Path("prompts", "quote.txt")
+    assert done == (1, b"", f"rag: {path} needs $evidence; it has: question{os.linesep}".encode())
+
+
+def test_a_damaged_model_is_one_line_on_stderr(place, run, tmp_path):
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(100))
+    status, out, err = run("ask", "Who is the Kremlin spokesman?", "--json", "--model=bad.gguf", place)
+    assert (status, out) == (1, "")
+    assert err.startswith("rag: bad.gguf can't be loaded as a language model (")
+    assert err.index("\n") == len(err) - 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["ask"], ["nonsense"], ["search", "war", "-k", "x"], ["ask", "a", "b"], ["build", "--x"]],
+)
+def test_wrong_usage_is_exit_status_2(place, run, arguments):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("usage: rag")
+
+
+def test_help(run):
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    assert out.startswith("usage: rag [-h] COMMAND ...")
+    for command in ("build", "ask", "search", "chat", "serve", "models"):
+        assert f"\n    {command} " in out
+
+
+def test_chat_keeps_its_history_and_goes_on_after_an_error(scripted, run, monkeypatch):
+    engine = scripted(
+        [(NEWS,), "“War.” [1]", ANSWERED],
+        [QuestionError("The question\nis empty.")],
+        [(NEWS,), REFUSED.text, REFUSED],
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What?\nWhy?\nWhen?\n\nnever asked\n"))
+    status, out, err = run("chat")
+    assert status == 0
+    assert engine.asked == [
+        ("What?", []),
+        ("Why?", [("What?", ANSWERED.text)]),
+        ("When?", [("What?", ANSWERED.text)]),
+    ]
+    assert out.count("\n> ") == 4
+    assert "“War.” [1]\n\n[1] a\ufffd[2J.txt, characters 5-9\n" in out
+    assert err.splitlines()[1:] == ["rag: The question is empty."]
+
+
+def test_chat_goes_on_after_ctrl_c(scripted, run, monkeypatch):
+    def stopped():
+        yield "“War"
+        raise KeyboardInterrupt
+
+    engine = scripted(stopped(), [(NEWS,), REFUSED.text, REFUSED])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What?\nWhen?\n"))
+    status, out, _ = run("chat")
+    assert status == 0
+    assert "“War\n(stopped)\n" in out
+    assert engine.asked == [("What?", []), ("When?", [])]
+
+
+def test_chat_reads_what_is_not_utf_8(scripted, run, monkeypatch):
+    engine = scripted([(NEWS,), REFUSED.text, REFUSED])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9?\n"), encoding="utf-8"))
+    assert run("chat")[0] == 0
+    assert engine.asked == [("caf\ufffd?", [])]
+
+
+def test_ctrl_c_is_exit_status_130(scripted, run):
+    def stopped():
+        raise KeyboardInterrupt
+        yield
+
+    scripted(stopped())
+    assert run("ask", "q")[0] == 130
+
+
+def test_models_lists_what_is_present(run):
+    status, out, err = run("models")
+    assert (status, err) == (0, "")
+    assert "  SmolLM2-135M-Instruct-Q4_1 (language model): " in out
+    assert "    1 GiB  SmolLM2 135M Instruct (embedded)\n           embedded\n" in out
+
+
+def rag(*arguments: str) -> tuple[int, bytes, bytes]:
+    """`python -m rag` in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rag", *arguments], capture_output=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_module_is_the_command(place):
+    status, out, err = rag("--help")
+    assert (status, err) == (0, b"")
+    assert out.startswith(b"usage: rag [-h] COMMAND ...")
+    assert rag("search", "war") == (
+        1,
+        b"",
+        f"rag: No index in index/. Build it: rag build{os.linesep}".encode(),
+    )
+
+
+def test_a_terminal_of_another_encoding_gets_utf_8(place, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    status, out, err = rag("ask", "war", "--model=modèle.gguf", place)
+    assert (status, out) == (1, b"")
+    assert err.startswith("rag: There is no language model at modèle.gguf. ".encode())

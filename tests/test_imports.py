@@ -1,0 +1,74 @@
+"""Each heavy library is imported by one module, and only when it is needed."""
+
+import ast
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rag.settings import Settings
+from tests.conftest import ROOT
+
+HEAVY = {
+    "sentence_transformers": {"embedding.py"},
+    "transformers": {"embedding.py"},
+    "torch": set(),
+    "faiss": {"vectors.py"},
+    "llama_cpp": {"generation.py"},
+    "huggingface_hub": {"downloads.py"},
+    "gradio": set(),
+}
+
+
+def imported(nodes) -> set[str]:
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def modules():
+    return {path.name: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "rag").glob("*.py"))}
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_one_module_imports_it(library):
+    found = {name for name, tree in modules().items() if library in imported(ast.walk(tree))}
+
+    assert found == HEAVY[library]
+
+
+def test_no_module_imports_a_heavy_library_when_it_is_imported():
+    found = {
+        (name, library) for name, tree in modules().items() for library in imported(tree.body) & {*HEAVY}
+    }
+
+    assert found == set()
+
+
+def loaded(code: str, *arguments: str) -> set[str]:
+    """The heavy libraries that a process has loaded at its end, numpy among them."""
+    names = json.dumps([*HEAVY, "numpy", "langchain_text_splitters"])
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint([n for n in {names} if n in sys.modules])"]
+        + list(arguments),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(ast.literal_eval(ran.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert loaded("import rag, rag.cli, rag.models, rag.downloads") == set()
+
+
+def test_an_unchanged_build_loads_no_model(seed_settings: Settings):
+    code = "from rag.cli import main\nassert main(sys.argv[1:]) == 0"
+    places = ["--documents", str(seed_settings.documents), "--index", str(seed_settings.index)]
+
+    assert loaded(code, "build", *places) == {"numpy"}

@@ -1,0 +1,556 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag import store
+from rag.documents import read_folder
+from rag.errors import DocumentsError, IndexFileError
+from rag.index import Index
+from rag.indexing import build_index, embedder_identity
+from rag.retrieval import Retriever
+from rag.types import BuildReport, Failure
+from rag.vectors import VectorIndex
+from tests.conftest import ROOT, WordEmbedder
+
+IDENTITY = embedder_identity("words", "ab" * 32, WordEmbedder.dimension)
+TEXTS = {
+    "a.txt": "War and war and bread.",
+    "b.txt": "Peace by the river.",
+    "c.txt": "Salt, bread and the river.",
+}
+
+
+class Folders:
+    """A documents folder and an index of it, with an embedder that records what it embeds."""
+
+    def __init__(self, place: Path) -> None:
+        self.documents = place / "docs"
+        self.index = place / "index"
+        self.embedder = WordEmbedder()
+
+    def write(self, texts: dict[str, str]) -> None:
+        self.documents.mkdir(exist_ok=True)
+        for source, text in texts.items():
+            (self.documents / source).write_text(text, encoding="utf-8", newline="")
+
+    def build(self, **options) -> BuildReport:
+        self.embedder.embedded.clear()
+        given = {
+            "identity": IDENTITY,
+            "load_embedder": lambda: self.embedder,
+            "progress": lambda done, total: None,
+        }
+        return build_index(self.documents, self.index, **{**given, **options})
+
+    def found(self, question: str, k: int = 5) -> list[tuple[str, float]]:
+        """The (source, score) of the passages, as a process that starts now finds them."""
+        passages = Retriever(Index(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
+        return [(passage.source, round(passage.score, 6)) for passage in passages]
+
+    def state(self) -> str:
+        return (self.index / "current").read_text()
+
+    def store(self) -> Path:
+        return self.index / self.state()
+
+    def vectors_file(self) -> Path:
+        (path,) = self.index.glob("vectors-*.faiss")
+        return path
+
+
+@pytest.fixture
+def folders(tmp_path) -> Folders:
+    made = Folders(tmp_path)
+    made.write(TEXTS)
+    return made
+
+
+def kinds(report: BuildReport) -> dict[str, tuple[str, ...]]:
+    return {
+        kind: found
+        for kind in ("added", "changed", "removed", "unchanged")
+        if (found := getattr(report, kind))
+    }
+
+
+def no_embedder() -> WordEmbedder:
+    raise AssertionError("the embedder is not needed")
+
+
+def test_a_first_build_embeds_everything(folders):
+    told = []
+
+    report = folders.build(progress=lambda done, total: told.append((done, total)))
+
+    assert kinds(report) == {"added": ("a.txt", "b.txt", "c.txt")}
+    assert report.failed == ()
+    assert sorted(folders.embedder.embedded) == sorted(TEXTS.values())
+    assert told == [(0, 3), (3, 3)]
+    assert [source for source, _ in folders.found("peace")][0] == "b.txt"
+    assert sorted(path.name for path in folders.index.iterdir()) == sorted(
+        ["current", folders.state(), folders.vectors_file().name, "writer.lock"]
+    )
+
+
+def test_an_unchanged_build_does_not_load_the_embedder(folders):
+    folders.build()
+    before = folders.vectors_file()
+
+    report = folders.build(load_embedder=no_embedder)
+
+    assert kinds(report) == {"unchanged": ("a.txt", "b.txt", "c.txt")}
+    assert folders.vectors_file() == before
+
+
+def test_a_changed_document_alone_is_embedded(folders):
+    folders.build()
+    folders.write({"b.txt": "The war by the river."})
+
+    report = folders.build()
+
+    assert kinds(report) == {"changed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
+    assert folders.embedder.embedded == ["The war by the river."]
+    assert folders.found("peace") == [("a.txt", 0.0), ("c.txt", 0.0), ("b.txt", 0.0)]
+    assert {source for source, score in folders.found("war") if score} == {"a.txt", "b.txt"}
+
+
+def test_a_removed_document_stops_matching_at_once(folders):
+    folders.build()
+    index = Index(folders.index, IDENTITY)
+    vector = WordEmbedder().embed(["peace"])[0]
+    with index.open() as (snapshot, vectors):
+        ((chunk, _),) = snapshot.keyword_search(["peace"], 10)
+        assert vectors.search(vector, 1)[0][0] == chunk
+    (folders.documents / "b.txt").unlink()
+
+    report = folders.build(load_embedder=no_embedder)
+
+    assert kinds(report) == {"removed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
+    with index.open() as (snapshot, vectors):
+        assert snapshot.keyword_search(["peace"], 10) == []
+        assert snapshot.chunks_with("peace") == 0
+        assert snapshot.document_text("b.txt") is None
+        assert chunk not in [found for found, _ in vectors.search(vector, 10)]
+        assert len(vectors) == snapshot.chunk_count() == 2
+        assert len(snapshot.vectors()[0]) == 2
+
+
+def test_a_renamed_document_keeps_its_vectors(folders):
+    folders.build()
+    (folders.documents / "b.txt").rename(folders.documents / "d.txt")
+
+    report = folders.build()
+
+    assert kinds(report) == {"added": ("d.txt",), "removed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
+    assert folders.embedder.embedded == []
+    assert folders.found("peace")[0][0] == "d.txt"
+
+
+def test_a_text_that_stands_twice_is_embedded_once(folders):
+    folders.write({"d.txt": TEXTS["a.txt"]})
+
+    folders.build()
+
+    assert sorted(folders.embedder.embedded) == sorted(TEXTS.values())
+    with store.reading(folders.index) as snapshot:
+        assert snapshot.chunk_count() == 4
+        assert len(snapshot.keyword_search(["war"], 10)) == 2
+
+
+def test_a_rebuild_embeds_everything_in_a_new_store(folders):
+    folders.build()
+    before, found = folders.state(), folders.found("bread and salt")
+
+    report = folders.build(rebuild=True)
+
+    assert kinds(report) == {"added": ("a.txt", "b.txt", "c.txt")}
+    assert sorted(folders.embedder.embedded) == sorted(TEXTS.values())
+    assert folders.state() != before
+    assert folders.found("bread and salt") == found
+    assert [path.name for path in folders.index.glob("store-*")] == [folders.state()]
+
+
+def test_a_rebuild_forgets_what_is_gone(folders):
+    folders.build()
+    (folders.documents / "a.txt").unlink()
+
+    assert kinds(folders.build(rebuild=True)) == {"added": ("b.txt", "c.txt")}
+    with store.reading(folders.index) as snapshot:
+        assert [*snapshot.hashes()] == ["b.txt", "c.txt"]
+
+
+def test_a_bad_document_is_left_out_and_reported(folders):
+    (folders.documents / "bad.txt").write_bytes(b"\0")
+
+    report = folders.build()
+
+    assert report.failed == (Failure("bad.txt", "is binary, not text"),)
+    assert report.added == ("a.txt", "b.txt", "c.txt")
+
+
+def test_without_a_readable_document_the_index_stays(folders):
+    folders.build()
+    found = folders.found("peace")
+    for source in TEXTS:
+        (folders.documents / source).write_bytes(b"")
+
+    with pytest.raises(DocumentsError) as raised:
+        folders.build(load_embedder=no_embedder)
+
+    assert str(raised.value) == (
+        f"{folders.documents} has no readable document: a.txt is empty; b.txt is empty; c.txt is empty. "
+        "The index is unchanged."
+    )
+    assert folders.found("peace") == found
+
+
+def test_many_builds_leave_the_index_of_one(folders, tmp_path):
+    folders.build()
+    folders.write({"a.txt": "Bread.", "d.txt": "War, peace and salt."})
+    folders.build()
+    (folders.documents / "c.txt").unlink()
+    folders.write({"a.txt": TEXTS["a.txt"]})
+    folders.build()
+
+    fresh = Folders(tmp_path / "fresh")
+    fresh.documents = folders.documents
+    fresh.index.parent.mkdir()
+    fresh.build()
+
+    for question in ("war", "peace", "bread", "salt by the river"):
+        assert sorted(folders.found(question)) == sorted(fresh.found(question))
+
+
+def test_dense_search_is_a_dot_product_with_the_documents(folders):
+    folders.build()
+    vector = WordEmbedder().embed(["war and bread"])[0]
+
+    with Index(folders.index, IDENTITY).open() as (snapshot, vectors):
+        found = vectors.search(vector, 3)
+        passages = snapshot.passages(dict(found))
+
+    expected = {source: float(WordEmbedder().embed([text])[0] @ vector) for source, text in TEXTS.items()}
+    assert [passage.source for passage in passages] == sorted(expected, key=expected.get, reverse=True)
+    assert [passage.score for passage in passages] == pytest.approx(sorted(expected.values(), reverse=True))
+    assert [passage.text for passage in passages] == [TEXTS[passage.source] for passage in passages]
+
+
+OTHERS = {
+    "name": (
+        dataclasses.replace(IDENTITY, name="bge-base", dimension=768),
+        "was built with words (5 dimensions); settings name bge-base (768).",
+    ),
+    "weights": (
+        dataclasses.replace(IDENTITY, weights_sha256="cd" * 32),
+        "was built with other weights of words (sha256 abababababab…, now cdcdcdcdcdcd…).",
+    ),
+    "chunking": (
+        dataclasses.replace(IDENTITY, chunking="other-v2"),
+        f"was built with other rules (chunks {IDENTITY.chunking}, now other-v2).",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_embedder_is_told_of_with_the_command_that_mends_it(folders, what):
+    other, expected = OTHERS[what]
+    folders.build()
+
+    for use in (
+        lambda: folders.build(identity=other, load_embedder=no_embedder),
+        lambda: Index(folders.index, other),
+    ):
+        with pytest.raises(IndexFileError) as raised:
+            use()
+        assert str(raised.value) == f"{folders.index}/ {expected} Rebuild it: rag build --rebuild"
+
+    other = dataclasses.replace(other, dimension=WordEmbedder.dimension)
+    folders.build(identity=other, rebuild=True)
+    Index(folders.index, other)
+
+
+def test_a_failing_build_leaves_the_old_index_answering(folders):
+    folders.build()
+    found = folders.found("peace")
+    folders.write({"b.txt": "Salt.", "d.txt": "Peace, peace."})
+
+    def fail(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    for rebuild in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            folders.build(progress=fail, rebuild=rebuild)
+        assert folders.found("peace") == found
+
+
+def test_an_interrupted_first_build_goes_on_where_it_was(folders):
+    folders.write({f"d{i}.txt": f"bread {i}" for i in range(97)})
+
+    def fail(done: int, total: int) -> None:
+        if done == 64:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folders.build(progress=fail)
+    done = list(folders.embedder.embedded)
+    assert len(done) == 64
+    with pytest.raises(IndexFileError) as raised:
+        Index(folders.index, IDENTITY)
+    assert str(raised.value) == f"No index in {folders.index}/. Build it: rag build"
+
+    report = folders.build()
+
+    assert len(report.added) == 100
+    assert len(folders.embedder.embedded) == 36
+    assert set(done) & set(folders.embedder.embedded) == set()
+    assert folders.found("peace")[0][0] == "b.txt"
+
+
+def test_an_interrupted_build_of_another_embedder_is_not_gone_on_with(folders):
+    def fail(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folders.build(progress=fail, identity=dataclasses.replace(IDENTITY, name="other"))
+
+    folders.build()
+
+    assert sorted(folders.embedder.embedded) == sorted(TEXTS.values())
+    assert [path.name for path in folders.index.glob("store-*")] == [folders.state()]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from rag import indexing, store
+from tests.test_indexing import Folders
+
+def die(*_): os._exit(9)
+
+folders, moment, rebuild = Folders(Path(sys.argv[1])), sys.argv[2], sys.argv[3] == "True"
+if moment == "embedding":
+    folders.build(progress=lambda done, total: done and die(), rebuild=rebuild)
+if moment == "swap":
+    indexing.VectorIndex.save = die
+if moment == "cleaning":
+    store._remove_all_but = die
+if moment == "current" and rebuild:
+    store._write_at_once = lambda path, text: path.name == "current" and die()
+folders.build(rebuild=rebuild)
+die()
+"""
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+@pytest.mark.parametrize("moment", ["embedding", "swap", "current", "cleaning"])
+def test_a_build_killed_at_any_moment_leaves_an_index_that_answers(folders, moment, rebuild):
+    folders.build()
+    before = [folders.found(word) for word in ("war", "peace", "salt")]
+    folders.write({"a.txt": "Bread, war and salt.", "d.txt": "Peace, peace and war."})
+
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, folders.index.parent, moment, str(rebuild)], cwd=ROOT, check=False
+    )
+
+    assert killed.returncode == 9
+    after_kill = [folders.found(word) for word in ("war", "peace", "salt")]
+    folders.build()
+    after = [folders.found(word) for word in ("war", "peace", "salt")]
+    assert after != before
+    assert after_kill == (after if moment == "cleaning" or (moment == "current" and not rebuild) else before)
+    assert [path.name for path in folders.index.glob("store-*")] == [folders.state()]
+
+
+def test_a_second_writer_is_told_who_is_building(folders):
+    folders.build()
+    folders.write({"a.txt": "Salt."})
+    messages = []
+
+    def second(done: int, total: int) -> None:
+        since = json.loads((folders.index / "writer.json").read_text())["since"]
+        with pytest.raises(IndexFileError) as raised:
+            build_index(
+                folders.documents,
+                folders.index,
+                identity=IDENTITY,
+                load_embedder=no_embedder,
+                progress=lambda done, total: None,
+            )
+        messages.append(str(raised.value))
+        expected.append(
+            f"{folders.index}/ is being built by process {os.getpid()} since {since}. Wait for it, or end it."
+        )
+
+    expected: list[str] = []
+    folders.build(progress=second)
+
+    assert len(messages) == 2
+    assert messages == expected
+    assert not (folders.index / "writer.json").exists()
+    folders.build(load_embedder=no_embedder)
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_a_reader_keeps_its_state_while_a_build_swaps(folders, rebuild):
+    folders.build()
+    index = Index(folders.index, IDENTITY)
+    folders.write({"b.txt": "War."})
+    vector = WordEmbedder().embed(["peace"])[0]
+
+    with index.open() as (snapshot, vectors):
+        before = dict(snapshot.hashes())
+        folders.build(rebuild=rebuild)
+        assert snapshot.hashes() == before
+        ((chunk, _),) = snapshot.keyword_search(["peace"], 5)
+        assert vectors.search(vector, 1) == [(chunk, pytest.approx(2**-0.5))]
+        assert snapshot.document_text("b.txt") == TEXTS["b.txt"]
+        with index.open() as (new, _):
+            assert new.document_text("b.txt") == "War."
+            assert new.keyword_search(["peace"], 5) == []
+
+    with index.open() as (snapshot, _):
+        assert snapshot.document_text("b.txt") == "War."
+
+
+def test_a_reader_that_comes_during_the_swap_sees_the_old_state(folders):
+    folders.build()
+    (document, *_) = read_folder(folders.documents)
+
+    with store.writing(folders.index, IDENTITY, rebuild=False) as writer:
+        with writer.swap([document.source], []) as state:
+            assert [*state.hashes()] == ["b.txt", "c.txt"]
+            with store.reading(folders.index) as snapshot:
+                assert [*snapshot.hashes()] == ["a.txt", "b.txt", "c.txt"]
+        with store.reading(folders.index) as snapshot:
+            assert [*snapshot.hashes()] == ["b.txt", "c.txt"]
+
+
+def mangle(how: str, path: Path) -> None:
+    content = path.read_bytes()
+    half = len(content) // 2
+    if how == "missing":
+        path.unlink()
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "truncated":
+        path.write_bytes(content[:half])
+    elif how == "overwritten":
+        path.write_bytes(content[:half] + bytes(range(255, 235, -1)) + content[half + 20 :])
+    elif how == "text":
+        path.write_text("not this kind of file")
+
+
+HOWS = ["missing", "empty", "truncated", "overwritten", "text"]
+
+
+@pytest.mark.parametrize("how", [*HOWS, "foreign"])
+def test_a_damaged_vectors_file_is_made_anew_from_the_store(folders, tmp_path, how):
+    folders.build()
+    found = folders.found("war and bread")
+    if how == "foreign":
+        other = Folders(tmp_path / "other")
+        other.index.parent.mkdir()
+        other.write({"a.txt": "river", "b.txt": "salt", "c.txt": "war"})
+        other.build()
+        folders.vectors_file().write_bytes(other.vectors_file().read_bytes())
+    else:
+        mangle(how, folders.vectors_file())
+
+    assert folders.found("war and bread") == found
+
+
+def test_the_vectors_file_of_another_embedder_is_made_anew(folders):
+    folders.build()
+    found = folders.found("war and bread")
+    other = folders.index / "vectors-other.faiss"
+    VectorIndex(np.array([1, 2, 3]), np.eye(3, 7, dtype=np.float32)).save(other)
+    other.replace(next(folders.index.glob("vectors-*")))
+
+    assert folders.found("war and bread") == found
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "text"])
+def test_a_damaged_store_names_its_mending(folders, how):
+    folders.build()
+    found = folders.found("war and bread")
+    mangle(how, folders.store())
+
+    for use in (lambda: folders.found("war and bread"), lambda: folders.build(load_embedder=no_embedder)):
+        with pytest.raises(IndexFileError) as raised:
+            use()
+        assert str(folders.index) in str(raised.value)
+        assert str(raised.value).endswith("Rebuild it: rag build --rebuild")
+
+    folders.build(rebuild=True)
+    assert folders.found("war and bread") == found
+
+
+def test_a_store_with_any_page_overwritten_answers_or_names_its_mending(folders):
+    folders.build()
+    path, content = folders.store(), folders.store().read_bytes()
+    folders.vectors_file().unlink()
+    found = folders.found("war and bread")
+    noise = np.random.default_rng(1)
+
+    messages = []
+    for page in range(0, len(content), 4096):
+        for start, length in ((page, 4096), (page + 4000, 90), (page + 8, 60)):
+            path.write_bytes(content[:start] + noise.bytes(length) + content[start + length :])
+            try:
+                folders.found("war and bread")
+            except IndexFileError as error:
+                messages.append(str(error))
+    assert len(messages) > 10
+    assert [text for text in messages if not text.endswith("Rebuild it: rag build --rebuild")] == []
+
+    folders.build(rebuild=True)
+    assert folders.found("war and bread") == found
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n"])
+def test_without_current_there_is_no_index_and_a_build_makes_it(folders, content):
+    folders.build()
+    found = folders.found("war and bread")
+    (folders.index / "current").unlink()
+    if content is not None:
+        (folders.index / "current").write_bytes(content)
+
+    with pytest.raises(IndexFileError) as raised:
+        folders.found("war")
+    assert str(raised.value) == f"No index in {folders.index}/. Build it: rag build"
+
+    folders.build()
+    assert folders.found("war and bread") == found
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"store\x00.db", b"../else.db", b"none.db", b"x" * 5000]
+)
+def test_a_damaged_current_names_its_mending(folders, content):
+    folders.build()
+    found = folders.found("war and bread")
+    (folders.index / "current").write_bytes(content)
+
+    for use in (lambda: folders.found("war"), lambda: folders.build(load_embedder=no_embedder)):
+        with pytest.raises(IndexFileError) as raised:
+            use()
+        assert str(raised.value).endswith("Rebuild it: rag build --rebuild")
+
+    folders.build(rebuild=True)
+    assert folders.found("war and bread") == found
+
+
+def test_a_file_in_place_of_the_index_names_the_flag(folders):
+    folders.index.write_text("not a folder")
+
+    with pytest.raises(IndexFileError) as raised:
+        folders.build()
+    assert str(raised.value) == f"{folders.index}/ can't be written: File exists. Name another: --index DIR"

