@@ -33,7 +33,7 @@ from rag.types import Chunk, Document, EmbedderIdentity, Passage
 
 SCHEMA_VERSION = 1
 _REBUILD = "Rebuild it: rag build --rebuild"
-_STORE_NAME = re.compile(r"store-[0-9a-f]+\.db")
+_STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")
 _NOT_THE_FILES_FAULT = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -283,6 +283,11 @@ def _current(folder: Path) -> str | None:
         return (folder / "current").read_text("utf-8", "replace").strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise IndexFileError(
+            f"{shown(folder / 'current')} can't be read: {error.strerror}. Check its permissions, or name "
+            "another: --index DIR"
+        ) from error
 
 
 def _open_current(folder: Path) -> sqlite3.Connection:

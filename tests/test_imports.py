@@ -54,8 +54,12 @@ def loaded(code: str, *arguments: str) -> set[str]:
     """The heavy libraries that a process has loaded at its end, numpy among them."""
     names = json.dumps([*HEAVY, "numpy", "langchain_text_splitters"])
     ran = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{code}\nprint([n for n in {names} if n in sys.modules])"]
-        + list(arguments),
+        [
+            sys.executable,
+            "-c",
+            f"import sys\n{code}\nprint([n for n in {names} if n in sys.modules])",
+            *arguments,
+        ],
         capture_output=True,
         text=True,
         check=True,
