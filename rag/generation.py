@@ -1,6 +1,7 @@
 """Message + grammar → the model's text, piece by piece: the only module that imports llama_cpp."""
 
 import ctypes
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -61,6 +62,7 @@ class LlamaModel:
             ) from error
         self.context_tokens = self._llama.n_ctx()
         self._bytes = self._single_bytes()
+        self._unwanted = self._markup_tokens()
         self._cancelled: Callable[[], bool] = lambda: False
         # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._cancelled())
@@ -94,7 +96,7 @@ class LlamaModel:
         pieces: Any = self._llama.create_completion(
             prompt,
             grammar=LlamaGrammar.from_string(grammar, verbose=False),
-            logit_bias={self._tokens(text)[0]: value for text, value in bias.items()},
+            logit_bias=self._unwanted | {self._tokens(text)[0]: value for text, value in bias.items()},
             max_tokens=max_tokens,
             temperature=0.0,
             stream=True,
@@ -151,6 +153,22 @@ class LlamaModel:
             for token in range(self._llama.n_vocab())
             if llama_cpp.llama_token_to_piece(vocabulary, token, piece, 1, 0, False) == 1
         )
+
+    def _markup_tokens(self) -> dict[int, float]:
+        """A bias that rules out the tokens of the chat format, but for those that end the reply.
+
+        A grammar takes such a token for its name, so a document that has `<|im_start|>` in it could make
+        the model write the token, which is printed as nothing, in place of the quoted characters.
+        """
+        import llama_cpp
+
+        vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
+        return {
+            token: -math.inf
+            for token in range(self._llama.n_vocab())
+            if llama_cpp.llama_vocab_is_control(vocabulary, token)
+            and not llama_cpp.llama_vocab_is_eog(vocabulary, token)
+        }
 
     def _tokens(self, text: str, *, special: bool = False, add_bos: bool = False) -> list[int]:
         return self._llama.tokenize(text.encode(), add_bos=add_bos, special=special)

@@ -24,6 +24,9 @@ def quote_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int) 
     pending: list[tuple[int, ...]] = [()]
     while pending:
         used = pending.pop()
+        if len(used) == max_quotes:
+            rules[_rest(used)] = '""'
+            continue
         options = []
         for number, text in enumerate(sentences, 1):
             chars = len(text) + sum(len(sentences[other - 1]) for other in used)
@@ -35,9 +38,8 @@ def quote_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int) 
                 rules[_rest(then)] = ""
                 pending.append(then)
         if used:
-            more = options and len(used) < max_quotes
-            rules[_rest(used)] = f'("\\n[" {_choice(used)})?' if more else '""'
-        if options and len(used) < max_quotes:
+            rules[_rest(used)] = f'("\\n[" {_choice(used)})?' if options else '""'
+        if options:
             rules[_choice(used)] = " | ".join(options)
     return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items())
 

@@ -83,13 +83,11 @@ def test_the_events_are_passages_then_text_then_the_answer(library):
 
 
 def test_two_quotes(library):
-    answer = library.answer(
-        "War, war or peace?", "2] Peace came over the river.\n[1] The war began in spring."
-    )
-    assert answer.text == "“Peace came over the river.” [2]\n“The war began in spring.” [1]"
+    answer = library.answer("War or peace?", "2] Peace came over the river.\n[1] The war began in spring.")
+    assert answer.text == "“Peace came over the river.” [1]\n“The war began in spring.” [2]"
     assert [(c.label, c.source, c.start, c.end) for c in answer.citations] == [
-        (2, "peace.md", 0, 26),
-        (1, "war.txt", 10, 34),
+        (1, "peace.md", 0, 26),
+        (2, "war.txt", 10, 34),
     ]
 
 
@@ -97,10 +95,8 @@ def test_the_model_is_shown_the_evidence_best_first_and_the_question(library):
     library.answer("Who saw\nthe war?", "0]")
     (message,) = library.model.messages
     evidence = [line for line in message.splitlines() if line.startswith("[")]
-    assert evidence[:2] == ["[0] The documents don't say.", "[1] The war began in spring."]
-    assert sorted(evidence[2:]) == [
-        f"[{n}] {text}" for n, text in zip((2, 3, 4), ("Old news.", "Bread was dear.", PEACE), strict=True)
-    ]
+    # The others score less than three quarters of the best one, and are not offered.
+    assert evidence == ["[0] The documents don't say.", "[1] The war began in spring."]
     assert message.endswith("Question: Who saw the war?")
     assert 's1 ::= "The war began in spring."' in library.model.grammars[0].split("\n")
 
