@@ -9,6 +9,7 @@ import os
 # Before gradio is imported, which reads it then: nothing leaves the machine.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+import sys
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import gradio as gr
 
 from rag import parts
 from rag.engine import Engine
-from rag.errors import DocumentsError, RagError
+from rag.errors import DocumentsError, RagError, SettingsError
 from rag.settings import Settings, resolve
 from rag.types import Answer, Citation, Passage, Waiting
 
@@ -283,25 +284,39 @@ def serve(
     port: int | None = None,
 ) -> None:
     """Serve the page on 127.0.0.1 until it is interrupted."""
-    settings = resolve(documents=documents, index=index, embedder=embedder, model=model)
-    launch(page(settings), port=port)
+    blocks = page(resolve(documents=documents, index=index, embedder=embedder, model=model))
+    _, url, _ = launch(blocks, port=port)
+    print(f"The chat is at {url}  (Ctrl-C ends it)", flush=True)
+    blocks.block_thread()
 
 
-def launch(blocks: Any, *, port: int | None, prevent_thread_lock: bool = False) -> tuple[Any, str, str]:
-    """Serve the page on 127.0.0.1 alone, with nothing from elsewhere: (server, its address, "")."""
-    served: tuple[Any, str, str] = blocks.queue().launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        share=False,
-        quiet=prevent_thread_lock,
-        prevent_thread_lock=prevent_thread_lock,
-        ssr_mode=False,
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
-        css=CSS,
-        footer_links=[],
-    )
+def launch(blocks: Any, *, port: int | None) -> tuple[Any, str, str]:
+    """Serve the page on 127.0.0.1 alone, with nothing from elsewhere: (server, its address, "").
+
+    It goes on in threads of its own. `SettingsError` when the port is taken.
+    """
+    try:
+        served: tuple[Any, str, str] = blocks.queue().launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            theme=gr.themes.Default(
+                font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+            ),
+            css=CSS,
+            footer_links=[],
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"Port {port or '7860 and those after it'} can't be used. Name another: --port N"
+        ) from error
     return served
 
 
 if __name__ == "__main__":
-    serve()
+    from rag.cli import main
+
+    sys.exit(main(["serve", *sys.argv[1:]]))

@@ -1,5 +1,6 @@
 """The page's parts as plain functions; the page itself is clicked in tests/browser."""
 
+import socket
 import subprocess
 import sys
 import textwrap
@@ -86,6 +87,24 @@ def test_an_overlong_question_is_declined_with_the_reason(seed_settings: Setting
     assert "The question has 100&#44;000 characters&#59; at most 4&#44;000 can be asked" in content
 
 
+def test_a_port_that_is_taken_is_one_sentence(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "app.py", "--port", str(port), "--index", str(tmp_path / "index")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert done.stderr == f"rag: Port {port} can't be used. Name another: --port N\n"
+    assert done.returncode == 1
+
+
 def test_index_question_and_page_need_no_network(tmp_path):
     """Everything but loopback is blocked at the socket, in a process of its own."""
     script = textwrap.dedent(
@@ -125,7 +144,7 @@ def test_index_question_and_page_need_no_network(tmp_path):
 
         import app
         blocks = app.page(rag.resolve(documents=sys.argv[1], index=sys.argv[2]))
-        _, url, _ = app.launch(blocks, port=None, prevent_thread_lock=True)
+        _, url, _ = app.launch(blocks, port=None)
         print("Ask the documents" in urllib.request.urlopen(url).read().decode())
         blocks.close()
         """
