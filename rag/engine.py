@@ -159,8 +159,8 @@ class Engine:
 
 def search(retriever: Retriever, question: str, *, k: int) -> tuple[Passage, ...]:
     """The k passages nearest to the question, best first; fewer when the index has fewer."""
-    if k < 1:
-        raise QuestionError(f"k is {k}; ask for 1 passage or more.")
+    if not isinstance(k, int) or k < 1:
+        raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")
     return retriever.retrieve(_checked(question), k).passages
 
 

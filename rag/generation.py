@@ -33,8 +33,9 @@ class LanguageModel(Protocol):
     ) -> Iterator[str]:
         """The model's reply to a user's message, likeliest token first, as the grammar lets it.
 
-        The reply goes on after `opening`. `bias` is added to the logit of the first token of each
-        text. It stops at `max_tokens`, or soon after `cancelled()` is true, in mid-computation.
+        The reply goes on after `opening`. `bias` is added to the logits of the tokens that are these
+        ASCII characters, at every step. It stops at `max_tokens`, or soon after `cancelled()` is true, in
+        mid-computation.
         """
 
 
@@ -62,6 +63,8 @@ class LlamaModel:
             ) from error
         self.context_tokens = self._llama.n_ctx()
         self._bytes = self._single_bytes()
+        if not self._bytes.keys() >= set(b"0123456789[]"):
+            raise ModelError(f"{path} has no tokens for single digits, which labels need. Name another.")
         self._unwanted = self._markup_tokens()
         self._cancelled: Callable[[], bool] = lambda: False
         # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.
@@ -70,7 +73,7 @@ class LlamaModel:
 
     def count_tokens(self, text: str) -> int:
         """See `LanguageModel.count_tokens`."""
-        writable = self._bytes.issuperset(text.encode())
+        writable = self._bytes.keys() >= set(text.encode())
         return len(self._tokens(text)) if writable else self.context_tokens + 1
 
     def generate(
@@ -96,7 +99,7 @@ class LlamaModel:
         pieces: Any = self._llama.create_completion(
             prompt,
             grammar=LlamaGrammar.from_string(grammar, verbose=False),
-            logit_bias=self._unwanted | {self._tokens(text)[0]: value for text, value in bias.items()},
+            logit_bias=self._unwanted | {self._bytes[ord(text)]: value for text, value in bias.items()},
             max_tokens=max_tokens,
             temperature=0.0,
             stream=True,
@@ -138,8 +141,8 @@ class LlamaModel:
     def _special(self, token: int) -> str:
         return self._llama.detokenize([token], special=True).decode() if token >= 0 else ""
 
-    def _single_bytes(self) -> frozenset[int]:
-        """The bytes that have a token of their own.
+    def _single_bytes(self) -> dict[int, int]:
+        """The bytes that have a token of their own, and the token.
 
         A grammar that asks for another may leave the model no token at all, and then llama.cpp ends
         the process. SmolLM2 lacks six control characters and what no valid text has.
@@ -148,11 +151,11 @@ class LlamaModel:
 
         vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
         piece = ctypes.create_string_buffer(1)
-        return frozenset(
-            piece.raw[0]
+        return {
+            piece.raw[0]: token  # noqa: B035  the buffer changes with each token
             for token in range(self._llama.n_vocab())
             if llama_cpp.llama_token_to_piece(vocabulary, token, piece, 1, 0, False) == 1
-        )
+        }
 
     def _markup_tokens(self) -> dict[int, float]:
         """A bias that rules out the tokens of the chat format, but for those that end the reply.

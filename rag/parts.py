@@ -65,11 +65,16 @@ def retriever(settings: Settings) -> Retriever:
 
 @once
 def engine(settings: Settings) -> Engine:
-    """Answers over the index. The language model is loaded in its own thread, meanwhile."""
+    """Answers over the index. The language model is loaded in its own thread, from now on.
+
+    A file that llama.cpp can't load is told of by the first question that needs it.
+    """
     weights = find_language_model(settings.model, download)
     template = read_template(QUOTE_TEMPLATE)
+    found = retriever(settings)
     worker = Worker(lambda: LlamaModel(weights.path, weights.name))
-    return Engine(retriever=retriever(settings), worker=worker, model_name=weights.name, template=template)
+    worker.warm()
+    return Engine(retriever=found, worker=worker, model_name=weights.name, template=template)
 
 
 def _bar() -> Progress:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rag.embedding import Embedder, Vectors
 from rag.index import Index
+from rag.store import Snapshot
 from rag.types import Passage
 from rag.words import stem, terms, words
 
@@ -43,17 +44,30 @@ class Retriever:
         vector = self.embedder.embed([question])[0]
         searched = terms(question)
         with self._index.open() as (snapshot, vectors):
-            dense = vectors.search(vector, CANDIDATES)
-            keyword = snapshot.keyword_search(searched, CANDIDATES)
-            nearest = {chunk for chunk, _ in dense}
-            others = [chunk for chunk, _ in keyword if chunk not in nearest]
-            cosines = dense + list(zip(others, vectors.cosines(vector, others), strict=True))
-            # Half as many again, to have k when copies are collapsed.
-            found = dict(itertools.islice(fuse(cosines, keyword).items(), k + k // 2 + 1))
-            passages = without_copies(snapshot.passages(found))[:k]
             count = snapshot.chunk_count()
             rarity = {stem(term): math.log1p(count / (1 + snapshot.chunks_with(term))) for term in searched}
+            width = max(CANDIDATES, 2 * k)
+            passages: tuple[Passage, ...] = ()
+            while True:
+                dense = vectors.search(vector, width)
+                keyword = snapshot.keyword_search(searched, width)
+                nearest = {chunk for chunk, _ in dense}
+                others = [chunk for chunk, _ in keyword if chunk not in nearest]
+                cosines = dense + list(zip(others, vectors.cosines(vector, others), strict=True))
+                passages = _distinct(snapshot, fuse(cosines, keyword), k)
+                if len(passages) == k or width >= count:
+                    break
+                width *= 4  # what was found is copies of a few passages: look further
         return Retrieval(passages, vector, rarity)
+
+
+def _distinct(snapshot: Snapshot, fused: Mapping[int, float], k: int) -> tuple[Passage, ...]:
+    """The first k of the fused chunks, copies left out."""
+    kept: tuple[Passage, ...] = ()
+    chunks = iter(fused.items())
+    while len(kept) < k and (batch := dict(itertools.islice(chunks, k))):
+        kept = without_copies([*kept, *snapshot.passages(batch)])
+    return kept[:k]
 
 
 def fuse(cosines: Sequence[tuple[int, float]], keyword: Sequence[tuple[int, float]]) -> dict[int, float]:

@@ -34,9 +34,15 @@ def resolve(
             raise SettingsError(f"The setting {name} is empty. Give it a value, or unset RAG_{name.upper()}.")
         return os.fspath(found)
 
+    def place(name: str, given: str | os.PathLike[str] | None) -> Path:
+        found = value(name, given)
+        if "\0" in found:
+            raise SettingsError(f"The setting {name} has a NUL character. Name a folder.")
+        return Path(os.path.expanduser(found)).absolute()  # noqa: PTH111  leaves an unknown ~user as it is
+
     return Settings(
-        documents=Path(value("documents", documents)).expanduser().absolute(),
-        index=Path(value("index", index)).expanduser().absolute(),
+        documents=place("documents", documents),
+        index=place("index", index),
         embedder=value("embedder", embedder),
         model=value("model", model),
     )

@@ -349,7 +349,7 @@ def _fits(path: Path, folder: Path, identity: EmbedderIdentity) -> bool:
         with contextlib.closing(_connect(path)) as connection:
             whole = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
             snapshot = Snapshot(connection, folder)
-            return whole and snapshot.identity == identity and not snapshot.hashes()
+            return whole and snapshot.identity == identity
     except (sqlite3.DatabaseError, IndexFileError, KeyError):
         return False
 

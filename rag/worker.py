@@ -67,6 +67,12 @@ class Worker:
                     self._jobs.remove(job)
                     self._tell_places()
 
+    def warm(self) -> None:
+        """Load the model before the first question; should that fail, the first question is told."""
+        with self._changed:
+            self._jobs.append(_Job(_nothing))
+            self._changed.notify()
+
     def _tell_places(self) -> None:
         for ahead, job in enumerate(self._jobs, self._running):
             if ahead not in (0, job.ahead):
@@ -94,3 +100,8 @@ class Worker:
             with self._changed:
                 self._running = False
             job.results.put(_Ended(error))
+
+
+def _nothing(_: LanguageModel, __: Callable[[], bool]) -> Generator[None, None, None]:
+    """Work that only needs the model to be there."""
+    yield from ()

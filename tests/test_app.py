@@ -143,7 +143,7 @@ def test_index_question_and_page_need_no_network(tmp_path):
         print(answer.citations[0].quote)
 
         import app
-        blocks = app.page(rag.resolve(documents=sys.argv[1], index=sys.argv[2]))
+        blocks = app.page(app.Preparation(rag.resolve(documents=sys.argv[1], index=sys.argv[2])))
         _, url, _ = app.launch(blocks, port=None)
         print("Ask the documents" in urllib.request.urlopen(url).read().decode())
         blocks.close()

@@ -132,7 +132,9 @@ def test_a_name_that_is_not_text_is_a_failure(tmp_path):
     except OSError:
         pytest.skip("this file system has only names that are text")
 
-    assert list(read_folder(tmp_path)) == [Failure("caf?.txt", "its name is not valid text; rename it")]
+    assert list(read_folder(tmp_path)) == [
+        Failure("caf?.txt", "has a name that is not valid text; rename it")
+    ]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

@@ -206,7 +206,7 @@ def test_an_answer_keeps_what_it_cites_when_the_index_changes_meanwhile(library)
 def test_evidence_that_does_not_fit_is_an_abstention(library):
     library.write("war.txt", "war " * 99)
     library.build()
-    library.model.count_tokens = lambda text: 100 * len(text.split())
+    library.model.count_tokens = lambda text: 200 * len(text.split())
     answer = library.answer("What war?")
     assert answer.abstained == NONE_ANSWERS
     assert library.model.messages == []

