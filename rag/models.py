@@ -94,7 +94,7 @@ def find_language_model(spec: str, download: Download) -> Weights:
         if not found:
             raise ModelError(f"{spec} has no .gguf file that matches {pattern}. Name another pattern.")
         return _weights(found[0].stem, found[0])
-    path = Path(spec).expanduser()
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
     if not os.path.isfile(path):  # noqa: PTH113  false, where pathlib raises, for a name that is too long
         raise ModelError(
             f"There is no language model at {spec}. Name a .gguf file, hf:owner/repo:pattern, or embedded."
@@ -113,7 +113,7 @@ def find_embedder(spec: str, download: Download) -> Weights:
         repository, pattern = _hub(spec)
         folder, name = download(repository, pattern or "*"), repository.rpartition("/")[2]
     else:
-        folder = Path(spec).expanduser()
+        folder = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
         name = folder.resolve().name
     for file in ("model.safetensors", "pytorch_model.bin"):
         if (folder / file).is_file() and (folder / "modules.json").is_file():
