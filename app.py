@@ -100,7 +100,8 @@ class Preparation:
         count = len(report.added) + len(report.changed) + len(report.unchanged)
         skipped = "; ".join(f"{failure.source} {failure.reason}" for failure in report.failed[:5])
         more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
-        return f"{count} documents indexed." + (f" Skipped: {skipped}{more}." if skipped else "")
+        documents = "1 document" if count == 1 else f"{count} documents"
+        return f"{documents} indexed." + (f" Skipped: {skipped}{more}." if skipped else "")
 
     def _embedding(self, done: int, total: int) -> None:
         self.state = f"Embedding the documents: {done} of {total} chunks…"
