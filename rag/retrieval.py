@@ -47,7 +47,6 @@ class Retriever:
             count = snapshot.chunk_count()
             rarity = {stem(term): math.log1p(count / (1 + snapshot.chunks_with(term))) for term in searched}
             width = max(CANDIDATES, 2 * k)
-            passages: tuple[Passage, ...] = ()
             while True:
                 dense = vectors.search(vector, width)
                 keyword = snapshot.keyword_search(searched, width)

@@ -41,6 +41,7 @@ class Worker:
         self._load = load
         self._jobs: list[_Job] = []
         self._running = False
+        self._warming = False
         self._changed = threading.Condition()
         threading.Thread(target=self._serve, name="language-model", daemon=True).start()
 
@@ -68,9 +69,9 @@ class Worker:
                     self._tell_places()
 
     def warm(self) -> None:
-        """Load the model before the first question; should that fail, the first question is told."""
+        """Load the model now. A question that waits is told of a failure, a later one tries again."""
         with self._changed:
-            self._jobs.append(_Job(_nothing))
+            self._warming = True
             self._changed.notify()
 
     def _tell_places(self) -> None:
@@ -82,26 +83,30 @@ class Worker:
     def _serve(self) -> None:
         model: LanguageModel | None = None
         while True:
+            error = None
             with self._changed:
-                self._changed.wait_for(lambda: self._jobs)
+                self._changed.wait_for(lambda: self._jobs or self._warming)
+                self._warming = False
+            try:
+                # Before a question is taken: one that waits for the model is not behind another one.
+                model = model or self._load()
+            except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asks
+                error = raised
+            with self._changed:
+                if not self._jobs:
+                    continue
                 job = self._jobs.pop(0)
                 self._running = True
                 self._tell_places()
-            error = None
             try:
-                model = model or self._load()
-                with contextlib.closing(job.work(model, job.cancelled.is_set)) as results:
-                    for result in results:
-                        job.results.put(result)
-                        if job.cancelled.is_set():
-                            break
+                if model is not None:
+                    with contextlib.closing(job.work(model, job.cancelled.is_set)) as results:
+                        for result in results:
+                            job.results.put(result)
+                            if job.cancelled.is_set():
+                                break
             except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asked
                 error = raised
             with self._changed:
                 self._running = False
             job.results.put(_Ended(error))
-
-
-def _nothing(_: LanguageModel, __: Callable[[], bool]) -> Generator[None, None, None]:
-    """Work that only needs the model to be there."""
-    yield from ()

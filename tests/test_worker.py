@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from rag.errors import ModelError
 from rag.types import Waiting
 from rag.worker import Worker
 from tests.conftest import QueuedModel
@@ -212,3 +213,41 @@ def test_a_model_that_fails_to_load_is_tried_again():
         list(worker.run(say("a")))
     assert list(worker.run(say("b"))) == ["b"]
     assert loads == []
+
+
+def test_a_question_that_waits_for_the_model_to_load_is_behind_no_other():
+    loading, loaded = threading.Event(), threading.Event()
+
+    def load():
+        loading.set()
+        assert loaded.wait(30)
+        return QueuedModel()
+
+    worker = Worker(load)
+    worker.warm()
+    assert loading.wait(30)
+    threading.Timer(0.05, loaded.set).start()
+
+    assert list(worker.run(lambda model, cancelled: (yield model.name))) == ["queued"]
+
+
+def test_a_model_that_could_not_be_warmed_is_loaded_by_the_question():
+    failed = threading.Event()
+    outcomes = [ModelError("not yet"), QueuedModel()]
+
+    def load():
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, ModelError):
+            failed.set()
+            raise outcome
+        return outcome
+
+    worker = Worker(load)
+    worker.warm()
+    assert failed.wait(30)
+    # Asked while the failure is still under way, the question is told of it; else it loads anew.
+    try:
+        found = list(worker.run(lambda model, cancelled: (yield model.name)))
+    except ModelError:
+        found = list(worker.run(lambda model, cancelled: (yield model.name)))
+    assert found == ["queued"]
