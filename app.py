@@ -288,10 +288,11 @@ def serve(
     index: str | None = None,
     embedder: str | None = None,
     model: str | None = None,
+    reranker: str | None = None,
     port: int | None = None,
 ) -> None:
     """Serve the page on 127.0.0.1 until it is interrupted."""
-    settings = resolve(documents=documents, index=index, embedder=embedder, model=model)
+    settings = resolve(documents=documents, index=index, embedder=embedder, model=model, reranker=reranker)
     preparation = Preparation(settings)
     blocks = page(preparation)
     _, url, _ = launch(blocks, port=port)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import (
     DocumentsError,
+    EvaluationError,
     IndexFileError,
     ModelError,
     PromptError,
@@ -23,7 +24,7 @@ from rag.errors import (
     SettingsError,
 )
 from rag.settings import resolve
-from rag.types import Answer, BuildReport, Citation, Event, Failure, Passage, Waiting
+from rag.types import Answer, BuildReport, Citation, Event, Failure, Match, Passage, Waiting
 
 if TYPE_CHECKING:
     from rag.engine import Engine
@@ -34,9 +35,11 @@ __all__ = [
     "BuildReport",
     "Citation",
     "DocumentsError",
+    "EvaluationError",
     "Event",
     "Failure",
     "IndexFileError",
+    "Match",
     "ModelError",
     "Passage",
     "PromptError",
@@ -78,30 +81,43 @@ def answer(
     index: StrPath | None = None,
     model: StrPath | None = None,
     embedder: StrPath | None = None,
+    reranker: StrPath | None = None,
 ) -> Answer:
     """The answer, in quotes with exact citations, or the abstention, which is an answer too.
 
     `history` is earlier (question, answer text) pairs, oldest first. `QuestionError` for an empty or
     over-long question, else as `load`.
     """
-    return load(index=index, model=model, embedder=embedder).answer(question, history=history)
+    engine = load(index=index, model=model, embedder=embedder, reranker=reranker)
+    return engine.answer(question, history=history)
 
 
 def search(
-    query: str, *, k: int = 10, index: StrPath | None = None, embedder: StrPath | None = None
+    query: str,
+    *,
+    k: int = 10,
+    history: "History" = (),
+    index: StrPath | None = None,
+    embedder: StrPath | None = None,
+    reranker: StrPath | None = None,
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the query, best first, without a language model.
 
-    Fewer when the index has fewer. Errors as `answer`.
+    Fewer when the index has fewer. `history` and errors as in `answer`.
     """
     from rag import parts
     from rag.engine import search as search_with
 
-    return search_with(parts.retriever(resolve(index=index, embedder=embedder)), query, k=k)
+    retriever = parts.retriever(resolve(index=index, embedder=embedder, reranker=reranker))
+    return search_with(retriever, query, history=history, k=k)
 
 
 def load(
-    *, index: StrPath | None = None, model: StrPath | None = None, embedder: StrPath | None = None
+    *,
+    index: StrPath | None = None,
+    model: StrPath | None = None,
+    embedder: StrPath | None = None,
+    reranker: StrPath | None = None,
 ) -> "Engine":
     """The engine for these settings, with its models, loaded once per process.
 
@@ -111,4 +127,4 @@ def load(
     """
     from rag import parts
 
-    return parts.engine(resolve(index=index, model=model, embedder=embedder))
+    return parts.engine(resolve(index=index, model=model, embedder=embedder, reranker=reranker))

@@ -14,11 +14,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import rag
 from rag.errors import RagError
-from rag.settings import DEFAULTS
+from rag.settings import DEFAULTS, resolve
 from rag.types import Answer, BuildReport, Event, Passage, Waiting
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -66,14 +67,36 @@ def _parser() -> argparse.ArgumentParser:
         "build", _build, "Bring the index in step with the documents.", *_PLACES, "embedder", "json"
     )
     build.add_argument("--rebuild", action="store_true", help="start from nothing")
-    ask = command("ask", _ask, "Answer one question.", *_PLACES, "embedder", "model", "json")
+    ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, "json")
     ask.add_argument("question", metavar="QUESTION")
-    search = command("search", _search, "Show the passages nearest to a query.", *_PLACES, "embedder", "json")
+    search = command(
+        "search", _search, "Show the passages nearest to a query.", *_PLACES, *_SEARCHING, "json"
+    )
     search.add_argument("query", metavar="QUERY")
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many passages (default 10)")
-    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, "embedder", "model")
-    serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, "embedder", "model")
+    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS)
+    serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, *_MODELS)
     serve.add_argument("--port", type=int, help="the page's port (default: the first free one from 7860)")
+    evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
+    evaluate.add_argument(
+        "datasets",
+        nargs="*",
+        metavar="DATASET",
+        help="a set's name, or a .jsonl file of questions (default: all sets)",
+    )
+    evaluate.add_argument(
+        "--bench",
+        metavar="DIR",
+        default="../shared/bench",
+        help="the folder of the sets (default %(default)s)",
+    )
+    evaluate.add_argument(
+        "--limit", type=_positive, metavar="N", help="ask N questions of each set, drawn at random"
+    )
+    evaluate.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="draw them with this seed (default 0)"
+    )
+    evaluate.add_argument("--search-only", action="store_true", help="don't answer, which takes longer")
     command("models", _models, "List the models: recommended, and present.")
     return parser
 
@@ -84,13 +107,22 @@ def _place(name: str, text: str) -> Any:
     return lambda parser: parser.add_argument(f"--{name}", metavar=metavar, help=help_text)
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
 _PLACES = ("documents", "index")
+_SEARCHING = ("embedder", "reranker")
+_MODELS = (*_SEARCHING, "model")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
         "documents", "the documents folder, which build and serve read; others read the index"
     ),
     "index": _place("index", "the index folder"),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
+    "reranker": _place("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
     "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
     "json": lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
 }
@@ -116,7 +148,7 @@ def summary(report: BuildReport) -> str:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    engine = rag.load(index=arguments.index, model=arguments.model, embedder=arguments.embedder)
+    engine = _engine(arguments)
     if arguments.json:
         print(_json(asdict(engine.answer(arguments.question))))
     else:
@@ -125,7 +157,13 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    passages = rag.search(arguments.query, k=arguments.k, index=arguments.index, embedder=arguments.embedder)
+    passages = rag.search(
+        arguments.query,
+        k=arguments.k,
+        index=arguments.index,
+        embedder=arguments.embedder,
+        reranker=arguments.reranker,
+    )
     if arguments.json:
         print(_json([asdict(passage) for passage in passages]))
     else:
@@ -133,8 +171,51 @@ def _search(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _eval(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from rag.evaluation.datasets import READERS, AbsentSetError, read_dataset
+    from rag.evaluation.report import table
+    from rag.evaluation.run import evaluate, sample
+
+    settings = resolve(
+        documents=arguments.documents,
+        index=arguments.index,
+        embedder=arguments.embedder,
+        model=arguments.model,
+        reranker=arguments.reranker,
+    )
+    reports, skipped = [], []
+    for name in arguments.datasets or READERS:
+        try:
+            dataset = read_dataset(name, Path(arguments.bench), settings.documents)
+        except AbsentSetError as error:
+            print(f"rag: skipped {name}: {error}", file=sys.stderr)
+            skipped.append({"name": name, "reason": str(error)})
+            continue
+        questions = sample(dataset.questions, arguments.limit, arguments.seed)
+        with tqdm(total=len(questions), desc=name, file=sys.stderr, disable=None, leave=False) as bar:
+            reports.append(
+                evaluate(dataset, questions, settings, answers=not arguments.search_only, advance=bar.update)
+            )
+    if arguments.json:
+        print(_json({"sets": [asdict(report) for report in reports], "skipped": skipped}))
+    elif reports:
+        print(table(reports))
+    return 0
+
+
+def _engine(arguments: argparse.Namespace) -> Any:
+    return rag.load(
+        index=arguments.index,
+        model=arguments.model,
+        embedder=arguments.embedder,
+        reranker=arguments.reranker,
+    )
+
+
 def _chat(arguments: argparse.Namespace) -> int:
-    engine = rag.load(index=arguments.index, model=arguments.model, embedder=arguments.embedder)
+    engine = _engine(arguments)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing, where the platform has it
     print("Ask a question. Ctrl-C stops an answer; an empty line or Ctrl-D ends the chat.", file=sys.stderr)
@@ -168,6 +249,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         index=arguments.index,
         embedder=arguments.embedder,
         model=arguments.model,
+        reranker=arguments.reranker,
         port=arguments.port,
     )
     return 0

@@ -64,9 +64,9 @@ class Engine:
         self._model_name = model_name
         self._template = template
 
-    def search(self, question: str, *, k: int = 10) -> tuple[Passage, ...]:
+    def search(self, question: str, *, k: int = 10, history: History = ()) -> tuple[Passage, ...]:
         """The k passages nearest to the question, best first; fewer when the index has fewer."""
-        return search(self._retriever, question, k=k)
+        return search(self._retriever, question, k=k, history=history)
 
     def answer(self, question: str, *, history: History = ()) -> Answer:
         """The answer in quotes, or the abstention; `history` is (question, answer text) pairs."""
@@ -82,10 +82,8 @@ class Engine:
         the computation.
         """
         timings: dict[str, float] = {}
-        asked = standalone(_checked(question), history)
+        asked = _asked(question, history)
         with _timed(timings, "retrieve"):
-            # What it goes on from may be cut, the question itself not.
-            asked = _checked(asked[-MAX_QUESTION_CHARS:])
             retrieval = self._retriever.retrieve(asked, PASSAGES)
         passages = retrieval.passages
         yield passages
@@ -157,11 +155,16 @@ class Engine:
         return work
 
 
-def search(retriever: Retriever, question: str, *, k: int) -> tuple[Passage, ...]:
+def search(retriever: Retriever, question: str, *, k: int, history: History = ()) -> tuple[Passage, ...]:
     """The k passages nearest to the question, best first; fewer when the index has fewer."""
     if not isinstance(k, int) or k < 1:
         raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")
-    return retriever.retrieve(_checked(question), k).passages
+    return retriever.retrieve(_asked(question, history), k).passages
+
+
+def _asked(question: str, history: History) -> str:
+    """The question as it is searched for, after what it goes on from, which may be cut."""
+    return _checked(standalone(_checked(question), history)[-MAX_QUESTION_CHARS:])
 
 
 def _checked(question: str) -> str:

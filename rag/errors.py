@@ -2,6 +2,7 @@
 
 RagError
 ├── DocumentsError   the documents folder is missing, empty or unreadable
+├── EvaluationError  an evaluation set or question file can't be read
 ├── IndexFileError   the index is missing, damaged, locked or of another embedder
 ├── ModelError       model weights are missing, damaged or not downloadable
 ├── PromptError      a prompt template is missing or lacks a placeholder
@@ -21,6 +22,10 @@ class RagError(Exception):
 
 class DocumentsError(RagError):
     """The documents folder is missing, empty or unreadable."""
+
+
+class EvaluationError(RagError):
+    """An evaluation set or question file can't be read."""
 
 
 class IndexFileError(RagError):

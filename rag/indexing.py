@@ -7,7 +7,7 @@ from pathlib import Path
 from rag import store
 from rag.chunks import CHUNKING, chunks
 from rag.documents import read_folder
-from rag.embedding import Embedder
+from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
 from rag.store import Writer, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure

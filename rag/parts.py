@@ -7,13 +7,13 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from rag.downloads import download
-from rag.embedding import Embedder, SentenceTransformerEmbedder
+from rag.encoders import CrossEncoderReranker, Embedder, Reranker, SentenceTransformerEmbedder
 from rag.engine import Engine
 from rag.errors import ModelError
 from rag.generation import LlamaModel
 from rag.index import Index
 from rag.indexing import Progress, build_index, embedder_identity
-from rag.models import Weights, embedding_dimension, find_embedder, find_language_model
+from rag.models import Weights, embedding_dimension, find_embedder, find_language_model, find_reranker
 from rag.prompt import QUOTE_TEMPLATE, read_template
 from rag.retrieval import Retriever
 from rag.settings import Settings
@@ -59,8 +59,9 @@ def build(settings: Settings, *, rebuild: bool = False, progress: Progress | Non
 def retriever(settings: Settings) -> Retriever:
     """Search over the index, without a language model."""
     weights = find_embedder(settings.embedder, download)
+    reranker = find_reranker(settings.reranker, download)
     index = Index(settings.index, _identity(weights))
-    return Retriever(index, _embedder(weights))
+    return Retriever(index, _embedder(weights), _reranker(reranker) if reranker else None)
 
 
 @once
@@ -94,6 +95,11 @@ def _bar() -> Progress:
 def _identity(weights: Weights) -> EmbedderIdentity:
     dimension = embedding_dimension(weights.path.parent)
     return embedder_identity(weights.name, weights.sha256, dimension)
+
+
+@once
+def _reranker(weights: Weights) -> Reranker:
+    return CrossEncoderReranker(weights.path.parent)
 
 
 @once

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.embedding import Embedder, Vectors
+from rag.encoders import Embedder, Reranker, Vectors
 from rag.index import Index
 from rag.store import Snapshot
 from rag.types import Passage
@@ -34,10 +34,11 @@ class Retrieval:
 class Retriever:
     """Finds passages in an index with the embedder that built it. Any thread may use it."""
 
-    def __init__(self, index: Index, embedder: Embedder) -> None:
-        """Join the two."""
+    def __init__(self, index: Index, embedder: Embedder, reranker: Reranker | None = None) -> None:
+        """Join them."""
         self._index = index
         self.embedder = embedder
+        self._reranker = reranker
 
     def retrieve(self, question: str, k: int) -> Retrieval:
         """At most k passages, all from one state of the index; fewer when it has fewer."""

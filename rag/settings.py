@@ -6,7 +6,13 @@ from pathlib import Path
 
 from rag.errors import SettingsError
 
-DEFAULTS = {"documents": "seeds", "index": "index", "embedder": "embedded", "model": "embedded"}
+DEFAULTS = {
+    "documents": "seeds",
+    "index": "index",
+    "embedder": "embedded",
+    "model": "embedded",
+    "reranker": "none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,7 @@ class Settings:
     index: Path
     embedder: str
     model: str
+    reranker: str
 
 
 def resolve(
@@ -25,6 +32,7 @@ def resolve(
     index: str | os.PathLike[str] | None = None,
     embedder: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
+    reranker: str | os.PathLike[str] | None = None,
 ) -> Settings:
     """The settings in force; an argument that is None falls back to `RAG_NAME`, then the default."""
 
@@ -45,4 +53,5 @@ def resolve(
         index=place("index", index),
         embedder=value("embedder", embedder),
         model=value("model", model),
+        reranker=value("reranker", reranker),
     )

@@ -28,14 +28,27 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """How one kind of search found a passage: `rank` from 1, None beyond the ranks looked at."""
+
+    rank: int | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk retrieved for a question; `score` is 0 to 1, higher is nearer."""
+    """A chunk retrieved for a question; `score` is 0 to 1, higher is nearer.
+
+    `dense` is its cosine with the question, `keyword` its BM25, or None when it has none of the words.
+    """
 
     source: str
     start: int
     end: int
     text: str
     score: float
+    dense: Match | None = None
+    keyword: Match | None = None
 
 
 @dataclass(frozen=True, slots=True)

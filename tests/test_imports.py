@@ -11,8 +11,8 @@ from rag.settings import Settings
 from tests.conftest import ROOT
 
 HEAVY = {
-    "sentence_transformers": {"embedding.py"},
-    "transformers": {"embedding.py"},
+    "sentence_transformers": {"encoders.py"},
+    "transformers": {"encoders.py"},
     "torch": set(),
     "faiss": {"vectors.py"},
     "llama_cpp": {"generation.py"},

@@ -9,7 +9,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from rag.embedding import SentenceTransformerEmbedder
+from rag.encoders import SentenceTransformerEmbedder
 from rag.errors import ModelError
 from rag.models import (
     EMBEDDED_EMBEDDER,

@@ -1,4 +1,4 @@
-"""Text → unit vectors: the only module that imports sentence_transformers."""
+"""Text → unit vectors; question and text → a score: the only module that imports sentence_transformers."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -26,16 +26,21 @@ class Embedder(Protocol):
         """The word pieces of each text, special tokens included, before any cut."""
 
 
+class Reranker(Protocol):
+    """What retrieval needs of a reranker."""
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the question, 0 to 1."""
+
+
 class SentenceTransformerEmbedder:
     """An embedder from a sentence-transformers folder. Any thread may call it; one works at a time."""
 
     def __init__(self, folder: Path) -> None:
         """Load the model; `ModelError` when the folder doesn't hold one."""
         from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging
 
-        hush: Callable[[], None] = logging.disable_progress_bar
-        hush()  # a line per model on stderr, where ours should be
+        _hush()
         try:
             self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except Exception as error:
@@ -71,3 +76,40 @@ class SentenceTransformerEmbedder:
         with self._lock:
             encoded = self._model.tokenizer(list(texts), truncation=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
+
+
+class CrossEncoderReranker:
+    """A reranker from a cross-encoder's folder. Any thread may call it; one works at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model; `ModelError` when the folder doesn't hold one that gives one score."""
+        from sentence_transformers import CrossEncoder
+        from torch.nn import Sigmoid
+
+        _hush()
+        try:
+            self._model = CrossEncoder(
+                str(folder), device="cpu", local_files_only=True, activation_fn=Sigmoid()
+            )
+        except Exception as error:
+            raise ModelError(
+                f"{folder} is not a cross-encoder that sentence-transformers can load: {error}"
+            ) from error
+        if self._model.num_labels != 1:
+            raise ModelError(f"{folder} gives {self._model.num_labels} scores a passage; a reranker gives 1.")
+        self._lock = threading.Lock()
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        """How well each text answers the question, 0 to 1."""
+        if not texts:
+            return []
+        with self._lock:
+            found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
+        return [float(score) for score in found]
+
+
+def _hush() -> None:
+    from transformers.utils import logging
+
+    hush: Callable[[], None] = logging.disable_progress_bar
+    hush()  # a line per model on stderr, where ours should be

@@ -1,0 +1,168 @@
+"""A set → its figures: indexes the documents and asks the questions, as any user of the product would."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import platformdirs
+
+import rag
+from rag.engine import Engine
+from rag.errors import IndexFileError
+from rag.evaluation import metrics
+from rag.evaluation.datasets import Dataset, Question
+from rag.settings import Settings
+from rag.types import Passage
+
+PASSAGES = 10
+"""Searched for with each question: as many as any metric looks at."""
+
+Score = tuple[str, float]
+"""The name of a metric and its value for one question, or one citation."""
+
+Search = Callable[..., tuple[Passage, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The figures of a set: a metric's mean (the median of times), and over how many values, by name."""
+
+    name: str
+    documents: int
+    questions: int
+    metrics: Mapping[str, float]
+    counts: Mapping[str, int]
+
+
+def sample(questions: Sequence[Question], limit: int | None, seed: int) -> tuple[Question, ...]:
+    """`limit` of the questions, drawn at random with this seed; without a limit all, in order."""
+    if limit is None or limit >= len(questions):
+        return tuple(questions)
+    return tuple(random.Random(seed).sample(questions, limit))
+
+
+def evaluate(
+    dataset: Dataset,
+    questions: Sequence[Question],
+    settings: Settings,
+    *,
+    answers: bool,
+    advance: Callable[[], None],
+) -> Report:
+    """Index the set's documents, ask the questions, take the means.
+
+    With `answers` the language model answers them too. `advance` is called after each question. The
+    index of a set is kept in the user's cache folder; a user's own questions are asked of the index
+    that `settings` name.
+    """
+    index = settings.index if dataset.own else _indexed(dataset, settings)
+    embedder, reranker = settings.embedder, settings.reranker
+    search = partial(rag.search, index=index, embedder=embedder, reranker=reranker)
+    engine = None
+    if answers:
+        engine = rag.load(index=index, embedder=embedder, reranker=reranker, model=settings.model)
+    scores: list[Score] = []
+    for question in questions:
+        scores.extend(_search_scores(question, dataset, search))
+        if engine is not None:
+            scores.extend(_answer_scores(question, dataset, engine))
+        advance()
+    return _report(dataset, len(questions), scores)
+
+
+def _indexed(dataset: Dataset, settings: Settings) -> Path:
+    """The folder of an index of the set's documents, in step with them and with the settings."""
+    place = platformdirs.user_cache_path("rag") / "eval" / dataset.name
+    documents, index = place / "documents", place / "index"
+    documents.mkdir(parents=True, exist_ok=True)
+    for path in documents.iterdir():
+        if path.name not in dataset.documents:
+            path.unlink()
+    for source, text in dataset.documents.items():
+        content = text.encode("utf-8", "replace")
+        path = documents / source
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+    build = partial(rag.build, documents, index=index, embedder=settings.embedder)
+    try:
+        build()
+    except IndexFileError:
+        build(rebuild=True)  # made by other rules or another embedder, or damaged: it is only a copy
+    return index
+
+
+def _search_scores(question: Question, dataset: Dataset, search: Search) -> Iterator[Score]:
+    """What the passages are worth; only their time where no passage is known to be right."""
+    began = time.perf_counter()
+    passages = search(question.text, history=question.history, k=PASSAGES)
+    yield "search_ms", 1000 * (time.perf_counter() - began)
+    if question.answerable is False or not question.sources:
+        return
+    if question.spans and not dataset.sentences:
+        spans = metrics.span_scores(
+            [(passage.source, passage.start, passage.end) for passage in passages[:5]], question.spans
+        )
+        yield from (("recall@5", spans.recall), ("precision@5", spans.precision), ("iou@5", spans.iou))
+    right = _right(passages, question, dataset)
+    for k in (1, 5, 10):
+        yield f"hit@{k}", metrics.hit(right, k)
+    yield "mrr@10", metrics.reciprocal_rank(right, 10)
+    if question.history:
+        alone = _right(search(question.text, k=PASSAGES), question, dataset)
+        yield "hit@5_last_turn", metrics.hit(alone, 5)
+        yield "hit@5_history", metrics.hit(right, 5)
+        yield "multi_turn_gain", metrics.hit(right, 5) - metrics.hit(alone, 5)
+        if question.rewrite is not None:
+            rewritten = _right(search(question.rewrite, k=PASSAGES), question, dataset)
+            yield "hit@5_rewrite", metrics.hit(rewritten, 5)
+
+
+def _right(passages: Sequence[Passage], question: Question, dataset: Dataset) -> list[bool]:
+    """Whether each passage is right: has the sentence that answers, or is of a document that does."""
+    if not dataset.sentences:
+        return [passage.source in question.sources for passage in passages]
+    places = [(passage.source, passage.start, passage.end) for passage in passages]
+    return [any(metrics.contains(place, span) for span in question.spans) for place in places]
+
+
+def _answer_scores(question: Question, dataset: Dataset, engine: Engine) -> Iterator[Score]:
+    began = time.perf_counter()
+    answer = engine.answer(question.text, history=question.history)
+    yield "answer_ms", 1000 * (time.perf_counter() - began)
+    for citation in answer.citations:
+        text = dataset.documents.get(citation.source, "")
+        yield "quote_exactness", float(text[citation.start : citation.end] == citation.quote)
+    if question.answerable is False:
+        yield "refused_right", float(answer.abstained is not None)
+    if not question.answerable:
+        return
+    yield "answered", float(answer.abstained is None)
+    if question.answers:
+        yield "answered_right", metrics.answered_right(answer, question.answers)
+        yield "exact_match", metrics.exact_match(answer.short, question.answers)
+        yield "f1", metrics.token_f1(answer.short, question.answers)
+    if dataset.sentences:
+        yield "sentence_right", metrics.sentence_right(answer, question.spans)
+    if answer.citations:
+        yield "quoted_chars", metrics.quoted_chars(answer)
+        if question.sources:
+            yield "cited_file_right", float(answer.citations[0].source in question.sources)
+
+
+def _report(dataset: Dataset, questions: int, scores: Sequence[Score]) -> Report:
+    values: dict[str, list[float]] = {}
+    for name, value in scores:
+        values.setdefault(name, []).append(value)
+    figures = {
+        name: statistics.median(found) if name.endswith("_ms") else statistics.fmean(found)
+        for name, found in values.items()
+    }
+    counts = {name: len(found) for name, found in values.items()}
+    if "answered_right" in figures and "refused_right" in figures:
+        figures["balanced"] = (figures["answered_right"] + figures["refused_right"]) / 2
+        counts["balanced"] = counts["answered_right"] + counts["refused_right"]
+    return Report(dataset.name, len(dataset.documents), questions, figures, counts)
