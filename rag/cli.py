@@ -20,7 +20,7 @@ from typing import Any
 import rag
 from rag.errors import RagError
 from rag.settings import DEFAULTS, resolve
-from rag.types import Answer, BuildReport, Event, Passage, Waiting
+from rag.types import Answer, BuildReport, Event, Match, Passage, Waiting
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -300,7 +300,14 @@ def _sources(answer: Answer) -> str:
 def _passage(number: int, passage: Passage) -> str:
     text = " ".join(_plain(passage.text).split())
     place = f"{_name(passage.source)}, characters {passage.start}-{passage.end}"
-    return f"{number}. {place}  (score {passage.score:.3f})\n   {text[:300]}{'…' if len(text) > 300 else ''}"
+    why = [f"score {passage.score:.3f}", _match("dense", passage.dense), _match("keyword", passage.keyword)]
+    return f"{number}. {place}\n   {'; '.join(why)}\n   {text[:300]}{'…' if len(text) > 300 else ''}"
+
+
+def _match(search: str, match: Match | None) -> str:
+    if match is None:
+        return f"{search} none"
+    return f"{search} {match.score:.3f}, {'not ranked' if match.rank is None else f'rank {match.rank}'}"
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from rag.errors import ModelError
 
 Vectors = npt.NDArray[np.float32]
+Span = tuple[int, int]
+
+_BATCH = 32
 
 
 class Embedder(Protocol):
@@ -21,6 +24,11 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One row a text: float32 of shape (n, dimension), each of length 1."""
+
+    def embed_with_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> tuple[Vectors, list[Vectors]]:
+        """As `embed`, and for each text one row for each of its spans, read in the text's context."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The word pieces of each text, special tokens included, before any cut."""
@@ -52,6 +60,7 @@ class SentenceTransformerEmbedder:
             raise ModelError(f"{folder} doesn't say how many dimensions its vectors have.")
         self.dimension: int = dimension
         self.max_tokens: int = self._model.max_seq_length or 512
+        self._mean_of_tokens = _is_mean_of_tokens(self._model)
         # The fast tokenizer fails with "Already borrowed" when two threads use it at once.
         self._lock = threading.Lock()
 
@@ -62,12 +71,44 @@ class SentenceTransformerEmbedder:
         with self._lock:
             vectors = self._model.encode(
                 list(texts),
-                batch_size=32,
+                batch_size=_BATCH,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
                 show_progress_bar=False,
             )
         return np.asarray(vectors, dtype=np.float32)
+
+    def embed_with_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> tuple[Vectors, list[Vectors]]:
+        """As `embed`, and for each text one row for each of its spans, read in the text's context.
+
+        Where a text's vector is the mean of its tokens', a span's is the mean of those inside it, which
+        costs nothing more and finds the sentence that answers better than the sentence alone does. With
+        another pooling each span is embedded by itself.
+        """
+        if not self._mean_of_tokens:
+            inside = [
+                text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found
+            ]
+            alone = iter(np.split(self.embed(inside), np.cumsum([len(found) for found in spans])[:-1]))
+            return self.embed(texts), list(alone)
+        vectors: list[Vectors] = []
+        of_spans: list[Vectors] = []
+        for first in range(0, len(texts), _BATCH):
+            with self._lock:
+                batch = list(texts[first : first + _BATCH])
+                read: Any = self._model.encode(
+                    batch, batch_size=_BATCH, output_value=None, show_progress_bar=False
+                )
+                places = self._model.tokenizer(
+                    batch, truncation=True, max_length=self.max_tokens, return_offsets_mapping=True
+                )["offset_mapping"]
+            for found, offsets, within in zip(read, places, spans[first:], strict=False):
+                tokens = found["token_embeddings"].numpy()[: len(offsets)]
+                vectors.append(found["sentence_embedding"].numpy())
+                of_spans.append(_means(tokens, np.array(offsets), within, vectors[-1]))
+        return _unit(np.array(vectors).reshape(-1, self.dimension)), of_spans
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The word pieces of each text, special tokens included, before any cut."""
@@ -106,6 +147,33 @@ class CrossEncoderReranker:
         with self._lock:
             found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
         return [float(score) for score in found]
+
+
+def _is_mean_of_tokens(model: Any) -> bool:
+    """Whether the model reads a text, takes the mean of its tokens, and does no more than scale it."""
+    kinds = [type(module).__name__ for module in model]
+    plain = kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+    return plain and model[1].pooling_mode == "mean" and model.default_prompt_name is None
+
+
+def _means(
+    tokens: Vectors, offsets: npt.NDArray[np.int64], spans: Sequence[Span], otherwise: Vectors
+) -> Vectors:
+    """The mean of the tokens inside each span, of length 1; `otherwise` where there are none.
+
+    `tokens` are of shape (n, dimension), `offsets` their (start, end), of shape (n, 2), empty for
+    special tokens.
+    """
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    means = np.empty((len(spans), tokens.shape[1]), dtype=np.float32)
+    for row, (start, end) in enumerate(spans):
+        inside = (ends > start) & (starts < end) & (ends > starts)
+        means[row] = tokens[inside].mean(axis=0) if inside.any() else otherwise
+    return _unit(means)
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
 
 def _hush() -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 from rag.errors import QuestionError
-from rag.evidence import MAX_QUOTE_CHARS, candidates, ranked, within_budget
+from rag.evidence import ranked, within_budget
 from rag.followup import History, standalone
 from rag.generation import LanguageModel
 from rag.grammar import quote_grammar
 from rag.prompt import render
 from rag.quotes import read_quotes
 from rag.retrieval import Retriever
+from rag.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.types import Answer, Citation, Event, Passage, Sentence
 from rag.worker import Worker
 
@@ -88,11 +89,7 @@ class Engine:
         passages = retrieval.passages
         yield passages
 
-        with _timed(timings, "select"):
-            found = candidates(passages)
-            vectors = self._retriever.embedder.embed([sentence.text for sentence in found])
-            sentences = ranked(found, (vectors @ retrieval.vector).tolist(), retrieval.rarity)
-
+        sentences = ranked(retrieval.sentences)
         text: list[str] = []
         citations: list[Citation] = []
         reason = NOTHING_BEARS

@@ -1,6 +1,7 @@
 """Message + grammar → the model's text, piece by piece: the only module that imports llama_cpp."""
 
 import ctypes
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,7 @@ class LlamaModel:
         """Load the model; `ModelError` when the file is damaged or isn't one."""
         import llama_cpp
 
+        _leave_streams_alone()
         self.name = name
         try:
             self._llama = llama_cpp.Llama(
@@ -180,3 +182,21 @@ class LlamaModel:
 def _cpu_count() -> int:
     """The processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _leave_streams_alone() -> Any:
+    """Keep llama_cpp from pointing the whole process's stdout and stderr to nowhere.
+
+    It does while it loads a model, to hide llama.cpp's messages, and what other threads print in that
+    time is lost. The messages are turned off instead.
+    """
+    import llama_cpp
+    from llama_cpp import _utils
+
+    streams: Any = _utils.suppress_stdout_stderr
+    streams.__enter__ = lambda self: self
+    streams.__exit__ = lambda self, *_: None
+    silence = llama_cpp.llama_log_callback(lambda *_: None)
+    llama_cpp.llama_log_set(silence, ctypes.c_void_p(None))
+    return silence  # llama.cpp calls it as long as the process lives

@@ -9,7 +9,8 @@ from rag.chunks import CHUNKING, chunks
 from rag.documents import read_folder
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
-from rag.store import Writer, text_hash
+from rag.sentences import SENTENCES, sentences
+from rag.tables import EmbeddedText, Writer, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
 from rag.vectors import VectorIndex
 
@@ -72,7 +73,9 @@ def build_index(
 
 def embedder_identity(name: str, weights_sha256: str, dimension: int) -> EmbedderIdentity:
     """What an index built now has to be compared by."""
-    return EmbedderIdentity(name, weights_sha256, dimension, normalised=True, chunking=CHUNKING)
+    return EmbedderIdentity(
+        name, weights_sha256, dimension, normalised=True, chunking=f"{CHUNKING} {SENTENCES}"
+    )
 
 
 def _embed_new(
@@ -84,10 +87,12 @@ def _embed_new(
     ]
     texts = {text_hash(chunk.text): chunk.text for found in pieces for chunk in found}
     # By length, so that the texts of a batch need little padding.
-    missing = sorted((key for key in texts if writer.lacks_vector(key)), key=lambda key: len(texts[key]))
+    missing = sorted((text for key, text in texts.items() if writer.lacks(key)), key=len)
     progress(0, len(missing))
     for start in range(0, len(missing), _BATCH):
-        keys = missing[start : start + _BATCH]
-        writer.keep_vectors(keys, embedder.embed([texts[key] for key in keys]))
-        progress(start + len(keys), len(missing))
+        batch = missing[start : start + _BATCH]
+        spans = [sentences(text) for text in batch]
+        vectors, of_sentences = embedder.embed_with_spans(batch, spans)
+        writer.keep(map(EmbeddedText, batch, vectors, spans, of_sentences))
+        progress(start + len(batch), len(missing))
     return pieces

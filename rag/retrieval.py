@@ -1,34 +1,43 @@
-"""Question → passages: dense and keyword search, fused; copies of a passage collapsed."""
+"""Question → passages: dense and keyword search bring chunks; the best are shown with what is around them."""
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from rag.chunks import MAX_TOKENS
 from rag.encoders import Embedder, Reranker, Vectors
 from rag.index import Index
-from rag.store import Snapshot
-from rag.types import Passage
-from rag.words import stem, terms, words
+from rag.relevance import Wanted, passage_score, sentence_score, wanted
+from rag.tables import Snapshot, StoredChunk
+from rag.types import Match, Passage, Sentence
+from rag.widening import widened
+from rag.words import stem, stems, terms, words
 
 CANDIDATES = 50
-"""How many chunks each search brings to the fusion."""
+"""How many chunks each search brings."""
 
-KEYWORD_WEIGHT = 0.5
-"""The keyword score's share of the fused score, against the cosine's."""
+RERANKED = 20
+"""How many passages a reranker reads."""
+
+PASSAGE_CHARS = 750
+"""A passage is widened to at most this, and to no more tokens than a chunk may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What the index has for a question: the passages, best first, and what to judge them by.
-
-    `vector` is the question's, float32 of shape (dimension,), length 1. `rarity` maps each stem of
-    the question's words to ln(1 + chunks / (1 + chunks that have it)).
-    """
+    """What the index has for a question: the passages, best first, and all their sentences in order."""
 
     passages: tuple[Passage, ...]
-    vector: Vectors
-    rarity: Mapping[str, float]
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A chunk and its score."""
+
+    chunk: StoredChunk
+    score: float
 
 
 class Retriever:
@@ -37,64 +46,136 @@ class Retriever:
     def __init__(self, index: Index, embedder: Embedder, reranker: Reranker | None = None) -> None:
         """Join them."""
         self._index = index
-        self.embedder = embedder
+        self._embedder = embedder
         self._reranker = reranker
 
     def retrieve(self, question: str, k: int) -> Retrieval:
         """At most k passages, all from one state of the index; fewer when it has fewer."""
-        vector = self.embedder.embed([question])[0]
+        vector = self._embedder.embed([question])[0]
         searched = terms(question)
+        enough = k if self._reranker is None else max(k, RERANKED)
         with self._index.open() as (snapshot, vectors):
             count = snapshot.chunk_count()
             rarity = {stem(term): math.log1p(count / (1 + snapshot.chunks_with(term))) for term in searched}
-            width = max(CANDIDATES, 2 * k)
+            judge = _Judge(wanted(question, rarity), vector)
+            width = max(CANDIDATES, 2 * enough)
             while True:
                 dense = vectors.search(vector, width)
                 keyword = snapshot.keyword_search(searched, width)
-                nearest = {chunk for chunk, _ in dense}
-                others = [chunk for chunk, _ in keyword if chunk not in nearest]
-                cosines = dense + list(zip(others, vectors.cosines(vector, others), strict=True))
-                passages = _distinct(snapshot, fuse(cosines, keyword), k)
-                if len(passages) == k or width >= count:
+                ranked = judge.ranked(snapshot.chunks([*dict(dense + keyword)]))
+                best = list(itertools.islice(without_copies(ranked), enough))
+                if len(best) == enough or width >= count:
                     break
                 width *= 4  # what was found is copies of a few passages: look further
-        return Retrieval(passages, vector, rarity)
+            if self._reranker is not None:
+                best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
+            best = best[:k]
+            beyond = [found.chunk.id for found in best if found.chunk.id not in dict(dense)]
+            matches = _matches(dense) | {
+                chunk: Match(None, cosine)
+                for chunk, cosine in zip(beyond, vectors.cosines(vector, beyond), strict=True)
+            }
+            return self._shown(snapshot, judge, best, matches, _matches(keyword))
+
+    def _shown(
+        self,
+        snapshot: Snapshot,
+        judge: "_Judge",
+        best: Sequence[_Scored],
+        dense: Mapping[int, Match],
+        keyword: Mapping[int, Match],
+    ) -> Retrieval:
+        """The chunks as passages, each widened as far as the others leave room."""
+        spans = [(found.chunk.start, found.chunk.end) for found in best]
+        passages: list[Passage] = []
+        sentences: list[Sentence] = []
+        for number, found in enumerate(best):
+            source, (start, end) = found.chunk.source, spans[number]
+            around = [
+                sentence
+                for chunk in snapshot.chunks_between(source, end - PASSAGE_CHARS, start + PASSAGE_CHARS)
+                for sentence in judge.sentences(chunk)
+            ]
+            taken = [
+                span
+                for other, span in enumerate(spans)
+                if other != number and best[other].chunk.source == source
+            ]
+            start, end = widened((start, end), [span for span, _ in around], taken, max_chars=PASSAGE_CHARS)
+            text = snapshot.text(source, start, end)
+            if self._embedder.count_tokens([text])[0] > MAX_TOKENS:
+                (start, end), text = spans[number], found.chunk.text
+            spans[number] = start, end
+            passages.append(
+                Passage(
+                    source,
+                    start,
+                    end,
+                    text,
+                    found.score,
+                    dense=dense[found.chunk.id],
+                    keyword=keyword.get(found.chunk.id),
+                )
+            )
+            sentences.extend(
+                Sentence(number, first, last, text[first - start : last - start], score)
+                for (first, last), score in around
+                if start <= first and last <= end
+            )
+        return Retrieval(tuple(passages), tuple(sentences))
 
 
-def _distinct(snapshot: Snapshot, fused: Mapping[int, float], k: int) -> tuple[Passage, ...]:
-    """The first k of the fused chunks, copies left out."""
-    kept: tuple[Passage, ...] = ()
-    chunks = iter(fused.items())
-    while len(kept) < k and (batch := dict(itertools.islice(chunks, k))):
-        kept = without_copies([*kept, *snapshot.passages(batch)])
-    return kept[:k]
+class _Judge:
+    """Scores chunks and their sentences for one question."""
+
+    def __init__(self, sought: Wanted, vector: Vectors) -> None:
+        """Judge by what the question wants and its vector, of shape (dimension,)."""
+        self._sought = sought
+        self._vector = vector
+
+    def ranked(self, chunks: Sequence[StoredChunk]) -> list[_Scored]:
+        """The chunks with their scores, best first."""
+        scored = [_Scored(chunk, self._score(chunk)) for chunk in chunks]
+        return sorted(scored, key=lambda found: (-found.score, found.chunk.id))
+
+    def sentences(self, chunk: StoredChunk) -> list[tuple[tuple[int, int], float]]:
+        """Each sentence of the chunk, (start, end) in the document, with its score."""
+        cosines = chunk.sentence_vectors @ self._vector
+        return [
+            (
+                span,
+                sentence_score(
+                    self._sought,
+                    stems(chunk.text[span[0] - chunk.start : span[1] - chunk.start]),
+                    float(cosine),
+                ),
+            )
+            for span, cosine in zip(chunk.sentences, cosines, strict=True)
+        ]
+
+    def _score(self, chunk: StoredChunk) -> float:
+        best_sentence = max((score for _, score in self.sentences(chunk)), default=0.0)
+        return passage_score(self._sought, stems(chunk.text), best_sentence)
 
 
-def fuse(cosines: Sequence[tuple[int, float]], keyword: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """(chunk id, cosine) and (chunk id, BM25) → id: score from 0 to 1, best first.
-
-    A weighted mean of the cosine and of BM25 divided by its best: rank fusion, which throws the
-    distances away, measured worse than BM25 alone.
-    """
-    best = max((score for _, score in keyword), default=0.0) or 1.0
-    relative = {chunk: score / best for chunk, score in keyword}
-    fused = {
-        chunk: (1 - KEYWORD_WEIGHT) * max(cosine, 0.0) + KEYWORD_WEIGHT * max(relative.get(chunk, 0.0), 0.0)
-        for chunk, cosine in cosines
-    }
-    return dict(sorted(fused.items(), key=lambda item: (-item[1], item[0])))
+def _matches(found: Sequence[tuple[int, float]]) -> dict[int, Match]:
+    return {chunk: Match(rank, score) for rank, (chunk, score) in enumerate(found, 1)}
 
 
-def without_copies(passages: Sequence[Passage]) -> tuple[Passage, ...]:
-    """The passages in order, without those that say the same words as an earlier one."""
-    kept: list[Passage] = []
+def _reranked(found: Sequence[_Scored], scores: Sequence[float]) -> list[_Scored]:
+    """In the order of these scores, best first, which become theirs."""
+    scored = [replace(one, score=score) for one, score in zip(found, scores, strict=True)]
+    return sorted(scored, key=lambda one: -one.score)
+
+
+def without_copies(ranked: Iterable[_Scored]) -> Iterator[_Scored]:
+    """Those in order that don't say the same words as an earlier one."""
     seen: list[frozenset[tuple[str, ...]]] = []
-    for passage in passages:
-        shingles = _shingles(passage.text)
+    for found in ranked:
+        shingles = _shingles(found.chunk.text)
         if all(len(shingles & other) < 0.8 * len(shingles | other) for other in seen):
-            kept.append(passage)
             seen.append(shingles)
-    return tuple(kept)
+            yield found
 
 
 def _shingles(text: str) -> frozenset[tuple[str, ...]]:

@@ -4,13 +4,19 @@ import itertools
 import re
 from collections.abc import Iterator
 
+MAX_CHARS = 400
+"""A longer sentence is cut: no quote is longer."""
+
+SENTENCES = f"sentences-{MAX_CHARS}-v1"
+"""Names these rules: an index holds the vectors of sentences, so change it with the rules."""
+
 _LINE = re.compile(r"[^\r\n]+")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•#>|]|\d+[.)])\s")
 _TERMINAL = tuple(".!?…:;\"'”’)]。！？|")
 _CLAUSE_END = re.compile(r"(?<=[;:,])\s+|(?<=[；：，、])|\s+")
 
 
-def sentences(text: str, *, max_chars: int) -> tuple[tuple[int, int], ...]:
+def sentences(text: str, *, max_chars: int = MAX_CHARS) -> tuple[tuple[int, int], ...]:
     """The (start, end) of each sentence, in order, without white space around it.
 
     Together they cover every character that isn't white space. A line ends a sentence unless the

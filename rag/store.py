@@ -1,4 +1,4 @@
-"""The truth about an index, in SQLite: documents, chunks, vectors, keywords, the embedder's identity.
+"""The folder of an index: which store is in force, who may write, what is left over.
 
 index/
 ├── current              the name of the store in force, replaced at once
@@ -6,9 +6,8 @@ index/
 ├── vectors-<id>.faiss   derived from the store (see `rag.vectors`)
 └── writer.lock          held by the one build that may write; writer.json says who it is
 
-Vectors are kept by the hash of their text and written as they are made, so that an interrupted build
-goes on where it was. Nothing of them is seen until the documents are swapped in, in one transaction.
-A rebuild makes a store under a new name and then changes `current`.
+The store holds the truth (see `rag.tables`). A rebuild makes one under a new name and then changes
+`current`.
 """
 
 import contextlib
@@ -17,22 +16,16 @@ import os
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import filelock
-import numpy as np
-import numpy.typing as npt
 
 from rag.errors import IndexFileError, shown
-from rag.types import Chunk, Document, EmbedderIdentity, Passage
+from rag.tables import REBUILD, Snapshot, Writer, create
+from rag.types import EmbedderIdentity
 
-SCHEMA_VERSION = 1
-_REBUILD = "Rebuild it: rag build --rebuild"
 _STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")
 _NOT_THE_FILES_FAULT = {
     sqlite3.SQLITE_BUSY,
@@ -44,188 +37,6 @@ _NOT_THE_FILES_FAULT = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 }
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE documents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, text TEXT NOT NULL
-);
-CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents (id),
-    "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, text_hash BLOB NOT NULL
-);
-CREATE INDEX chunks_by_document ON chunks (document);
-CREATE INDEX chunks_by_text ON chunks (text_hash);
-CREATE TABLE vectors (text_hash BLOB PRIMARY KEY, vector BLOB NOT NULL);
-CREATE VIRTUAL TABLE keywords USING fts5 (
-    text, content = '', tokenize = 'porter unicode61 remove_diacritics 2'
-);
-"""
-
-Ids = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-
-
-def text_hash(text: str) -> bytes:
-    """The key under which the vector of a text is kept."""
-    return blake2b(text.encode(), digest_size=16).digest()
-
-
-class Snapshot:
-    """One state of an index, unchanged however long it is read."""
-
-    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
-        """Read `connection`, which is inside a transaction."""
-        self._connection = connection
-        self._folder = folder
-        meta = dict(self._rows("SELECT key, value FROM meta"))
-        if meta.get("schema") != str(SCHEMA_VERSION):
-            raise IndexFileError(
-                f"{shown(folder)}/ has schema {meta.get('schema')}; this version reads schema "
-                f"{SCHEMA_VERSION}. {_REBUILD}"
-            )
-        try:
-            self.generation: str = meta["generation"]
-            self.identity = EmbedderIdentity(**json.loads(meta["embedder"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise IndexFileError(
-                f"{shown(folder)}/ is damaged (its embedder's name is lost). {_REBUILD}"
-            ) from error
-
-    @property
-    def vectors_path(self) -> Path:
-        """Where the FAISS file of this state is, when there is one."""
-        return self._folder / f"vectors-{self.generation}.faiss"
-
-    def hashes(self) -> dict[str, str]:
-        """The sha256 of each document by source."""
-        return dict(self._rows("SELECT source, sha256 FROM documents"))
-
-    def chunk_count(self) -> int:
-        """How many chunks there are."""
-        return int(self._rows("SELECT count(*) FROM chunks")[0][0])
-
-    def vectors(self) -> tuple[Ids, Vectors]:
-        """The ids, of shape (n,), and vectors, of shape (n, dimension), of all chunks."""
-        rows = self._rows("SELECT id, vector FROM chunks JOIN vectors USING (text_hash) ORDER BY id")
-        size = self.identity.dimension * np.dtype(np.float32).itemsize
-        if len(rows) != self.chunk_count() or any(len(row[1]) != size for row in rows):
-            raise IndexFileError(f"{shown(self._folder)}/ lacks vectors. {_REBUILD}")
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
-        matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
-        return ids, matrix.reshape(len(rows), self.identity.dimension)
-
-    def keyword_search(self, terms: Sequence[str], k: int) -> list[tuple[int, float]]:
-        """The (chunk id, BM25) of the k chunks that match any of the terms best, best first."""
-        if not terms:
-            return []
-        return self._rows(
-            "SELECT rowid, -bm25(keywords) FROM keywords WHERE keywords MATCH ? ORDER BY rank LIMIT ?",
-            (" OR ".join(f'"{term}"' for term in terms), k),
-        )
-
-    def chunks_with(self, term: str) -> int:
-        """How many chunks have the term, up to its ending."""
-        return int(self._rows("SELECT count(*) FROM keywords WHERE keywords MATCH ?", (f'"{term}"',))[0][0])
-
-    def passages(self, scores: Mapping[int, float]) -> tuple[Passage, ...]:
-        """The chunks of these ids as passages with their scores, in the mapping's order."""
-        marks = ",".join("?" * len(scores))
-        rows = self._rows(
-            'SELECT chunks.id, source, "start", "end", substr(text, "start" + 1, "end" - "start") '
-            f"FROM chunks JOIN documents ON documents.id = document WHERE chunks.id IN ({marks})",
-            tuple(scores),
-        )
-        found = {
-            chunk: Passage(source, start, end, text, scores[chunk])
-            for chunk, source, start, end, text in rows
-        }
-        if len(found) != len(scores):
-            raise IndexFileError(f"{shown(self._folder)}/ lacks chunks. {_REBUILD}")
-        return tuple(found[chunk] for chunk in scores)
-
-    def document_text(self, source: str) -> str | None:
-        """The text of a document as it was indexed, or None if it isn't in the index."""
-        rows = self._rows("SELECT text FROM documents WHERE source = ?", (source,))
-        return str(rows[0][0]) if rows else None
-
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        return self._connection.execute(sql, values).fetchall()
-
-
-class Writer:
-    """The one build that may change an index (see `writing`)."""
-
-    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
-        """Write through `connection`, which is in autocommit mode."""
-        self._connection = connection
-        self._folder = folder
-
-    def snapshot(self) -> Snapshot:
-        """The state as this writer sees it."""
-        return Snapshot(self._connection, self._folder)
-
-    def lacks_vector(self, key: bytes) -> bool:
-        """Whether the vector of the text with this hash is still to be made."""
-        found = self._connection.execute("SELECT 1 FROM vectors WHERE text_hash = ?", (key,)).fetchone()
-        return found is None
-
-    def keep_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
-        """Keep vectors, of shape (n, dimension), under the hashes of their texts, for good."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?)",
-                (
-                    (key, vector.astype(np.float32).tobytes())
-                    for key, vector in zip(keys, vectors, strict=True)
-                ),
-            )
-
-    @contextlib.contextmanager
-    def swap(
-        self, removed: Iterable[str], added: Iterable[tuple[Document, Sequence[Chunk]]]
-    ) -> Iterator[Snapshot]:
-        """Replace documents at once: the body sees the new state, others only after it ends well."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for source in removed:
-                self._remove(source)
-            for document, pieces in added:
-                self._add(document, pieces)
-            self._connection.execute(
-                "DELETE FROM vectors WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
-            )
-            self._connection.execute(
-                "UPDATE meta SET value = ? WHERE key = 'generation'", (uuid.uuid4().hex[:12],)
-            )
-            yield self.snapshot()
-
-    def _remove(self, source: str) -> None:
-        self._connection.execute(
-            "INSERT INTO keywords (keywords, rowid, text) "
-            """SELECT 'delete', chunks.id, substr(text, "start" + 1, "end" - "start") """
-            "FROM chunks JOIN documents ON documents.id = document WHERE source = ?",
-            (source,),
-        )
-        self._connection.execute(
-            "DELETE FROM chunks WHERE document = (SELECT id FROM documents WHERE source = ?)", (source,)
-        )
-        self._connection.execute("DELETE FROM documents WHERE source = ?", (source,))
-
-    def _add(self, document: Document, pieces: Sequence[Chunk]) -> None:
-        number = self._connection.execute(
-            "INSERT INTO documents (source, sha256, text) VALUES (?, ?, ?)",
-            (document.source, document.sha256, document.text),
-        ).lastrowid
-        for chunk in pieces:
-            row = self._connection.execute(
-                'INSERT INTO chunks (document, "start", "end", text_hash) VALUES (?, ?, ?, ?)',
-                (number, chunk.start, chunk.end, text_hash(chunk.text)),
-            )
-            self._connection.execute(
-                "INSERT INTO keywords (rowid, text) VALUES (?, ?)", (row.lastrowid, chunk.text)
-            )
 
 
 @contextlib.contextmanager
@@ -265,16 +76,16 @@ def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, folder: 
     if (found.name, found.dimension) != (wanted.name, wanted.dimension):
         raise IndexFileError(
             f"{shown(folder)}/ was built with {found.name} ({found.dimension} dimensions); settings name "
-            f"{wanted.name} ({wanted.dimension}). {_REBUILD}"
+            f"{wanted.name} ({wanted.dimension}). {REBUILD}"
         )
     if found.weights_sha256 != wanted.weights_sha256:
         raise IndexFileError(
             f"{shown(folder)}/ was built with other weights of {found.name} (sha256 "
-            f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {_REBUILD}"
+            f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {REBUILD}"
         )
     raise IndexFileError(
         f"{shown(folder)}/ was built with other rules (chunks {found.chunking}, now {wanted.chunking}). "
-        f"{_REBUILD}"
+        f"{REBUILD}"
     )
 
 
@@ -307,9 +118,9 @@ def _open_current(folder: Path) -> sqlite3.Connection:
 def _store(folder: Path, name: str) -> Path:
     """The store of this name, which `current` gave."""
     if not _STORE_NAME.fullmatch(name):
-        raise IndexFileError(f"{shown(folder / 'current')} is damaged: it names no store. {_REBUILD}")
+        raise IndexFileError(f"{shown(folder / 'current')} is damaged: it names no store. {REBUILD}")
     if not (folder / name).is_file():
-        raise IndexFileError(f"{shown(folder / name)} is missing. {_REBUILD}")
+        raise IndexFileError(f"{shown(folder / name)} is missing. {REBUILD}")
     return folder / name
 
 
@@ -331,16 +142,7 @@ def _unfinished(folder: Path, current: str | None, identity: EmbedderIdentity) -
             return path
     path = folder / f"store-{uuid.uuid4().hex[:12]}.db"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        connection.executemany(
-            "INSERT INTO meta VALUES (?, ?)",
-            [
-                ("schema", str(SCHEMA_VERSION)),
-                ("embedder", json.dumps(asdict(identity))),
-                ("generation", uuid.uuid4().hex[:12]),
-            ],
-        )
+        create(connection, identity)
     return path
 
 
@@ -412,4 +214,4 @@ def _translated(folder: Path) -> Iterator[None]:
                 f"{shown(folder)}/ can't be used: {error}. Check its disk space and permissions, or name "
                 "another: --index DIR"
             ) from error
-        raise IndexFileError(f"{shown(folder)}/ is damaged ({error}). {_REBUILD}") from error
+        raise IndexFileError(f"{shown(folder)}/ is damaged ({error}). {REBUILD}") from error

@@ -35,12 +35,13 @@ class VectorIndex:
     def search(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
         """The (id, cosine) of the k vectors nearest to `vector` of shape (dimension,), nearest first.
 
-        Fewer than k when the index is smaller.
+        Fewer than k when the index is smaller. Of equal ones the lower id is first.
         """
         if not len(self):
             return []
         cosines, ids = self._faiss.search(vector[np.newaxis], min(k, len(self)))
-        return [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True)]
+        found = [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True)]
+        return sorted(found, key=lambda item: (-item[1], item[0]))
 
     def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
         """The cosine of each of these vectors with `vector` of shape (dimension,), in order."""

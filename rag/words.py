@@ -41,6 +41,6 @@ def stem(word: str) -> str:
     return str(_stemmer.stemWord(word))
 
 
-def stems(text: str) -> frozenset[str]:
-    """The stems of the words of a text."""
-    return frozenset(map(stem, words(text)))
+def stems(text: str) -> list[str]:
+    """The stems of the words of a text, in order."""
+    return list(map(stem, words(text)))

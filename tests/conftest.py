@@ -31,6 +31,14 @@ class WordEmbedder:
         ).reshape(len(texts), self.dimension)
         return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
 
+    def embed_with_spans(self, texts, spans) -> tuple[np.ndarray, list[np.ndarray]]:
+        vectors = self.embed(texts)
+        alone = WordEmbedder()
+        return vectors, [
+            alone.embed([text[start:end] for start, end in found])
+            for text, found in zip(texts, spans, strict=True)
+        ]
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) + 2 for text in texts]
 

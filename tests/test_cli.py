@@ -11,7 +11,7 @@ from rag import cli
 from rag.errors import QuestionError
 from rag.types import Answer, Citation, Passage, Waiting
 
-PASSAGE = {"source", "start", "end", "text", "score"}
+PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
 CITATION = {"label", "source", "start", "end", "quote"}
 ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
 
@@ -20,7 +20,7 @@ ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "mo
 def place(seed_settings, tmp_path, monkeypatch):
     """An empty working folder; the option that names the index of the seed articles."""
     monkeypatch.chdir(tmp_path)
-    for name in ("DOCUMENTS", "INDEX", "EMBEDDER", "MODEL"):
+    for name in ("DOCUMENTS", "INDEX", "EMBEDDER", "MODEL", "RERANKER"):
         monkeypatch.delenv(f"RAG_{name}", raising=False)
     return f"--index={seed_settings.index}"
 
@@ -113,8 +113,13 @@ def test_search_prints_places(place, run):
     status, out, _ = run("search", "chlorine in Aleppo", "-k", "1", place)
     (best,) = json.loads(run("search", "chlorine in Aleppo", "--json", "-k", "1", place)[1])
     assert status == 0
-    first = f"1. {best['source']}, characters {best['start']}-{best['end']}  (score {best['score']:.3f})"
-    assert out.splitlines()[0] == first
+    dense, keyword = best["dense"], best["keyword"]
+    place_line, why = out.splitlines()[:2]
+    assert place_line == f"1. {best['source']}, characters {best['start']}-{best['end']}"
+    assert why == (
+        f"   score {best['score']:.3f}; dense {dense['score']:.3f}, rank {dense['rank']}; "
+        f"keyword {keyword['score']:.3f}, rank {keyword['rank']}"
+    )
 
 
 def test_an_answer_is_printed_without_control_characters(scripted, run):
@@ -142,7 +147,7 @@ def test_a_built_document_with_control_characters_is_not_printed_raw(place, run,
     status, out, err = run("build", "--documents=d", "--index=i")
     assert (status, err) == (0, "")
     assert out.startswith("1 added, 0 changed, 0 removed, 0 unchanged, 0 failed in ")
-    assert run("search", "war", "--index=i")[1].splitlines()[1:] == [
+    assert run("search", "war", "--index=i")[1].splitlines()[2:] == [
         "   The \ufffd[31mwar\ufffd of\ufffd 1812\ufffd was long."
     ]
     out = run("ask", "Was the war of 1812 long?", "--index=i")[1]

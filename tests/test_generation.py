@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,24 @@ def test_chat_markup_in_the_evidence_is_copied_as_text(model):
         cancelled=lambda: False,
     )
     assert "".join(reply) == f"1] {sentence}"
+
+
+def test_what_others_print_while_a_model_loads_is_not_lost(path):
+    """llama_cpp points stdout and stderr of the whole process to nowhere while it loads."""
+    code = f"""
+import os, threading
+import subprocess
+import sys
+from pathlib import Path
+from rag.generation import LlamaModel
+loading = threading.Thread(target=LlamaModel, args=(Path({str(path)!r}), "small"))
+loading.start()
+printed = 0
+while loading.is_alive():
+    printed += os.write(1, b"x")
+    loading.join(0.001)
+os.write(2, str(printed).encode())
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (len(ran.stdout), set(ran.stdout)) == (int(ran.stderr), {"x"})

@@ -135,7 +135,7 @@ def test_a_removed_document_stops_matching_at_once(folders):
     with index.open() as (snapshot, vectors):
         assert snapshot.keyword_search(["peace"], 10) == []
         assert snapshot.chunks_with("peace") == 0
-        assert snapshot.document_text("b.txt") is None
+        assert snapshot.chunks_between("b.txt", 0, 99) == ()
         assert chunk not in [found for found, _ in vectors.search(vector, 10)]
         assert len(vectors) == snapshot.chunk_count() == 2
         assert len(snapshot.vectors()[0]) == 2
@@ -233,12 +233,12 @@ def test_dense_search_is_a_dot_product_with_the_documents(folders):
 
     with Index(folders.index, IDENTITY).open() as (snapshot, vectors):
         found = vectors.search(vector, 3)
-        passages = snapshot.passages(dict(found))
+        chunks = snapshot.chunks([chunk for chunk, _ in found])
 
     expected = {source: float(WordEmbedder().embed([text])[0] @ vector) for source, text in TEXTS.items()}
-    assert [passage.source for passage in passages] == sorted(expected, key=expected.get, reverse=True)
-    assert [passage.score for passage in passages] == pytest.approx(sorted(expected.values(), reverse=True))
-    assert [passage.text for passage in passages] == [TEXTS[passage.source] for passage in passages]
+    assert [chunk.source for chunk in chunks] == sorted(expected, key=expected.get, reverse=True)
+    assert [cosine for _, cosine in found] == pytest.approx(sorted(expected.values(), reverse=True))
+    assert [chunk.text for chunk in chunks] == [TEXTS[chunk.source] for chunk in chunks]
 
 
 OTHERS = {
@@ -411,13 +411,13 @@ def test_a_reader_keeps_its_state_while_a_build_swaps(folders, rebuild):
         assert snapshot.hashes() == before
         ((chunk, _),) = snapshot.keyword_search(["peace"], 5)
         assert vectors.search(vector, 1) == [(chunk, pytest.approx(2**-0.5))]
-        assert snapshot.document_text("b.txt") == TEXTS["b.txt"]
+        assert snapshot.text("b.txt", 0, 99) == TEXTS["b.txt"]
         with index.open() as (new, _):
-            assert new.document_text("b.txt") == "War."
+            assert new.text("b.txt", 0, 99) == "War."
             assert new.keyword_search(["peace"], 5) == []
 
     with index.open() as (snapshot, _):
-        assert snapshot.document_text("b.txt") == "War."
+        assert snapshot.text("b.txt", 0, 99) == "War."
 
 
 def test_a_reader_that_comes_during_the_swap_sees_the_old_state(folders):

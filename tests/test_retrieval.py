@@ -4,46 +4,9 @@ import pytest
 
 from rag.index import Index
 from rag.indexing import build_index, embedder_identity
-from rag.retrieval import Retriever, fuse, without_copies
-from rag.types import Passage
+from rag.retrieval import PASSAGE_CHARS, Retriever
+from rag.types import Match
 from tests.conftest import WordEmbedder
-
-
-def test_fuse_is_the_mean_of_the_cosine_and_the_relative_keyword_score():
-    fused = fuse([(1, 0.9), (2, 0.5), (3, -0.2), (4, 0.3)], [(2, 8.0), (4, 2.0), (3, 1.0)])
-    assert list(fused) == [2, 1, 4, 3]
-    assert fused == pytest.approx({2: 0.75, 1: 0.45, 4: 0.275, 3: 0.0625})
-
-
-def test_fuse_without_keywords_or_without_anything():
-    assert fuse([(5, 0.4), (2, 0.8)], []) == pytest.approx({2: 0.4, 5: 0.2})
-    assert fuse([], []) == {}
-
-
-def test_fuse_orders_equal_scores_by_chunk():
-    assert list(fuse([(9, 0.5), (3, 0.5), (6, 0.5)], [])) == [3, 6, 9]
-
-
-def test_fuse_ignores_a_keyword_score_below_zero():
-    assert fuse([(1, 0.5), (2, 0.5)], [(1, 2.0), (2, -1.0)]) == pytest.approx({1: 0.75, 2: 0.25})
-
-
-def passage(source: str, text: str) -> Passage:
-    return Passage(source, 0, len(text), text, 0.5)
-
-
-def test_copies_are_collapsed_to_the_first():
-    first = passage("a.txt", "The war ended and peace came to the river towns.")
-    copy = passage("b.txt", "The war ended, and PEACE came to the river towns!")
-    other = passage("c.txt", "The war ended and bread was dear in the river towns.")
-    assert without_copies([first, copy, other]) == (first, other)
-    assert without_copies([copy, first]) == (copy,)
-    assert without_copies([]) == ()
-
-
-def test_copies_of_one_word_are_collapsed():
-    yes, no = passage("a.txt", "Yes."), passage("b.txt", "No.")
-    assert without_copies([yes, passage("c.txt", "yes"), no]) == (yes, no)
 
 
 @pytest.fixture
@@ -66,20 +29,59 @@ def retriever(tmp_path):
     return Retriever(Index(tmp_path / "index", identity), embedder)
 
 
-def test_retrieve_gives_the_nearest_first_without_copies(retriever):
-    found = retriever.retrieve("Who began the war?", 10)
-    assert [p.source for p in found.passages] == ["a.txt", "b.txt", "c.txt"]
-    assert found.passages[0].text == "The war began."
-    assert found.passages[0].score == pytest.approx(1.0)
-    assert found.passages[2].score == 0.0
-    assert 0.5 * math.sqrt(0.5) < found.passages[1].score < 0.5 * math.sqrt(0.5) + 0.5
-    assert found.vector.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+def rarity(chunks_with: int) -> float:
+    return math.log(1 + 4 / (1 + chunks_with))
 
 
-def test_retrieve_tells_how_rare_the_words_are(retriever):
-    assert retriever.retrieve("Bread for the wars of Rome?", 1).rarity == pytest.approx(
-        {"bread": math.log(1 + 4 / 2), "war": math.log(1 + 4 / 4), "rome": math.log(1 + 4 / 1)}
+def test_retrieve_gives_the_best_first_without_copies(retriever):
+    passages = retriever.retrieve("Who began the war?", 10).passages
+    assert [(p.source, p.start, p.end, p.text) for p in passages] == [
+        ("a.txt", 0, 14, "The war began."),
+        ("b.txt", 0, 14, "Peace and war."),
+        ("c.txt", 0, 15, "Bread and salt."),
+    ]
+    war = rarity(3) / (rarity(3) + rarity(2))
+    # The cosine, and the coverage of the sentence and of the passage; none has "began war" in this order.
+    assert [p.score for p in passages] == pytest.approx(
+        [(1 + 0.5 + 0.3) / 2, (math.sqrt(0.5) + 0.5 * war + 0.3 * war) / 2, 0.0], abs=0.01
     )
+
+
+def test_each_passage_tells_how_it_was_found(retriever):
+    first, second, third = retriever.retrieve("Who began the war?", 10).passages
+    assert first.dense == Match(1, pytest.approx(1.0))
+    assert second.dense == Match(3, pytest.approx(math.sqrt(0.5)))
+    assert third.dense == Match(4, 0.0)
+    assert [first.keyword.rank, second.keyword.rank, third.keyword] == [1, 3, None]
+    assert first.keyword.score > second.keyword.score > 0
+
+
+def test_the_sentences_of_the_passages_come_with_their_scores(tmp_path, word_embedder):
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "a.txt").write_text("Salt fell.  The war began! Peace.", "utf-8")
+    (documents / "b.txt").write_text("Bread.", "utf-8")
+    found = retriever_over(documents, word_embedder).retrieve("war", 2).sentences
+    assert [(s.passage, s.start, s.end, s.text) for s in found] == [
+        (0, 0, 10, "Salt fell."),
+        (0, 12, 26, "The war began!"),
+        (0, 27, 33, "Peace."),
+        (1, 0, 6, "Bread."),
+    ]
+    assert [s.score for s in found] == pytest.approx([0.0, 1.5, 0.0, 0.0])
+
+
+def test_a_passage_is_widened_by_the_sentences_around_it(tmp_path, word_embedder):
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    lines = [f"Number {number} is bread {'x' * 180}." for number in range(12)]
+    lines[6] = f"Number 6 is war {'x' * 180}."
+    text = "\n".join(lines)
+    (documents / "a.txt").write_text(text, "utf-8")
+    word_embedder.max_tokens = 10  # a line a chunk, and a little more
+    passage, *_ = retriever_over(documents, word_embedder).retrieve("war", 1).passages
+    assert passage.text == text[passage.start : passage.end] == "\n".join(lines[5:8])
+    assert len(passage.text) <= PASSAGE_CHARS
 
 
 def test_retrieve_gives_at_most_k(retriever):

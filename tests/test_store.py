@@ -9,13 +9,20 @@ import pytest
 from rag import store
 from rag.errors import IndexFileError
 from rag.indexing import embedder_identity
-from rag.types import Chunk, Document, Passage
+from rag.tables import EmbeddedText, text_hash
+from rag.types import Chunk, Document
 
 IDENTITY = embedder_identity("words", "ab" * 32, 2)
 
 
 def document(source: str, text: str) -> Document:
     return Document(source, text, hashlib.sha256(text.encode()).hexdigest())
+
+
+def embedded(text: str, vector: list[float]) -> EmbeddedText:
+    """A text that is one sentence."""
+    found = np.array(vector, dtype=np.float32)
+    return EmbeddedText(text, found, ((0, len(text)),), found[np.newaxis])
 
 
 def write(folder, texts: dict[str, str], removed=()) -> None:
@@ -26,7 +33,7 @@ def write(folder, texts: dict[str, str], removed=()) -> None:
             for source, text in texts.items()
         ]
         for text in texts.values():
-            writer.keep_vectors([store.text_hash(text)], np.array([[len(text), 1]], dtype=np.float32))
+            writer.keep([embedded(text, [len(text), 1])])
         with writer.swap(removed, added):
             pass
 
@@ -56,11 +63,11 @@ def test_keyword_scores_are_bm25_best_first(tmp_path):
 
     with store.reading(tmp_path) as snapshot:
         found = snapshot.keyword_search(["peace", "salt"], 10)
-        passages = snapshot.passages(dict(found))
+        sources = [chunk.source for chunk in snapshot.chunks([chunk for chunk, _ in found])]
 
     expected = {"b.txt": bm25("peace", "b.txt"), "c.txt": bm25("salt", "c.txt")}
-    assert [passage.source for passage in passages] == sorted(expected, key=expected.get, reverse=True)
-    assert {passage.source: passage.score for passage in passages} == pytest.approx(expected)
+    assert sources == sorted(expected, key=expected.get, reverse=True)
+    assert [score for _, score in found] == pytest.approx([expected[source] for source in sources])
 
 
 def test_keyword_search_ignores_case_marks_and_endings(tmp_path):
@@ -75,30 +82,65 @@ def test_keyword_search_ignores_case_marks_and_endings(tmp_path):
         assert [snapshot.chunks_with(term) for term in ("wars", "peace", "absent")] == [2, 1, 0]
 
 
-def test_passages_come_in_the_order_of_the_scores(tmp_path):
+def places(chunks) -> list[tuple[int, str, int, int, str]]:
+    return [(chunk.id, chunk.source, chunk.start, chunk.end, chunk.text) for chunk in chunks]
+
+
+def test_chunks_come_in_the_order_in_which_they_are_named(tmp_path):
     write(tmp_path, TEXTS)
 
     with store.reading(tmp_path) as snapshot:
-        assert snapshot.passages({4: 0.5, 2: 0.9}) == (
-            Passage("d.txt", 0, 21, TEXTS["d.txt"], 0.5),
-            Passage("b.txt", 0, 25, TEXTS["b.txt"], 0.9),
-        )
-        assert snapshot.passages({}) == ()
+        assert places(snapshot.chunks([4, 2])) == [
+            (4, "d.txt", 0, 21, TEXTS["d.txt"]),
+            (2, "b.txt", 0, 25, TEXTS["b.txt"]),
+        ]
+        assert snapshot.chunks([]) == ()
+
+
+def test_sentences_come_with_their_places_in_the_document_and_their_vectors(tmp_path):
+    text, piece = "Salt. War began. War ended.", "War began. War ended."
+    vectors = np.array([[0.6, 0.8], [-0.28, 0.96]], dtype=np.float32)
+    with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
+        writer.keep([EmbeddedText(piece, vectors[0], ((0, 10), (11, 21)), vectors)])
+        with writer.swap([], [(document("a.txt", text), [Chunk(6, 27, piece)])]):
+            pass
+
+    with store.reading(tmp_path) as snapshot:
+        (chunk,) = snapshot.chunks([1])
+    assert [text[start:end] for start, end in chunk.sentences] == ["War began.", "War ended."]
+    assert chunk.sentence_vectors == pytest.approx(vectors, abs=1 / 127)
+    assert np.linalg.norm(chunk.sentence_vectors, axis=1) == pytest.approx([1, 1])
+
+
+def test_chunks_between_are_those_with_a_character_there(tmp_path):
+    text = "War. Peace. Salt."
+    pieces = [Chunk(0, 4, "War."), Chunk(5, 11, "Peace."), Chunk(12, 17, "Salt.")]
+    with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
+        writer.keep([embedded(piece.text, [1, 0]) for piece in pieces])
+        with writer.swap([], [(document("a.txt", text), pieces), (document("b.txt", text), pieces)]):
+            pass
+
+    with store.reading(tmp_path) as snapshot:
+        found = [
+            [(chunk.source, chunk.text) for chunk in snapshot.chunks_between("a.txt", start, end)]
+            for start, end in ((0, 17), (4, 12), (3, 6), (-9, 1))
+        ]
+    war, peace, salt = ("a.txt", "War."), ("a.txt", "Peace."), ("a.txt", "Salt.")
+    assert found == [[war, peace, salt], [peace], [war, peace], [war]]
 
 
 def test_offsets_are_characters_whatever_the_text(tmp_path):
     text = "🌊🌊 é\r\ncafé 和平"
     with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
         pieces = [Chunk(0, 4, text[0:4]), Chunk(6, 13, text[6:13])]
-        for piece in pieces:
-            writer.keep_vectors([store.text_hash(piece.text)], np.ones((1, 2), dtype=np.float32))
+        writer.keep([embedded(piece.text, [1, 1]) for piece in pieces])
         with writer.swap([], [(document("a.txt", text), pieces)]):
             pass
 
     with store.reading(tmp_path) as snapshot:
-        found = snapshot.passages({2: 1.0, 1: 0.5})
-        assert snapshot.document_text("a.txt") == text
-    assert found == (Passage("a.txt", 6, 13, "café 和平", 1.0), Passage("a.txt", 0, 4, "🌊🌊 é", 0.5))
+        found = snapshot.chunks([2, 1])
+        assert snapshot.text("a.txt", 1, 13) == text[1:13]
+    assert places(found) == [(2, "a.txt", 6, 13, "café 和平"), (1, "a.txt", 0, 4, "🌊🌊 é")]
 
 
 def test_vectors_and_hashes_round_trip(tmp_path):
@@ -163,18 +205,18 @@ def test_each_state_has_its_own_generation(tmp_path):
 
 
 def test_a_vector_is_kept_for_good_before_the_swap(tmp_path):
-    key = store.text_hash("war")
+    key = text_hash("war")
     write(tmp_path, {})
     with contextlib.suppress(ZeroDivisionError), store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
-        assert writer.lacks_vector(key)
-        writer.keep_vectors([key], np.ones((1, 2), dtype=np.float32))
+        assert writer.lacks(key)
+        writer.keep([embedded("war", [1, 1])])
         raise ZeroDivisionError
 
     with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
-        assert not writer.lacks_vector(key)
+        assert not writer.lacks(key)
         with writer.swap([], []):
             pass
-        assert writer.lacks_vector(key)  # no chunk has it
+        assert writer.lacks(key)  # no chunk has it
 
 
 def change(folder, sql: str) -> None:
@@ -187,13 +229,15 @@ def change(folder, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "what"),
     [
-        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 1."),
-        ("UPDATE meta SET value = '2' WHERE key = 'schema'", "has schema 2; this version reads schema 1."),
+        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 2."),
+        ("UPDATE meta SET value = '3' WHERE key = 'schema'", "has schema 3; this version reads schema 2."),
         ("DELETE FROM meta WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '{}' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '[]' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
-        ("DELETE FROM vectors WHERE rowid = 1", "lacks vectors."),
-        ("UPDATE vectors SET vector = x'00' WHERE rowid = 1", "lacks vectors."),
+        ("DELETE FROM texts WHERE rowid = 1", "lacks vectors."),
+        ("UPDATE texts SET vector = x'00' WHERE rowid = 1", "lacks vectors."),
+        ("UPDATE texts SET sentence_vectors = x'00' WHERE rowid = 1", "has damaged vectors."),
+        ("UPDATE texts SET sentences = x'0000' WHERE rowid = 1", "has damaged vectors."),
         ("DELETE FROM documents WHERE source = 'a.txt'", "lacks chunks."),
         ("DROP TABLE chunks", "is damaged (no such table: chunks)."),
     ],
@@ -203,7 +247,7 @@ def test_damage_is_told_of_with_the_command_that_mends_it(tmp_path, sql, what):
     change(tmp_path, sql)
 
     with pytest.raises(IndexFileError) as raised, store.reading(tmp_path) as snapshot:
-        snapshot.passages(dict.fromkeys(snapshot.vectors()[0].tolist(), 1.0))
+        snapshot.chunks(snapshot.vectors()[0].tolist())
     assert str(raised.value) == f"{tmp_path}/ {what} Rebuild it: rag build --rebuild"
 
 
