@@ -124,21 +124,22 @@ def _rows(path: Path) -> Iterator[_Row]:
     opened = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
-        with opened(path, "rt", encoding="utf-8") as file:
+        with opened(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _Row(json.loads(line), f"{shown(path)}, line {number}")
+                    yield _Row(json.loads(line.decode()), f"{shown(path)}, line {number}")
     except (json.JSONDecodeError, RecursionError) as error:
         raise EvaluationError(f"{shown(path)}, line {number} is not JSON: {error}.") from error
     except UnicodeDecodeError as error:
-        raise EvaluationError(f"{shown(path)}, line {number + 1} is not UTF-8 text.") from error
+        raise EvaluationError(f"{shown(path)}, line {number} is not UTF-8 text.") from error
     except (OSError, EOFError) as error:
         raise EvaluationError(f"{shown(path)} can't be read: {error}.") from error
 
 
 def source_of(number: str) -> str:
     """The file name of the document of a set with this id: any system can hold it."""
-    return quote(number, safe="#,()'&+=@ ") + ".txt"
+    name = quote(number, safe="#,()'&+=@ ") + ".txt"
+    return name.replace(".", "%2E", 1) if name.startswith(".") else name  # a hidden file is not indexed
 
 
 def _documents(path: Path) -> dict[str, str]:

@@ -1,0 +1,203 @@
+"""The run on small sets, with the embedded models, through the public interface."""
+
+import json
+
+import pytest
+
+from rag import cli, settings
+from rag.evaluation.datasets import Dataset, Question
+from rag.evaluation.report import table
+from rag.evaluation.run import Report, evaluate, sample
+
+DOCUMENTS = {
+    "france.txt": "Normandy is a region of France. Its capital is Rouen.",
+    "salt.txt": "Salt is mined in Wieliczka. The mine was opened in the 13th century.",
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache folder of the test's own, and no settings from outside."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache" / "rag" / "eval"
+
+
+def run(questions, *, documents=None, sentences=False, answers=False) -> Report:
+    asked = []
+    report = evaluate(
+        Dataset("small", documents or DOCUMENTS, tuple(questions), sentences=sentences),
+        tuple(questions),
+        settings.resolve(),
+        answers=answers,
+        advance=lambda: asked.append(1),
+    )
+    assert len(asked) == len(questions)
+    return report
+
+
+def of(source: str, text: str) -> tuple[str, int, int]:
+    start = DOCUMENTS[source].index(text)
+    return source, start, start + len(text)
+
+
+def test_hits_count_the_gold_documents():
+    report = run(
+        [
+            Question("In which country is Normandy?", sources=frozenset({"france.txt"})),
+            Question("In which country is Normandy?", sources=frozenset({"salt.txt"})),
+            Question("Where is the moon?", sources=frozenset({"salt.txt"}), answerable=False),
+        ]
+    )
+    found = dict(report.metrics)
+    assert found.pop("search_ms") > 0
+    assert found == {"hit@1": 0.5, "hit@5": 1.0, "hit@10": 1.0, "mrr@10": 0.75}
+    assert report.counts == {"search_ms": 3, "hit@1": 2, "hit@5": 2, "hit@10": 2, "mrr@10": 2}
+    assert (report.name, report.documents, report.questions) == ("small", 2, 3)
+
+
+def test_spans_are_measured_in_characters():
+    question = Question(
+        "Where is salt mined?", sources=frozenset({"salt.txt"}), spans=(of("salt.txt", "Wieliczka"),)
+    )
+    found = run([question]).metrics
+    # Both documents are passages whole: 68 and 53 characters.
+    assert found["recall@5"] == 1
+    assert found["precision@5"] == found["iou@5"] == pytest.approx(9 / (68 + 53))
+
+
+def test_a_passage_with_the_whole_sentence_is_right():
+    inside = of("salt.txt", "Salt is mined in Wieliczka.")
+    beyond = ("salt.txt", 0, 99)
+    questions = [
+        Question("Where is salt mined?", sources=frozenset({"salt.txt"}), spans=(span,), answerable=True)
+        for span in (inside, beyond)
+    ]
+    assert run(questions, sentences=True).metrics["hit@1"] == 0.5
+
+
+def test_answers_are_judged():
+    report = run(
+        [
+            Question(
+                "Where is salt mined?",
+                answers=("Wieliczka",),
+                sources=frozenset({"salt.txt"}),
+                answerable=True,
+            ),
+            Question("What does pizza cost in Naples?", answerable=False),
+        ],
+        answers=True,
+    )
+    found = dict(report.metrics)
+    assert found.pop("quoted_chars") >= len("Salt is mined in Wieliczka.")
+    assert {name: value for name, value in found.items() if not name.endswith("_ms")} == {
+        **dict.fromkeys(("hit@1", "hit@5", "hit@10", "mrr@10", "quote_exactness", "answered"), 1.0),
+        **dict.fromkeys(("answered_right", "cited_file_right", "refused_right", "balanced"), 1.0),
+        **dict.fromkeys(("exact_match", "f1"), 0.0),
+    }
+    assert report.counts["balanced"] == 2
+
+
+def test_the_gain_of_the_history():
+    question = Question(
+        "And when was it opened?",
+        history=(("Where is the mine of salt?", "In Wieliczka."),),
+        rewrite="When was the salt mine opened?",
+        sources=frozenset({"salt.txt"}),
+    )
+    found = run([question]).metrics
+    gain = found["hit@5_history"] - found["hit@5_last_turn"]
+    assert (found["hit@5_history"], found["hit@5_rewrite"], found["multi_turn_gain"]) == (1, 1, gain)
+
+
+def test_the_index_of_a_set_follows_its_documents(cache):
+    question = Question("Where is salt mined?", sources=frozenset({"salt.txt"}))
+    assert run([question]).metrics["hit@1"] == 1
+    assert run([question], documents={"moon.txt": "The moon is far."}).metrics["hit@10"] == 0
+    assert [path.name for path in (cache / "small" / "documents").iterdir()] == ["moon.txt"]
+    (cache / "small" / "index" / "current").write_text("damaged")
+    assert run([question]).metrics["hit@1"] == 1
+
+
+def test_a_sample_is_drawn_by_its_seed():
+    questions = [Question(str(number)) for number in range(100)]
+    few = sample(questions, 5, 0)
+    assert [question.text for question in few] == ["49", "97", "53", "5", "33"]
+    assert sample(questions, 5, 0) == few != sample(questions, 5, 1)
+    assert sample(questions, None, 0) == sample(questions, 100, 0) == tuple(questions)
+
+
+def test_the_table_has_a_column_for_each_set():
+    one = Report("one", 1234, 5, {"search_ms": 12.6, "hit@1": 0.5}, {})
+    two = Report("second", 6, 7, {"search_ms": 3.2, "f1": 0.25}, {})
+    assert table([one, two]).splitlines() == [
+        "             one  second",
+        "documents  1,234       6",
+        "questions      5       7",
+        "search_ms     13       3",
+        "hit@1      0.500       -",
+        "f1             -   0.250",
+    ]
+    assert table([]) == ""
+
+
+@pytest.fixture
+def bench(tmp_path):
+    """A folder of sets with one set, xquad."""
+    folder = tmp_path / "bench" / "xquad"
+    folder.mkdir(parents=True)
+    rows = [{"id": source.removesuffix(".txt"), "text": text} for source, text in DOCUMENTS.items()]
+    (folder / "paragraphs.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    row = {"question": "Where is salt mined?", "answers": ["Wieliczka"], "evidence_doc_ids": ["salt"]}
+    (folder / "questions.jsonl").write_text(json.dumps(row | {"type": "answerable"}), "utf-8")
+    return folder.parent
+
+
+def test_eval_prints_what_is_there_and_names_what_is_absent(bench, capsys):
+    status = cli.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"])
+    out, err = capsys.readouterr()
+    assert (status, err) == (0, "rag: skipped chroma: there is no folder bench/chroma\n")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[:3] == [["xquad"], ["documents", "2"], ["questions", "1"]]
+    assert lines[4:] == [["hit@1", "1.000"], ["hit@5", "1.000"], ["hit@10", "1.000"], ["mrr@10", "1.000"]]
+
+
+def test_eval_as_json(bench, capsys):
+    assert cli.main(["eval", "--bench=bench", "--search-only", "--json", "--limit=1", "xquad", "seeds"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (report,) = found["sets"]
+    assert (report["name"], report["documents"], report["questions"]) == ("xquad", 2, 1)
+    assert (report["metrics"]["hit@1"], report["counts"]["hit@1"]) == (1.0, 1)
+    assert found["skipped"] == [{"name": "seeds", "reason": "there is no folder bench/seeds"}]
+
+
+def test_eval_of_ones_own_questions_asks_ones_own_index(tmp_path, capsys):
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "salt.txt").write_text(DOCUMENTS["salt.txt"], "utf-8")
+    (tmp_path / "own.jsonl").write_text('{"question": "Where is salt mined?", "sources": ["salt.txt"]}')
+    assert cli.main(["eval", "own.jsonl", "--search-only"]) == 1
+    assert capsys.readouterr().err == "rag: No index in index/. Build it: rag build\n"
+    assert cli.main(["build"]) == 0
+    assert cli.main(["eval", "own.jsonl", "--search-only", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert found["sets"][0]["metrics"]["hit@1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["squad3"], 1, "rag: There is no set squad3. Sets: seeds "),
+        (["none.jsonl"], 1, "rag: none.jsonl can't be read: "),
+        (["--limit=0", "seeds"], 2, "argument --limit: 0 is not a whole number from 1"),
+    ],
+)
+def test_eval_says_what_is_wrong(arguments, status, message, capsys, tmp_path):
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "a.txt").write_text("War.", "utf-8")
+    try:
+        found = cli.main(["eval", *arguments])
+    except SystemExit as error:
+        found = error.code
+    assert found == status
+    assert message in capsys.readouterr().err
