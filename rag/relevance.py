@@ -48,7 +48,7 @@ def passage_score(wanted: Wanted, stems: Sequence[str], best_sentence: float) ->
     score = (
         best_sentence
         + PASSAGE_COVERAGE * coverage(wanted, stems)
-        + PASSAGE_PAIRS * _share(wanted.pairs, set(itertools.pairwise(stems)))
+        + PASSAGE_PAIRS * pair_coverage(wanted, stems)
     )
     return max(score, 0.0) / _BEST
 
@@ -56,6 +56,11 @@ def passage_score(wanted: Wanted, stems: Sequence[str], best_sentence: float) ->
 def coverage(wanted: Wanted, stems: Sequence[str]) -> float:
     """The share of the question's stems that are among these, weighted by rarity: 0 to 1."""
     return _share(wanted.rarity, set(stems))
+
+
+def pair_coverage(wanted: Wanted, stems: Sequence[str]) -> float:
+    """The share of the question's pairs that stand among these stems in order, by rarity: 0 to 1."""
+    return _share(wanted.pairs, set(itertools.pairwise(stems)))
 
 
 def _share(weights: Mapping[K, float], present: set[K]) -> float:

@@ -45,23 +45,21 @@ class Retriever:
 
     def __init__(self, index: Index, embedder: Embedder, reranker: Reranker | None = None) -> None:
         """Join them."""
-        self._index = index
-        self._embedder = embedder
+        self.index = index
+        self.embedder = embedder
         self._reranker = reranker
 
     def retrieve(self, question: str, k: int) -> Retrieval:
         """At most k passages, all from one state of the index; fewer when it has fewer."""
-        vector = self._embedder.embed([question])[0]
-        searched = terms(question)
+        vector = self.embedder.embed([question])[0]
         enough = k if self._reranker is None else max(k, RERANKED)
-        with self._index.open() as (snapshot, vectors):
+        with self.index.open() as (snapshot, vectors):
             count = snapshot.chunk_count()
-            rarity = {stem(term): math.log1p(count / (1 + snapshot.chunks_with(term))) for term in searched}
-            judge = _Judge(wanted(question, rarity), vector)
+            judge = _Judge(sought_by(question, snapshot), vector)
             width = max(CANDIDATES, 2 * enough)
             while True:
                 dense = vectors.search(vector, width)
-                keyword = snapshot.keyword_search(searched, width)
+                keyword = snapshot.keyword_search(terms(question), width)
                 ranked = judge.ranked(snapshot.chunks([*dict(dense + keyword)]))
                 best = list(itertools.islice(without_copies(ranked), enough))
                 if len(best) == enough or width >= count:
@@ -103,7 +101,7 @@ class Retriever:
             ]
             start, end = widened((start, end), [span for span, _ in around], taken, max_chars=PASSAGE_CHARS)
             text = snapshot.text(source, start, end)
-            if self._embedder.count_tokens([text])[0] > MAX_TOKENS:
+            if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
                 (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
             passages.append(
@@ -123,6 +121,13 @@ class Retriever:
                 if start <= first and last <= end
             )
         return Retrieval(tuple(passages), tuple(sentences))
+
+
+def sought_by(question: str, snapshot: Snapshot) -> Wanted:
+    """What the question's words are worth: each ln(1 + chunks / (1 + chunks that have it))."""
+    count = snapshot.chunk_count()
+    rarity = {stem(term): math.log1p(count / (1 + snapshot.chunks_with(term))) for term in terms(question)}
+    return wanted(question, rarity)
 
 
 class _Judge:

@@ -59,7 +59,7 @@ def evaluate(
     index of a set is kept in the user's cache folder; a user's own questions are asked of the index
     that `settings` name.
     """
-    index = settings.index if dataset.own else _indexed(dataset, settings)
+    index = settings.index if dataset.own else indexed(dataset, settings)
     embedder, reranker = settings.embedder, settings.reranker
     search = partial(rag.search, index=index, embedder=embedder, reranker=reranker)
     engine = None
@@ -74,7 +74,7 @@ def evaluate(
     return _report(dataset, len(questions), scores)
 
 
-def _indexed(dataset: Dataset, settings: Settings) -> Path:
+def indexed(dataset: Dataset, settings: Settings) -> Path:
     """The folder of an index of the set's documents, in step with them and with the settings."""
     place = platformdirs.user_cache_path("rag") / "eval" / dataset.name
     documents, index = place / "documents", place / "index"
