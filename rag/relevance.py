@@ -14,13 +14,14 @@ from rag.words import STOP_WORDS, stem, words
 K = TypeVar("K")
 
 SENTENCE_COVERAGE = 0.5
-"""A sentence's score is its cosine with the question and this much of its coverage."""
+"""How much the question's words count against the cosine in what a sentence is worth as a quote."""
 
-PASSAGE_COVERAGE = 0.3
+BEST_COVERAGE = 0.25
+"""The same in the best sentence of a passage, where the passage's own words count too."""
+
+PASSAGE_COVERAGE = 0.4
 PASSAGE_PAIRS = 0.2
-"""A passage's score is its best sentence's and these shares of its own coverage and word pairs."""
-
-_BEST = 1 + SENTENCE_COVERAGE + PASSAGE_COVERAGE + PASSAGE_PAIRS
+_BEST = 1 + BEST_COVERAGE + PASSAGE_COVERAGE + PASSAGE_PAIRS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,15 @@ def wanted(question: str, rarity: Mapping[str, float]) -> Wanted:
     return Wanted(rarity, pairs)
 
 
-def sentence_score(wanted: Wanted, stems: Sequence[str], cosine: float) -> float:
-    """The score of a sentence with these stems: up to 1 + `SENTENCE_COVERAGE`."""
-    return cosine + SENTENCE_COVERAGE * coverage(wanted, stems)
+def sentence_score(cosine: float, covered: float) -> float:
+    """What a sentence with this cosine and coverage is worth as a quote: at most 1 + `SENTENCE_COVERAGE`."""
+    return cosine + SENTENCE_COVERAGE * covered
 
 
-def passage_score(wanted: Wanted, stems: Sequence[str], best_sentence: float) -> float:
-    """The score, 0 to 1, of a passage with these stems whose best sentence has this score."""
-    score = (
-        best_sentence
-        + PASSAGE_COVERAGE * coverage(wanted, stems)
-        + PASSAGE_PAIRS * pair_coverage(wanted, stems)
-    )
-    return max(score, 0.0) / _BEST
+def passage_score(sentences: Sequence[tuple[float, float]], covered: float, in_order: float) -> float:
+    """What a passage is worth, 0 to 1, by its sentences' (cosine, coverage), its coverage and its pairs'."""
+    best = max((cosine + BEST_COVERAGE * share for cosine, share in sentences), default=0.0)
+    return max(best + PASSAGE_COVERAGE * covered + PASSAGE_PAIRS * in_order, 0.0) / _BEST
 
 
 def coverage(wanted: Wanted, stems: Sequence[str]) -> float:

@@ -5,10 +5,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rag.chunks import MAX_TOKENS
+from rag.chunks import MAX_CHARS, MAX_TOKENS
 from rag.encoders import Embedder, Reranker, Vectors
 from rag.index import Index
-from rag.relevance import Wanted, passage_score, sentence_score, wanted
+from rag.relevance import Wanted, coverage, pair_coverage, passage_score, sentence_score, wanted
 from rag.tables import Snapshot, StoredChunk
 from rag.types import Match, Passage, Sentence
 from rag.widening import widened
@@ -19,9 +19,6 @@ CANDIDATES = 50
 
 RERANKED = 20
 """How many passages a reranker reads."""
-
-PASSAGE_CHARS = 750
-"""A passage is widened to at most this, and to no more tokens than a chunk may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class Retriever:
         dense: Mapping[int, Match],
         keyword: Mapping[int, Match],
     ) -> Retrieval:
-        """The chunks as passages, each widened as far as the others leave room."""
+        """The chunks as passages, each widened as far as the others leave room, to no more than a chunk."""
         spans = [(found.chunk.start, found.chunk.end) for found in best]
         passages: list[Passage] = []
         sentences: list[Sentence] = []
@@ -91,7 +88,7 @@ class Retriever:
             source, (start, end) = found.chunk.source, spans[number]
             around = [
                 sentence
-                for chunk in snapshot.chunks_between(source, end - PASSAGE_CHARS, start + PASSAGE_CHARS)
+                for chunk in snapshot.chunks_between(source, end - MAX_CHARS, start + MAX_CHARS)
                 for sentence in judge.sentences(chunk)
             ]
             taken = [
@@ -99,7 +96,7 @@ class Retriever:
                 for other, span in enumerate(spans)
                 if other != number and best[other].chunk.source == source
             ]
-            start, end = widened((start, end), [span for span, _ in around], taken, max_chars=PASSAGE_CHARS)
+            start, end = widened((start, end), [span for span, _ in around], taken, max_chars=MAX_CHARS)
             text = snapshot.text(source, start, end)
             if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
                 (start, end), text = spans[number], found.chunk.text
@@ -145,22 +142,30 @@ class _Judge:
 
     def sentences(self, chunk: StoredChunk) -> list[tuple[tuple[int, int], float]]:
         """Each sentence of the chunk, (start, end) in the document, with its score."""
-        cosines = chunk.sentence_vectors @ self._vector
         return [
-            (
-                span,
-                sentence_score(
-                    self._sought,
-                    stems(chunk.text[span[0] - chunk.start : span[1] - chunk.start]),
-                    float(cosine),
-                ),
+            (span, sentence_score(cosine, coverage(self._sought, words_of)))
+            for span, words_of, cosine in zip(
+                chunk.sentences, _stems(chunk), self._cosines(chunk), strict=True
             )
-            for span, cosine in zip(chunk.sentences, cosines, strict=True)
         ]
 
     def _score(self, chunk: StoredChunk) -> float:
-        best_sentence = max((score for _, score in self.sentences(chunk)), default=0.0)
-        return passage_score(self._sought, stems(chunk.text), best_sentence)
+        found = _stems(chunk)
+        covered = [coverage(self._sought, sentence) for sentence in found]
+        text = [*itertools.chain(*found)]
+        return passage_score(
+            [*zip(self._cosines(chunk), covered, strict=True)],
+            coverage(self._sought, text),
+            pair_coverage(self._sought, text),
+        )
+
+    def _cosines(self, chunk: StoredChunk) -> list[float]:
+        return [float(cosine) for cosine in chunk.sentence_vectors @ self._vector]
+
+
+def _stems(chunk: StoredChunk) -> list[list[str]]:
+    """The stems of each sentence of the chunk."""
+    return [stems(chunk.text[start - chunk.start : end - chunk.start]) for start, end in chunk.sentences]
 
 
 def _matches(found: Sequence[tuple[int, float]]) -> dict[int, Match]:

@@ -1,6 +1,6 @@
 import pytest
 
-from rag.relevance import coverage, passage_score, sentence_score, wanted
+from rag.relevance import coverage, pair_coverage, passage_score, sentence_score, wanted
 
 RARITY = {"bread": 3.0, "war": 1.0}
 
@@ -22,14 +22,22 @@ def test_coverage_is_the_share_of_the_stems_by_rarity():
     assert coverage(wanted("", {}), ["bread"]) == 0.0
 
 
+def test_pair_coverage_is_the_share_of_the_pairs_in_order():
+    found = wanted("bread war bread rome", RARITY)  # pairs of 4, 4 and 3
+    assert pair_coverage(found, ["war", "bread", "rome"]) == pytest.approx(7 / 11)
+    assert pair_coverage(found, ["bread", "of", "war"]) == 0.0
+    assert pair_coverage(found, []) == 0.0
+
+
 def test_a_sentence_scores_its_cosine_and_half_its_coverage():
-    assert sentence_score(wanted("bread war", RARITY), ["bread"], 0.4) == pytest.approx(0.4 + 0.5 * 0.75)
+    assert sentence_score(0.4, 0.75) == pytest.approx(0.4 + 0.5 * 0.75)
 
 
 def test_a_passage_scores_its_best_sentence_its_coverage_and_its_pairs():
-    found = wanted("bread war", RARITY)
-    # The best there is, a cosine of 1 and every word in order, is 1 + 0.5 + 0.3 + 0.2.
-    assert passage_score(found, ["bread", "war"], 1.5) == pytest.approx(1.0)
-    assert passage_score(found, ["war", "bread"], 1.2) == pytest.approx((1.2 + 0.3) / 2)
-    assert passage_score(found, ["bread"], 0.2) == pytest.approx((0.2 + 0.3 * 0.75) / 2)
-    assert passage_score(found, [], -0.4) == 0.0
+    # The best there is, a cosine of 1 and every word in order, is 1 + 0.25 + 0.4 + 0.2.
+    assert passage_score([(1.0, 1.0), (0.2, 0.0)], 1.0, 1.0) == pytest.approx(1.0)
+    assert passage_score([(0.2, 1.0), (0.4, 0.5)], 0.5, 0.0) == pytest.approx(
+        (0.4 + 0.25 * 0.5 + 0.4 * 0.5) / 1.85
+    )
+    assert passage_score([(-0.4, 0.0)], 0.0, 0.0) == 0.0
+    assert passage_score([], 0.0, 0.0) == 0.0

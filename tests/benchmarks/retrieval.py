@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rag import parts
+from rag import parts, relevance
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
@@ -36,35 +36,37 @@ from rag.words import stems, terms
 SETS = ("chroma", "squad2", "wikipedia490", "news2025")
 LIMIT = 400
 
-FEATURES = ("cosine", "keyword", "sentence cosine", "sentence", "coverage", "pairs")
-SHIPPED = {"sentence cosine": 0.5, "sentence": 0.5, "coverage": 0.3, "pairs": 0.2}
+FEATURES = ("cosine", "keyword", "best cosine", "best", "quote", "coverage", "pairs")
+SHIPPED = {"best": 1, "coverage": relevance.PASSAGE_COVERAGE, "pairs": relevance.PASSAGE_PAIRS}
 ROWS: Mapping[str, Mapping[str, float]] = {
     "cosine of the chunk": {"cosine": 1},
     "BM25": {"keyword": 1},
     "mean of both, BM25 by its best": {"cosine": 0.5, "keyword": 0.5},
-    "cosine of the best sentence": {"sentence cosine": 1},
-    "  with half its coverage": {"sentence": 1},
-    "  mean of both": {"sentence cosine": 0.5, "sentence": 0.5},
-    "  + coverage of the chunk": {"sentence cosine": 0.5, "sentence": 0.5, "coverage": 0.3},
+    "cosine of the best sentence": {"best cosine": 1},
+    "  + 0.25 of its coverage": {"best": 1},
+    "  + 0.5 of its coverage": {"quote": 1},
+    "  0.25, + coverage of the chunk": {key: SHIPPED[key] for key in ("best", "coverage")},
     "  + pairs of words: as shipped": SHIPPED,
-    "as shipped + cosine of the chunk": {**SHIPPED, "cosine": 0.2},
-    "as shipped + BM25 by its best": {**SHIPPED, "keyword": 0.2},
-    "as shipped without sentences": {"cosine": 1, "coverage": 0.5, "pairs": 0.2},
+    "as shipped + 0.2 cosine of the chunk": {**SHIPPED, "cosine": 0.2},
+    "as shipped + 0.2 BM25 by its best": {**SHIPPED, "keyword": 0.2},
+    "chunk for sentence": {**SHIPPED, "best": 0, "cosine": 1, "coverage": 0.65},
 }
+_CHUNKS = ("dense", "keyword", "load")
 STAGES = {
     "cosine": ("dense",),
     "keyword": ("keyword",),
-    "sentence cosine": ("dense", "keyword", "load", "cosines"),
-    "sentence": ("dense", "keyword", "load", "cosines", "words"),
-    "coverage": ("dense", "keyword", "load", "words"),
-    "pairs": ("dense", "keyword", "load", "words"),
+    "best cosine": (*_CHUNKS, "cosines"),
+    "best": (*_CHUNKS, "cosines", "words"),
+    "quote": (*_CHUNKS, "cosines", "words"),
+    "coverage": (*_CHUNKS, "words"),
+    "pairs": (*_CHUNKS, "words"),
 }
 """What has to be done for a feature."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The chunks that both searches bring, as (source, start, end), features (n, 6), seconds by stage."""
+    """What both searches bring: (source, start, end), features of shape (n, 7), seconds by stage."""
 
     question: Question
     spans: list[Span]
@@ -105,17 +107,22 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
         ]
         texts = [list(itertools.chain(*sentences)) for sentences in found]
     best = max(keyword.values(), default=0.0) or 1.0
-    features = [
-        (
-            dense[chunk.id],
-            keyword.get(chunk.id, 0.0) / best,
-            max(near),
-            max(map(sentence_score, [sought] * len(near), sentences, near)),
-            coverage(sought, text),
-            pair_coverage(sought, text),
+    features = []
+    for chunk, near, sentences, text in zip(chunks, cosines, found, texts, strict=True):
+        shares = [coverage(sought, sentence) for sentence in sentences]
+        quotes = [sentence_score(cosine, share) for cosine, share in zip(near, shares, strict=True)]
+        bests = [cosine + relevance.BEST_COVERAGE * share for cosine, share in zip(near, shares, strict=True)]
+        features.append(
+            (
+                dense[chunk.id],
+                keyword.get(chunk.id, 0.0) / best,
+                max(near),
+                max(bests),
+                max(quotes),
+                coverage(sought, text),
+                pair_coverage(sought, text),
+            )
         )
-        for chunk, near, sentences, text in zip(chunks, cosines, found, texts, strict=True)
-    ]
     spans = [(chunk.source, chunk.start, chunk.end) for chunk in chunks]
     return Candidates(question, spans, np.array(features, dtype=np.float32), seconds)
 
@@ -190,7 +197,7 @@ def fit(found: Sequence[Measured]) -> dict[str, float]:
 
     optimizer.step(loss)
     values = dict(zip(FEATURES, weights.tolist(), strict=True))
-    unit = values["sentence cosine"] + values["sentence"]
+    unit = values["best cosine"] + values["best"] + values["quote"]
     return {feature: round(value / unit, 2) for feature, value in values.items()}
 
 
