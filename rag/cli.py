@@ -172,11 +172,9 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from rag.evaluation.datasets import READERS, AbsentSetError, read_dataset
+    from rag.evaluation.command import Skipped, evaluate_sets
     from rag.evaluation.report import table
-    from rag.evaluation.run import evaluate, sample
+    from rag.evaluation.run import Report
 
     settings = resolve(
         documents=arguments.documents,
@@ -185,23 +183,35 @@ def _eval(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         reranker=arguments.reranker,
     )
-    reports, skipped = [], []
-    for name in arguments.datasets or READERS:
-        try:
-            dataset = read_dataset(name, Path(arguments.bench), settings.documents)
-        except AbsentSetError as error:
-            print(f"rag: skipped {name}: {error}", file=sys.stderr)
-            skipped.append({"name": name, "reason": str(error)})
-            continue
-        questions = sample(dataset.questions, arguments.limit, arguments.seed)
-        with tqdm(total=len(questions), desc=name, file=sys.stderr, disable=None, leave=False) as bar:
-            reports.append(
-                evaluate(dataset, questions, settings, answers=not arguments.search_only, advance=bar.update)
-            )
-    if arguments.json:
-        print(_json({"sets": [asdict(report) for report in reports], "skipped": skipped}))
-    elif reports:
-        print(table(reports))
+    reports: list[Report] = []
+    skipped: list[Skipped] = []
+
+    def show() -> None:
+        if arguments.json:
+            print(_json({"sets": list(map(asdict, reports)), "skipped": list(map(asdict, skipped))}))
+        elif reports:
+            print(table(reports))
+
+    found = evaluate_sets(
+        arguments.datasets,
+        Path(arguments.bench),
+        settings,
+        limit=arguments.limit,
+        seed=arguments.seed,
+        answers=not arguments.search_only,
+    )
+    try:
+        for item in found:
+            if isinstance(item, Skipped):
+                print(f"rag: skipped {item.name}: {item.reason}", file=sys.stderr)
+                skipped.append(item)
+            else:
+                reports.append(item)
+    except (RagError, KeyboardInterrupt):
+        if reports:
+            show()  # what was measured before is not lost
+        raise
+    show()
     return 0
 
 

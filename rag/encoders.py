@@ -105,8 +105,8 @@ class SentenceTransformerEmbedder:
                     batch, truncation=True, max_length=self.max_tokens, return_offsets_mapping=True
                 )["offset_mapping"]
             for found, offsets, within in zip(read, places, spans[first:], strict=False):
-                tokens = found["token_embeddings"].numpy()[: len(offsets)]
-                vectors.append(found["sentence_embedding"].numpy())
+                tokens = found["token_embeddings"].float().numpy()[: len(offsets)]
+                vectors.append(found["sentence_embedding"].float().numpy())
                 of_spans.append(_means(tokens, np.array(offsets), within, vectors[-1]))
         return _unit(np.array(vectors).reshape(-1, self.dimension)), of_spans
 
@@ -136,6 +136,9 @@ class CrossEncoderReranker:
             raise ModelError(
                 f"{folder} is not a cross-encoder that sentence-transformers can load: {error}"
             ) from error
+        self._folder = folder
+        if not _has_head(self._model.model, folder):
+            raise ModelError(f"{folder} is damaged: its weights lack the part that scores. Name another.")
         if self._model.num_labels != 1:
             raise ModelError(f"{folder} gives {self._model.num_labels} scores a passage; a reranker gives 1.")
         self._lock = threading.Lock()
@@ -146,6 +149,8 @@ class CrossEncoderReranker:
             return []
         with self._lock:
             found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
+        if not np.isfinite(found).all():
+            raise ModelError(f"{self._folder} is damaged: it gives scores that are no numbers. Name another.")
         return [float(score) for score in found]
 
 
@@ -153,7 +158,13 @@ def _is_mean_of_tokens(model: Any) -> bool:
     """Whether the model reads a text, takes the mean of its tokens, and does no more than scale it."""
     kinds = [type(module).__name__ for module in model]
     plain = kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
-    return plain and model[1].pooling_mode == "mean" and model.default_prompt_name is None
+    tokens_are_placed = model.tokenizer.is_fast and model.tokenizer.padding_side == "right"
+    return (
+        plain
+        and model[1].pooling_mode == "mean"
+        and model.default_prompt_name is None
+        and bool(tokens_are_placed)
+    )
 
 
 def _means(
@@ -174,6 +185,19 @@ def _means(
 
 def _unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+
+
+def _has_head(model: Any, folder: Path) -> bool:
+    """Whether the weights have what is above the base model; transformers makes up what is missing."""
+    from safetensors import safe_open
+
+    file = folder / "model.safetensors"
+    if not file.is_file():
+        return True  # another format, which can't be looked into without running what it says
+    with safe_open(file, framework="numpy") as weights:
+        present = set(weights.keys())
+    base = f"{model.base_model_prefix}."
+    return all(name in present for name, _ in model.named_parameters() if not name.startswith(base))
 
 
 def _hush() -> None:

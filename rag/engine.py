@@ -154,7 +154,7 @@ class Engine:
 
 def search(retriever: Retriever, question: str, *, k: int, history: History = ()) -> tuple[Passage, ...]:
     """The k passages nearest to the question, best first; fewer when the index has fewer."""
-    if not isinstance(k, int) or k < 1:
+    if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")
     return retriever.retrieve(_asked(question, history), k).passages
 

@@ -128,11 +128,11 @@ def find_reranker(spec: str, download: Download) -> Weights | None:
         return None
     folder, name = _folder(spec, download)
     file = _weights_file(folder)
-    if file is not None and _is_classifier(folder):
+    if file is not None and _is_classifier(folder) and _has_tokenizer(folder):
         return _weights(name, file)
     raise ModelError(
-        f"There is no reranker at {spec}: it needs model.safetensors and the config.json of a cross-encoder, "
-        "as sentence-transformers saves them. Name such a folder, hf:owner/repo, or none."
+        f"There is no reranker at {spec}: it needs model.safetensors, its tokenizer, and the config.json "
+        "of a cross-encoder, as sentence-transformers saves them. Name such a folder, hf:owner/repo, or none."
     )
 
 
@@ -191,6 +191,19 @@ def _folder(spec: str, download: Download) -> tuple[Path, str]:
 def _weights_file(folder: Path) -> Path | None:
     files = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
     return next((file for file in files if os.path.isfile(file)), None)  # noqa: PTH113  as above
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    """Whether there is a vocabulary; transformers would go on with an empty one."""
+    names = (
+        "tokenizer.json",
+        "vocab.txt",
+        "vocab.json",
+        "tokenizer.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+    )
+    return any((folder / name).is_file() for name in names)
 
 
 def _is_classifier(folder: Path) -> bool:

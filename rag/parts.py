@@ -73,9 +73,15 @@ def engine(settings: Settings) -> Engine:
     weights = find_language_model(settings.model, download)
     template = read_template(QUOTE_TEMPLATE)
     found = retriever(settings)
+    return Engine(retriever=found, worker=_worker(weights), model_name=weights.name, template=template)
+
+
+@once
+def _worker(weights: Weights) -> Worker:
+    """The one thread that has the model, whatever the indexes are that it answers from."""
     worker = Worker(lambda: LlamaModel(weights.path, weights.name))
     worker.warm()
-    return Engine(retriever=found, worker=worker, model_name=weights.name, template=template)
+    return worker
 
 
 def _bar() -> Progress:

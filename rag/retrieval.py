@@ -53,7 +53,7 @@ class Retriever:
         with self.index.open() as (snapshot, vectors):
             count = snapshot.chunk_count()
             judge = _Judge(sought_by(question, snapshot), vector)
-            width = max(CANDIDATES, 2 * enough)
+            width = min(max(CANDIDATES, 2 * enough), count)
             while True:
                 dense = vectors.search(vector, width)
                 keyword = snapshot.keyword_search(terms(question), width)
@@ -61,16 +61,14 @@ class Retriever:
                 best = list(itertools.islice(without_copies(ranked), enough))
                 if len(best) == enough or width >= count:
                     break
-                width *= 4  # what was found is copies of a few passages: look further
+                width = min(4 * width, count)  # what was found is copies of a few passages: look further
             if self._reranker is not None:
                 best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
             best = best[:k]
-            beyond = [found.chunk.id for found in best if found.chunk.id not in dict(dense)]
-            matches = _matches(dense) | {
-                chunk: Match(None, cosine)
-                for chunk, cosine in zip(beyond, vectors.cosines(vector, beyond), strict=True)
-            }
-            return self._shown(snapshot, judge, best, matches, _matches(keyword))
+            shown = [found.chunk.id for found in best]
+            cosines = zip(shown, vectors.cosines(vector, shown), strict=True)
+            words = snapshot.keyword_scores(terms(question), shown).items()
+            return self._shown(snapshot, judge, best, _matches(cosines, dense), _matches(words, keyword))
 
     def _shown(
         self,
@@ -97,7 +95,9 @@ class Retriever:
                 if other != number and best[other].chunk.source == source
             ]
             start, end = widened((start, end), [span for span, _ in around], taken, max_chars=MAX_CHARS)
-            text = snapshot.text(source, start, end)
+            text = found.chunk.text
+            if (start, end) != spans[number]:
+                text = snapshot.text(source, start, end)
             if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
                 (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
@@ -168,8 +168,10 @@ def _stems(chunk: StoredChunk) -> list[list[str]]:
     return [stems(chunk.text[start - chunk.start : end - chunk.start]) for start, end in chunk.sentences]
 
 
-def _matches(found: Sequence[tuple[int, float]]) -> dict[int, Match]:
-    return {chunk: Match(rank, score) for rank, (chunk, score) in enumerate(found, 1)}
+def _matches(scores: Iterable[tuple[int, float]], ranked: Sequence[tuple[int, float]]) -> dict[int, Match]:
+    """The scores with their ranks, for those that are among the ranked."""
+    ranks = {chunk: rank for rank, (chunk, _) in enumerate(ranked, 1)}
+    return {chunk: Match(ranks.get(chunk), score) for chunk, score in scores}
 
 
 def _reranked(found: Sequence[_Scored], scores: Sequence[float]) -> list[_Scored]:

@@ -38,15 +38,14 @@ def resolve(
 
     def value(name: str, given: str | os.PathLike[str] | None) -> str:
         found = given if given is not None else os.environ.get(f"RAG_{name.upper()}", DEFAULTS[name])
+        if "\0" in os.fspath(found):
+            raise SettingsError(f"The setting {name} has a NUL character.")
         if not os.fspath(found):
             raise SettingsError(f"The setting {name} is empty. Give it a value, or unset RAG_{name.upper()}.")
         return os.fspath(found)
 
     def place(name: str, given: str | os.PathLike[str] | None) -> Path:
-        found = value(name, given)
-        if "\0" in found:
-            raise SettingsError(f"The setting {name} has a NUL character. Name a folder.")
-        return Path(os.path.expanduser(found)).absolute()  # noqa: PTH111  leaves an unknown ~user as it is
+        return Path(os.path.expanduser(value(name, given))).absolute()  # noqa: PTH111  leaves an unknown ~user as it is
 
     return Settings(
         documents=place("documents", documents),

@@ -144,7 +144,19 @@ class Snapshot:
             return []
         return self._rows(
             "SELECT rowid, -bm25(keywords) FROM keywords WHERE keywords MATCH ? ORDER BY rank LIMIT ?",
-            (" OR ".join(f'"{term}"' for term in terms), k),
+            (_any_of(terms), k),
+        )
+
+    def keyword_scores(self, terms: Sequence[str], ids: Sequence[int]) -> dict[int, float]:
+        """The BM25 of those of these chunks that match any of the terms."""
+        if not terms:
+            return {}
+        return dict(
+            self._rows(
+                "SELECT rowid, -bm25(keywords) FROM keywords "
+                "WHERE keywords MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
+                (_any_of(terms), json.dumps(ids)),
+            )
         )
 
     def chunks_with(self, term: str) -> int:
@@ -280,6 +292,11 @@ class Writer:
             self._connection.execute(
                 "INSERT INTO keywords (rowid, text) VALUES (?, ?)", (row.lastrowid, chunk.text)
             )
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    """The query that FTS5 understands; terms are words, without a quotation mark."""
+    return " OR ".join(f'"{term}"' for term in terms)
 
 
 def _pack_vectors(vectors: Vectors) -> bytes:

@@ -1,6 +1,8 @@
 """What a question's words are worth: content words, without the commonest, and their stems."""
 
 import re
+import threading
+import unicodedata
 from functools import lru_cache
 
 import Stemmer
@@ -19,12 +21,16 @@ STOP_WORDS = frozenset(
     your yours yourself yourselves tell please
     """.split()
 )
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
 _stemmer = Stemmer.Stemmer("porter")
+_stemming = threading.Lock()  # a stemmer serves one thread at a time
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order, lower case."""
+    """The words of a text in order, in lower case and without accents, as keyword search sees them."""
+    if not text.isascii():
+        parts = unicodedata.normalize("NFKD", text)
+        text = "".join(part for part in parts if not unicodedata.combining(part))
     return _WORD.findall(text.lower())
 
 
@@ -38,7 +44,8 @@ def terms(question: str) -> tuple[str, ...]:
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The word without its ending, as keyword search sees it (Porter's algorithm)."""
-    return str(_stemmer.stemWord(word))
+    with _stemming:
+        return str(_stemmer.stemWord(word))
 
 
 def stems(text: str) -> list[str]:

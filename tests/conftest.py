@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from rag import parts, settings
-from rag.downloads import download
 from rag.engine import Engine
-from rag.models import find_embedder
 
 ROOT = Path(__file__).parent.parent
 SEEDS = ROOT / "seeds"
@@ -97,24 +95,3 @@ def seed_settings(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings
 def seed_engine(seed_settings: settings.Settings) -> Engine:
     """The engine over the seed articles with the embedded models."""
     return parts.engine(seed_settings)
-
-
-def tiny_cross_encoder(folder: Path, scores: int = 1) -> Path:
-    """A cross-encoder with the embedded embedder's vocabulary and random weights, saved in the folder."""
-    import torch
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(find_embedder("embedded", download).path.parent)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        initializer_range=0.5,
-        num_labels=scores,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from torch.nn import Sigmoid
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 import rag
 from rag import settings
@@ -12,10 +15,27 @@ from rag.downloads import download
 from rag.encoders import CrossEncoderReranker, SentenceTransformerEmbedder
 from rag.errors import ModelError
 from rag.models import find_embedder, find_reranker
-from tests.conftest import tiny_cross_encoder
 
 TEXT = "Normandy is a region of France. Its capital is Rouen."
 SPANS = [(0, 31), (32, 53)]
+
+
+def tiny_cross_encoder(folder: Path, scores: int = 1) -> Path:
+    """A cross-encoder with the embedded embedder's vocabulary and random weights, saved in the folder."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(find_embedder("embedded", download).path.parent)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        initializer_range=0.5,
+        num_labels=scores,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +151,8 @@ def test_a_missing_reranker_is_told_of(tmp_path, damage, seed_settings, folder, 
     with pytest.raises(ModelError) as raised:
         rag.search("war", index=seed_settings.index, reranker=place)
     assert str(raised.value) == (
-        f"There is no reranker at {place}: it needs model.safetensors and the config.json of a "
-        "cross-encoder, as sentence-transformers saves them. Name such a folder, hf:owner/repo, or none."
+        f"There is no reranker at {place}: it needs model.safetensors, its tokenizer, and the config.json "
+        "of a cross-encoder, as sentence-transformers saves them. Name such a folder, hf:owner/repo, or none."
     )
 
 
@@ -142,6 +162,47 @@ def test_a_damaged_reranker_is_told_of(cross_encoder, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(ModelError, match="is not a cross-encoder that sentence-transformers can load"):
         CrossEncoderReranker(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("no head", " is damaged: its weights lack the part that scores. Name another."),
+        ("no numbers", " is damaged: it gives scores that are no numbers. Name another."),
+    ],
+)
+def test_weights_that_cannot_score_are_told_of(cross_encoder, tmp_path, damage, message):
+    for file in cross_encoder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    head = [name for name in weights if name.startswith("classifier")]
+    assert head == ["classifier.bias", "classifier.weight"]
+    for name in head:
+        if damage == "no head":
+            del weights[name]
+        else:
+            weights[name] = torch.full_like(weights[name], torch.nan)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError) as raised:
+        CrossEncoderReranker(tmp_path).scores("war?", ["War."])
+    assert str(raised.value) == f"{tmp_path}{message}"
+
+
+def test_a_reranker_without_its_tokenizer_is_told_of(cross_encoder, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((cross_encoder / name).read_bytes())
+    with pytest.raises(ModelError, match="There is no reranker at "):
+        find_reranker(str(tmp_path), download)
+
+
+def test_weights_of_half_precision_embed(folder, tmp_path):
+    model = SentenceTransformer(str(folder), device="cpu").bfloat16()
+    model.save(str(tmp_path / "half"))
+    half, whole = SentenceTransformerEmbedder(tmp_path / "half"), SentenceTransformerEmbedder(folder)
+    vectors, (of_spans,) = half.embed_with_spans([TEXT], [SPANS])
+    expected, (expected_of_spans,) = whole.embed_with_spans([TEXT], [SPANS])
+    assert vectors == pytest.approx(expected, abs=0.01)
+    assert of_spans == pytest.approx(expected_of_spans, abs=0.01)
 
 
 def test_no_reranker_is_the_default(monkeypatch):

@@ -1,6 +1,11 @@
 import math
+import tempfile
+import unicodedata
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rag.index import Index
 from rag.indexing import build_index, embedder_identity
@@ -80,7 +85,7 @@ def test_a_passage_is_widened_by_the_sentences_around_it(tmp_path, word_embedder
     (documents / "a.txt").write_text(text, "utf-8")
     word_embedder.max_tokens = 10  # a line a chunk, and a little more
     passage, *_ = retriever_over(documents, word_embedder).retrieve("war", 1).passages
-    assert passage.text == text[passage.start : passage.end] == "\n".join(lines[5:8])
+    assert passage.text == text[passage.start : passage.end] == "\n".join(lines[5:9])
 
 
 def test_retrieve_gives_at_most_k(retriever):
@@ -128,3 +133,103 @@ def test_more_passages_than_candidates_can_be_had(tmp_path, word_embedder):
     found = retriever_over(documents, word_embedder).retrieve("salt", 70).passages
 
     assert len({passage.source for passage in found}) == 70
+
+
+def folder_of(tmp_path, texts: dict[str, str]):
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for source, text in texts.items():
+        (documents / source).write_text(text, "utf-8")
+    return documents
+
+
+def test_a_passage_beyond_the_ranks_still_has_its_scores(tmp_path, word_embedder):
+    # Sixty are nearer by meaning; the words alone bring the last, and the other way round.
+    near = {f"near{number:02}.txt": f"Salt, salt! {'x' * number}" for number in range(60)}
+    documents = folder_of(tmp_path, {**near, "words.txt": "Mine mine of peace, salt and bread."})
+    found = {p.source: p for p in retriever_over(documents, word_embedder).retrieve("salt mine", 3).passages}
+    assert found["words.txt"].keyword.rank == 1
+    assert found["words.txt"].dense == Match(None, pytest.approx(math.sqrt(1 / 3)))
+
+
+def test_a_passage_with_a_word_has_its_keyword_score_however_many_have_it(tmp_path, word_embedder):
+    documents = folder_of(tmp_path, {f"{n:03}.txt": f"Salt w{n} x{n}." for n in range(130)})
+    passages = retriever_over(documents, word_embedder).retrieve("salt", 40).passages
+    assert len(passages) == 40
+    assert all(passage.keyword.score > 0 for passage in passages)
+
+
+def test_words_in_order_count(tmp_path, word_embedder):
+    documents = folder_of(
+        tmp_path, {"a.txt": "The trade of salt river.", "b.txt": "The river of salt trade."}
+    )
+    found = retriever_over(documents, word_embedder).retrieve("salt trade?", 2).passages
+    assert [passage.source for passage in found] == ["b.txt", "a.txt"]
+    assert found[0].score - found[1].score == pytest.approx(0.2 / 1.85)
+
+
+def test_a_word_is_found_with_and_without_its_accents(tmp_path, word_embedder):
+    texts = {"a.txt": "Un café à Béziers.", "b.txt": unicodedata.normalize("NFD", "Un thé à Béziers.")}
+    documents = folder_of(tmp_path, {**texts, "c.txt": "Bread."})
+    found = retriever_over(documents, word_embedder)
+    plain, accented = (found.retrieve(query, 2).passages for query in ("cafe Beziers", "café Béziers"))
+    assert [(p.source, p.score) for p in plain] == [(p.source, p.score) for p in accented]
+    assert [p.source for p in plain] == ["a.txt", "b.txt"]
+
+
+class LastFirst:
+    """A reranker that likes the texts in the opposite order, and records them."""
+
+    def scores(self, question, texts):
+        self.texts = list(texts)
+        return [number / len(texts) for number in range(len(texts))]
+
+
+def test_a_reranker_reorders_twenty_and_gives_its_scores(tmp_path, word_embedder):
+    documents = folder_of(tmp_path, {f"{n:02}.txt": f"Salt w{n} x{n}." for n in range(30)})
+    plain = retriever_over(documents, word_embedder)
+    first_twenty = [passage.text for passage in plain.retrieve("salt", 20).passages]
+    reranker = LastFirst()
+    found = Retriever(plain.index, word_embedder, reranker).retrieve("salt", 3).passages
+    assert reranker.texts == first_twenty
+    assert [passage.text for passage in found] == first_twenty[:-4:-1]
+    assert [passage.score for passage in found] == [19 / 20, 18 / 20, 17 / 20]
+
+
+def test_a_passage_that_would_be_too_many_tokens_is_not_widened(tmp_path, word_embedder):
+    lines = [f"{'w ' * 90}bread {number}." for number in range(6)]
+    lines[3] = f"{'w ' * 90}war 3."
+    documents = folder_of(tmp_path, {"a.txt": "\n".join(lines)})
+    word_embedder.max_tokens = 100
+    passage, *_ = retriever_over(documents, word_embedder).retrieve("war", 1).passages
+    assert passage.text == lines[3]  # two lines would be 372 characters, but with a third 279 tokens
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.text(alphabet="war salt.\r\n\t bread,é🌊\u0301\u2028", min_size=1, max_size=1500),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_passages_are_slices_that_do_not_overlap(texts):
+    with tempfile.TemporaryDirectory() as folder:
+        documents = Path(folder) / "documents"
+        documents.mkdir()
+        for number, text in enumerate([*texts, "war"]):
+            (documents / f"{number}.txt").write_bytes(text.encode())
+        embedder = WordEmbedder()
+        found = retriever_over(documents, embedder).retrieve("salt and war", 10)
+    taken: dict[str, set[int]] = {}
+    for passage in found.passages:
+        text = [*texts, "war"][int(passage.source.removesuffix(".txt"))]
+        assert text[passage.start : passage.end] == passage.text
+        assert len(passage.text) <= 800
+        place = set(range(passage.start, passage.end))
+        assert not place & taken.setdefault(passage.source, set())
+        taken[passage.source] |= place
+    for sentence in found.sentences:
+        passage = found.passages[sentence.passage]
+        assert passage.start <= sentence.start < sentence.end <= passage.end
+        assert passage.text[sentence.start - passage.start : sentence.end - passage.start] == sentence.text

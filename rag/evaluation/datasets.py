@@ -4,19 +4,22 @@ A set is a folder of the evaluation data, known by its name (`READERS`), or one 
 user's own questions. What can't be read is an `EvaluationError` that names the file and the line.
 """
 
-import gzip
 import itertools
-import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from rag.documents import read_folder
+from rag.engine import MAX_QUESTION_CHARS
 from rag.errors import EvaluationError, shown
 from rag.evaluation.metrics import Span
+from rag.evaluation.rows import Row, read_lines, read_object
 from rag.types import Document
+
+_MAX_NAME_CHARS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,18 @@ class Question:
 class Dataset:
     """Questions on documents, which are texts by source.
 
-    `own` says that the questions are a user's, on the index that the settings name. `sentences` says
-    that each span is one sentence that answers, rather than a part of what does.
+    `folder` is where the documents are files already, if they are, and `own` says that the questions are
+    a user's, on the index that the settings name. `sentences` says that each span is one sentence that
+    answers, rather than a part of what does; `conversations` that the questions end conversations.
     """
 
     name: str
     documents: Mapping[str, str]
     questions: tuple[Question, ...]
+    folder: Path | None = None
     own: bool = False
     sentences: bool = False
+    conversations: bool = False
 
 
 class AbsentSetError(EvaluationError):
@@ -68,195 +74,171 @@ def read_dataset(name: str, bench: Path, documents: Path) -> Dataset:
         if not folder.is_dir():
             raise AbsentSetError(f"there is no folder {shown(folder)}")
         return READERS[name](folder, documents)
-    path = Path(name)
-    if path.suffix == ".jsonl" or path.is_file():
-        return Dataset(path.stem, _texts(documents), tuple(_own(row) for row in _rows(path)), own=True)
+    if name.endswith(".jsonl") or os.path.isfile(name):  # noqa: PTH113  false for a name that is too long
+        return _own(Path(name), documents)
     raise EvaluationError(
         f"There is no set {name}. Sets: {' '.join(READERS)}; or name a .jsonl file of your own questions."
     )
 
 
-class _Row:
-    """One JSON object of a file; it knows its place, for the errors."""
-
-    def __init__(self, value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise EvaluationError(f"{place} is not a JSON object.")
-        self._value, self._place = value, place
-
-    def text(self, name: str) -> str:
-        return str(self._get(name, str, "a text"))
-
-    def whole_number(self, name: str) -> int:
-        return int(self._get(name, int, "a whole number"))
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        found = self._get(name, list, "a list of texts")
-        if not all(isinstance(item, str) for item in found):
-            raise EvaluationError(f"{self._place}: {name} is not a list of texts.")
-        return tuple(found)
-
-    def texts_if_any(self, name: str) -> tuple[str, ...]:
-        return self.texts(name) if name in self._value else ()
-
-    def only_text(self, name: str) -> str:
-        found = self.texts(name)
-        if len(found) != 1:
-            raise EvaluationError(f"{self._place}: {name} has {len(found)} texts, not 1.")
-        return found[0]
-
-    def rows(self, name: str, *, at_least: int = 0) -> "list[_Row]":
-        found = self._get(name, list, "a list of objects")
-        if len(found) < at_least:
-            raise EvaluationError(f"{self._place}: {name} is empty.")
-        return [_Row(item, f"{self._place}: {name}[{number}]") for number, item in enumerate(found)]
-
-    def _get(self, name: str, kind: type, what: str) -> Any:
-        if name not in self._value:
-            raise EvaluationError(f"{self._place} lacks {name}.")
-        if not isinstance(self._value[name], kind):
-            raise EvaluationError(f"{self._place}: {name} is not {what}.")
-        return self._value[name]
-
-
-def _rows(path: Path) -> Iterator[_Row]:
-    """The objects of a JSON Lines file, which may be compressed (`.gz`)."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    try:
-        with opened(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _Row(json.loads(line.decode()), f"{shown(path)}, line {number}")
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise EvaluationError(f"{shown(path)}, line {number} is not JSON: {error}.") from error
-    except UnicodeDecodeError as error:
-        raise EvaluationError(f"{shown(path)}, line {number} is not UTF-8 text.") from error
-    except (OSError, EOFError) as error:
-        raise EvaluationError(f"{shown(path)} can't be read: {error}.") from error
-
-
 def source_of(number: str) -> str:
-    """The file name of the document of a set with this id: any system can hold it."""
-    name = quote(number, safe="#,()'&+=@ ") + ".txt"
-    return name.replace(".", "%2E", 1) if name.startswith(".") else name  # a hidden file is not indexed
+    """The file name of the document of a set with this id: one that any system can hold."""
+    name = quote(number, safe="#,()'&+=@ ")
+    if len(name) > _MAX_NAME_CHARS:
+        name = f"{name[:_MAX_NAME_CHARS]}-{blake2b(number.encode(), digest_size=8).hexdigest()}"
+    # A hidden file is not indexed.
+    return f"{name.replace('.', '%2E', 1) if name.startswith('.') else name}.txt"
 
 
 def _documents(path: Path) -> dict[str, str]:
-    return {source_of(row.text("id")): row.text("text") for row in _rows(path)}
+    return {source_of(row.text("id")): row.text("text") for row in read_lines(path)}
 
 
 def _texts(folder: Path) -> dict[str, str]:
     return {item.source: item.text for item in read_folder(folder) if isinstance(item, Document)}
 
 
-def _sources(row: _Row, name: str) -> frozenset[str]:
-    return frozenset(map(source_of, row.texts(name)))
+def _sources(row: Row, name: str, documents: Mapping[str, str]) -> frozenset[str]:
+    """The documents that a row names by their ids."""
+    return frozenset(_known(row, source_of(number), documents) for number in row.texts(name))
 
 
-def _own(row: _Row) -> Question:
-    answers, sources = row.texts_if_any("answers"), frozenset(row.texts_if_any("sources"))
-    return Question(
-        row.text("question"), answers=answers, sources=sources, answerable=True if answers else None
-    )
+def _known(row: Row, source: str, documents: Mapping[str, str]) -> str:
+    if source not in documents:
+        raise EvaluationError(f"{row.place} names {source}, which is not among the documents.")
+    return source
+
+
+def _span(row: Row, source: str, first: str, last: str, documents: Mapping[str, str]) -> Span:
+    """A span that a row gives by the names of these fields."""
+    start, end = row.whole_number(first), row.whole_number(last)
+    if not 0 <= start < end <= len(documents[_known(row, source, documents)]):
+        raise EvaluationError(f"{row.place}: {first} {start} and {last} {end} are no span of {source}.")
+    return source, start, end
+
+
+def _own(path: Path, folder: Path) -> Dataset:
+    # The index alone is asked; a folder that is there lets the sources and quotes be checked.
+    documents = _texts(folder) if folder.is_dir() else {}
+    questions: list[Question] = []
+    for row in read_lines(path):
+        row.only("question", "answers", "sources")
+        text, answers = row.text("question"), row.texts_if_any("answers")
+        if not text.strip() or len(text) > MAX_QUESTION_CHARS:
+            raise EvaluationError(
+                f"{row.place}: question has {len(text.strip()):,} characters; 1 to {MAX_QUESTION_CHARS:,} "
+                "can be asked."
+            )
+        sources = row.texts_if_any("sources")
+        if documents:
+            sources = tuple(_known(row, source, documents) for source in sources)
+        judged = True if answers or sources else None
+        questions.append(Question(text, answers=answers, sources=frozenset(sources), answerable=judged))
+    if not questions:
+        raise EvaluationError(f"{shown(path)} has no question.")
+    return Dataset(path.stem, documents, tuple(questions), own=True)
 
 
 def _seeds(folder: Path, documents: Path) -> Dataset:
-    path = folder / "questions.json"
-    try:
-        rows = _Row(json.loads(path.read_text("utf-8")), shown(path))
-    except OSError as error:
-        raise EvaluationError(f"{shown(path)} can't be read: {error}.") from error
-    except ValueError as error:
-        raise EvaluationError(f"{shown(path)} is not JSON: {error}.") from error
+    rows = read_object(folder / "questions.json")
+    texts = _texts(documents)
     answerable = [
         Question(
             row.text("question"),
             answers=row.texts("any_of"),
-            sources=frozenset(row.texts("sources")),
+            sources=frozenset(_known(row, source, texts) for source in row.texts("sources")),
             answerable=True,
         )
         for row in rows.rows("answerable")
     ]
     others = [Question(text, answerable=False) for text in rows.texts("unanswerable")]
-    return Dataset("seeds", _texts(documents), (*answerable, *others))
+    return Dataset("seeds", texts, (*answerable, *others), folder=documents)
 
 
 def _chroma(folder: Path, _: Path) -> Dataset:
-    def question(row: _Row) -> Question:
+    documents = _documents(folder / "documents.jsonl")
+
+    def question(row: Row) -> Question:
         source = source_of(row.only_text("evidence_doc_ids"))
         spans = tuple(
-            (source, span.whole_number("start_index"), span.whole_number("end_index"))
-            for span in row.rows("evidence", at_least=1)
+            _span(part, source, "start_index", "end_index", documents)
+            for part in row.rows("evidence", at_least=1)
         )
         return Question(row.text("question"), sources=frozenset({source}), spans=spans)
 
-    questions = map(question, _rows(folder / "questions.jsonl"))
-    return Dataset("chroma", _documents(folder / "documents.jsonl"), tuple(questions))
+    return Dataset("chroma", documents, tuple(map(question, read_lines(folder / "questions.jsonl"))))
 
 
 def _squad(folder: Path, _: Path) -> Dataset:
+    documents = _documents(folder / "paragraphs.jsonl")
     questions = (
         Question(
             row.text("question"),
             answers=row.texts("answers"),
-            sources=_sources(row, "evidence_doc_ids"),
+            sources=_sources(row, "evidence_doc_ids", documents),
             answerable=row.text("type") == "answerable",
         )
-        for row in _rows(folder / "questions.jsonl")
+        for row in read_lines(folder / "questions.jsonl")
     )
-    return Dataset(folder.name, _documents(folder / "paragraphs.jsonl"), tuple(questions))
+    return Dataset(folder.name, documents, tuple(questions))
 
 
 def _wikipedia(folder: Path, _: Path) -> Dataset:
-    def question(row: _Row) -> Question:
+    documents = _documents(folder / "documents.jsonl.gz")
+
+    def question(row: Row) -> Question:
         source = source_of(row.text("doc_id"))
-        span = (source, row.whole_number("start"), row.whole_number("end"))
+        span = _span(row, source, "start", "end", documents)
         return Question(row.text("question"), sources=frozenset({source}), spans=(span,), answerable=True)
 
-    questions = map(question, _rows(folder / "sentence_questions.jsonl"))
-    return Dataset(folder.name, _documents(folder / "documents.jsonl.gz"), tuple(questions), sentences=True)
+    questions = map(question, read_lines(folder / "sentence_questions.jsonl"))
+    return Dataset(folder.name, documents, tuple(questions), sentences=True)
 
 
 def _news(folder: Path, _: Path) -> Dataset:
+    documents = _documents(folder / "documents.jsonl.gz")
     questions = (
         Question(
             row.text("question"),
             answers=row.texts("answers"),
-            sources=_sources(row, "answer_bearing_doc_ids"),
+            sources=_sources(row, "answer_bearing_doc_ids", documents),
             answerable=True,
         )
-        for row in _rows(folder / "questions.jsonl")
+        for row in read_lines(folder / "questions.jsonl")
     )
-    bearing = tuple(question for question in questions if question.sources)
-    return Dataset(folder.name, _documents(folder / "documents.jsonl.gz"), bearing)
+    return Dataset(folder.name, documents, tuple(question for question in questions if question.sources))
 
 
 def _clapnq(folder: Path, _: Path) -> Dataset:
     documents: dict[str, str] = {}
     questions: list[Question] = []
-    for row in itertools.chain(_rows(folder / "answerable.jsonl"), _rows(folder / "unanswerable.jsonl")):
-        source, text = source_of(row.text("id")), row.rows("passages", at_least=1)[0].text("text")
-        documents[source] = text
-        selected = {
-            s: text.find(s) for output in row.rows("output") for s in output.texts("selected_sentences")
-        }
-        spans = tuple((source, start, start + len(s)) for s, start in selected.items() if s and start >= 0)
-        questions.append(
-            Question(row.text("input"), sources=frozenset({source}), spans=spans, answerable=bool(spans))
-        )
+    for answerable in (True, False):
+        for row in read_lines(folder / f"{'' if answerable else 'un'}answerable.jsonl"):
+            source, text = source_of(row.text("id")), row.rows("passages", at_least=1)[0].text("text")
+            documents[source] = text
+            selected = dict.fromkeys(
+                itertools.chain(*(output.texts("selected_sentences") for output in row.rows("output")))
+            )
+            spans = tuple(
+                (source, text.index(sentence), text.index(sentence) + len(sentence))
+                for sentence in selected
+                if sentence and sentence in text
+            )
+            questions.append(
+                Question(row.text("input"), sources=frozenset({source}), spans=spans, answerable=answerable)
+            )
     return Dataset("clapnq", documents, tuple(questions), sentences=True)
 
 
 def _multiturn(folder: Path, _: Path) -> Dataset:
     rewrites: dict[str, str] = {}
     for collection in ("clapnq", "fiqa"):
-        asked = {row.text("_id"): _said(row) for row in _rows(folder / f"{collection}_lastturn.jsonl")}
-        for row in _rows(folder / f"{collection}_rewrite.jsonl"):
+        asked = {row.text("_id"): _said(row) for row in read_lines(folder / f"{collection}_lastturn.jsonl")}
+        for row in read_lines(folder / f"{collection}_rewrite.jsonl"):
             rewrites[asked.get(row.text("_id"), "")] = _said(row)
     documents: dict[str, str] = {}
     questions: list[Question] = []
-    for row in _rows(folder / "tasks.jsonl"):
+    for row in read_lines(folder / "tasks.jsonl"):
         contexts = {source_of(context.text("id")): context.text("text") for context in row.rows("contexts")}
         documents.update(contexts)
         *earlier, last_turn = [turn.text("text").strip() for turn in row.rows("history", at_least=1)]
@@ -269,10 +251,10 @@ def _multiturn(folder: Path, _: Path) -> Dataset:
                 answerable={"ANSWERABLE": True, "UNANSWERABLE": False}.get(row.only_text("answerability")),
             )
         )
-    return Dataset("multiturn", documents, tuple(questions))
+    return Dataset("multiturn", documents, tuple(questions), conversations=True)
 
 
-def _said(row: _Row) -> str:
+def _said(row: Row) -> str:
     return row.text("text").removeprefix("|user|:").strip()
 
 

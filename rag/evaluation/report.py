@@ -6,9 +6,7 @@ from rag.evaluation.run import Report
 
 
 def table(reports: Sequence[Report]) -> str:
-    """A line for each metric, a column for each set; a dash where a metric isn't defined. Empty for none."""
-    if not reports:
-        return ""
+    """A line for each metric, a column for each set; a dash where a metric isn't defined."""
     metrics = dict.fromkeys(name for report in reports for name in report.metrics)
     rows = [
         ["", *(report.name for report in reports)],

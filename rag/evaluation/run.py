@@ -12,10 +12,11 @@ import platformdirs
 
 import rag
 from rag.engine import Engine
-from rag.errors import IndexFileError
+from rag.errors import EvaluationError, IndexFileError
 from rag.evaluation import metrics
 from rag.evaluation.datasets import Dataset, Question
 from rag.settings import Settings
+from rag.tables import text_hash
 from rag.types import Passage
 
 PASSAGES = 10
@@ -75,24 +76,41 @@ def evaluate(
 
 
 def indexed(dataset: Dataset, settings: Settings) -> Path:
-    """The folder of an index of the set's documents, in step with them and with the settings."""
-    place = platformdirs.user_cache_path("rag") / "eval" / dataset.name
-    documents, index = place / "documents", place / "index"
-    documents.mkdir(parents=True, exist_ok=True)
-    for path in documents.iterdir():
-        if path.name not in dataset.documents:
-            path.unlink()
-    for source, text in dataset.documents.items():
-        content = text.encode("utf-8", "replace")
-        path = documents / source
-        if not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
-    build = partial(rag.build, documents, index=index, embedder=settings.embedder)
+    """The folder of an index of the set's documents, in step with them and with the settings.
+
+    `EvaluationError` when the cache folder can't be written.
+    """
+    # Sets of the same name with other documents, and other embedders, have an index of their own.
+    key = "\0".join([settings.embedder, *dataset.documents])
+    place = platformdirs.user_cache_path("rag") / "eval" / f"{dataset.name}-{text_hash(key).hex()[:8]}"
+    documents = dataset.folder or place / "documents"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if dataset.folder is None:
+            _write(dataset.documents, documents)
+    except OSError as error:
+        raise EvaluationError(
+            f"The documents of {dataset.name} can't be copied to {place}: {error}."
+        ) from error
+    build = partial(rag.build, documents, index=place / "index", embedder=settings.embedder)
     try:
         build()
     except IndexFileError:
-        build(rebuild=True)  # made by other rules or another embedder, or damaged: it is only a copy
-    return index
+        build(rebuild=True)  # made by other rules, or damaged: it is only a copy
+    return place / "index"
+
+
+def _write(texts: Mapping[str, str], folder: Path) -> None:
+    """Make the folder hold these texts as files, and nothing else."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.name not in texts:
+            path.unlink()
+    for source, text in texts.items():
+        content = text.encode("utf-8", "replace")
+        path = folder / source
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def _search_scores(question: Question, dataset: Dataset, search: Search) -> Iterator[Score]:
@@ -103,15 +121,16 @@ def _search_scores(question: Question, dataset: Dataset, search: Search) -> Iter
     if question.answerable is False or not question.sources:
         return
     if question.spans and not dataset.sentences:
-        spans = metrics.span_scores(
-            [(passage.source, passage.start, passage.end) for passage in passages[:5]], question.spans
-        )
+        # Passages make room for each other, so the first 5 of 10 aren't the 5 of a search for 5.
+        first = search(question.text, history=question.history, k=5)
+        spans = metrics.span_scores([_place(passage) for passage in first], question.spans)
         yield from (("recall@5", spans.recall), ("precision@5", spans.precision), ("iou@5", spans.iou))
+        return
     right = _right(passages, question, dataset)
     for k in (1, 5, 10):
         yield f"hit@{k}", metrics.hit(right, k)
     yield "mrr@10", metrics.reciprocal_rank(right, 10)
-    if question.history:
+    if dataset.conversations:
         alone = _right(search(question.text, k=PASSAGES), question, dataset)
         yield "hit@5_last_turn", metrics.hit(alone, 5)
         yield "hit@5_history", metrics.hit(right, 5)
@@ -125,8 +144,11 @@ def _right(passages: Sequence[Passage], question: Question, dataset: Dataset) ->
     """Whether each passage is right: has the sentence that answers, or is of a document that does."""
     if not dataset.sentences:
         return [passage.source in question.sources for passage in passages]
-    places = [(passage.source, passage.start, passage.end) for passage in passages]
-    return [any(metrics.contains(place, span) for span in question.spans) for place in places]
+    return [any(metrics.contains(_place(passage), span) for span in question.spans) for passage in passages]
+
+
+def _place(passage: Passage) -> metrics.Span:
+    return passage.source, passage.start, passage.end
 
 
 def _answer_scores(question: Question, dataset: Dataset, engine: Engine) -> Iterator[Score]:
@@ -134,8 +156,9 @@ def _answer_scores(question: Question, dataset: Dataset, engine: Engine) -> Iter
     answer = engine.answer(question.text, history=question.history)
     yield "answer_ms", 1000 * (time.perf_counter() - began)
     for citation in answer.citations:
-        text = dataset.documents.get(citation.source, "")
-        yield "quote_exactness", float(text[citation.start : citation.end] == citation.quote)
+        if citation.source in dataset.documents:
+            text = dataset.documents[citation.source]
+            yield "quote_exactness", float(text[citation.start : citation.end] == citation.quote)
     if question.answerable is False:
         yield "refused_right", float(answer.abstained is not None)
     if not question.answerable:
@@ -162,7 +185,8 @@ def _report(dataset: Dataset, questions: int, scores: Sequence[Score]) -> Report
         for name, found in values.items()
     }
     counts = {name: len(found) for name, found in values.items()}
-    if "answered_right" in figures and "refused_right" in figures:
-        figures["balanced"] = (figures["answered_right"] + figures["refused_right"]) / 2
-        counts["balanced"] = counts["answered_right"] + counts["refused_right"]
+    right = next((name for name in ("answered_right", "sentence_right") if name in figures), None)
+    if right and "refused_right" in figures:
+        figures["balanced"] = (figures[right] + figures["refused_right"]) / 2
+        counts["balanced"] = counts[right] + counts["refused_right"]
     return Report(dataset.name, len(dataset.documents), questions, figures, counts)

@@ -33,7 +33,7 @@ def test_chroma_has_spans(tmp_path, documents):
     assert found.questions == (
         Question("What now?", sources=frozenset({"talk.txt"}), spans=(("talk.txt", 0, 5),)),
     )
-    assert (found.name, found.own, found.sentences) == ("chroma", False, False)
+    assert (found.name, found.own, found.sentences, found.folder) == ("chroma", False, False, None)
 
 
 @pytest.mark.parametrize("name", ["squad2", "xquad"])
@@ -143,7 +143,7 @@ def test_seeds_are_asked_of_the_documents_folder(tmp_path, documents):
     }
     (tmp_path / "seeds" / "questions.json").write_text(json.dumps(rows), "utf-8")
     found = read_dataset("seeds", tmp_path, documents)
-    assert found.documents == {"a.txt": "The war began."}
+    assert (found.documents, found.folder) == ({"a.txt": "The war began."}, documents)
     assert found.questions == (
         Question("What began?", answers=("war",), sources=frozenset({"a.txt"}), answerable=True),
         Question("What ended?", answerable=False),
@@ -169,6 +169,12 @@ def test_a_users_own_questions(tmp_path, documents):
         (b'{"question": "a"}\n{"question": "b", "answers": "c"}', "line 2: answers is not a list of texts."),
         (b'{"question": "a", "sources": [1]}', "line 1: sources is not a list of texts."),
         (b'"question"', "line 1 is not a JSON object."),
+        (b'{"question": "a", "answer": ["b"]}', "line 1 has answer; it may have question, answers, sources."),
+        (b'{"question": " "}', "line 1: question has 0 characters; 1 to 4,000 can be asked."),
+        (
+            b'{"question": "a", "sources": ["b.txt"]}',
+            "line 1 names b.txt, which is not among the documents.",
+        ),
         (b'{"question": "a"}\nquestion', "line 2 is not JSON: Expecting value: line 1 column 1 (char 0)."),
         (b'{"question": "a"}\n{"question": "\xff"}', "line 2 is not UTF-8 text."),
     ],
@@ -187,6 +193,18 @@ def test_a_bad_row_is_told_of_with_its_file_and_line(tmp_path, documents, conten
         ({"evidence_doc_ids": ["a", "b"]}, "line 1: evidence_doc_ids has 2 texts, not 1."),
         ({"evidence": []}, "line 1: evidence is empty."),
         ({"evidence": [{"start_index": 0}]}, "line 1: evidence[0] lacks end_index."),
+        (
+            {"evidence": [{"start_index": 1, "end_index": 1}]},
+            "line 1: evidence[0]: start_index 1 and end_index 1 are no span of a.txt.",
+        ),
+        (
+            {"evidence": [{"start_index": 0, "end_index": 2}]},
+            "line 1: evidence[0]: start_index 0 and end_index 2 are no span of a.txt.",
+        ),
+        (
+            {"evidence_doc_ids": ["b"]},
+            "line 1: evidence[0] names b.txt, which is not among the documents.",
+        ),
         ({"evidence": [{"start_index": "0"}]}, "line 1: evidence[0]: start_index is not a whole number."),
     ],
 )
@@ -199,13 +217,14 @@ def test_a_bad_row_of_a_set_is_told_of_with_its_place(tmp_path, documents, row, 
     assert str(raised.value) == f"{tmp_path / 'chroma' / 'questions.jsonl'}, {message}"
 
 
-def test_a_file_that_is_missing_or_not_compressed_is_named(tmp_path, documents):
+@pytest.mark.parametrize(
+    "content", [None, b"{}", gzip.compress(b"{}" * 500)[:-9], gzip.compress(b"{}")[:12] + b"zz"]
+)
+def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, documents, content):
     (tmp_path / "news2025").mkdir()
-    with pytest.raises(EvaluationError, match=r"questions\.jsonl can't be read: "):
-        read_dataset("news2025", tmp_path, documents)
-    write(tmp_path / "news2025" / "questions.jsonl")
-    (tmp_path / "news2025" / "documents.jsonl.gz").write_bytes(b"{}")
-    with pytest.raises(EvaluationError, match=r"documents\.jsonl\.gz can't be read: Not a gzipped file"):
+    if content is not None:
+        (tmp_path / "news2025" / "documents.jsonl.gz").write_bytes(content)
+    with pytest.raises(EvaluationError, match=r"documents\.jsonl\.gz can't be read: "):
         read_dataset("news2025", tmp_path, documents)
 
 
@@ -227,3 +246,41 @@ def test_every_id_makes_a_file_name_of_its_own():
     assert source_of("../a/b") == "%2E.%2Fa%2Fb.txt"
     assert source_of("a b?") == "a b%3F.txt"
     assert source_of(".hidden") == "%2Ehidden.txt"
+    long = {source_of("é" * 300), source_of("é" * 299 + "e")}
+    assert len(long) == 2
+    assert max(map(len, long)) < 200
+
+
+def test_a_question_file_may_have_a_byte_order_mark(tmp_path, documents):
+    path = tmp_path / "own.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"question": "What?"}\r\n')
+    assert read_dataset(str(path), tmp_path, documents).questions == (Question("What?"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[" * 100_000, "is not JSON: "),
+        (b'{"question": ' + b"1" * 5000 + b"}", "is not JSON: "),
+        (b"\n\n", "own.jsonl has no question."),
+    ],
+)
+def test_odd_files_are_told_of(tmp_path, documents, content, message):
+    path = tmp_path / "own.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(EvaluationError) as raised:
+        read_dataset(str(path), tmp_path, documents)
+    assert message in str(raised.value)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_unknown(tmp_path, documents):
+    with pytest.raises(EvaluationError, match="There is no set x"):
+        read_dataset("x" * 300, tmp_path, documents)
+
+
+def test_own_questions_without_the_documents_folder(tmp_path):
+    path = tmp_path / "own.jsonl"
+    write(path, {"question": "What?", "sources": ["a.txt"]})
+    found = read_dataset(str(path), tmp_path, tmp_path / "absent")
+    assert found.documents == {}
+    assert found.questions == (Question("What?", sources=frozenset({"a.txt"}), answerable=True),)

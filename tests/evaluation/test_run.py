@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rag import cli, settings
+from rag.errors import EvaluationError
 from rag.evaluation.datasets import Dataset, Question
 from rag.evaluation.report import table
 from rag.evaluation.run import Report, evaluate, sample
@@ -23,10 +24,10 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "rag" / "eval"
 
 
-def run(questions, *, documents=None, sentences=False, answers=False) -> Report:
+def run(questions, *, documents=None, answers=False, **kind) -> Report:
     asked = []
     report = evaluate(
-        Dataset("small", documents or DOCUMENTS, tuple(questions), sentences=sentences),
+        Dataset("small", documents or DOCUMENTS, tuple(questions), **kind),
         tuple(questions),
         settings.resolve(),
         answers=answers,
@@ -64,6 +65,7 @@ def test_spans_are_measured_in_characters():
     # Both documents are passages whole: 68 and 53 characters.
     assert found["recall@5"] == 1
     assert found["precision@5"] == found["iou@5"] == pytest.approx(9 / (68 + 53))
+    assert "hit@1" not in found
 
 
 def test_a_passage_with_the_whole_sentence_is_right():
@@ -100,24 +102,62 @@ def test_answers_are_judged():
 
 
 def test_the_gain_of_the_history():
-    question = Question(
+    # Six documents on what was opened when hide the mine from a question that doesn't name it.
+    others = {
+        f"{what}.txt": f"The {what} was opened, and when it was opened people came. It was opened in 1{number}."
+        for number, what in enumerate(("bridge", "school", "museum", "station", "market", "library"), 850)
+    }
+    mine = {"mine.txt": "The salt pit at Wieliczka dates from the 13th century; salt is dug there."}
+    first = Question("Where is salt dug?", sources=frozenset({"mine.txt"}))
+    second = Question(
         "And when was it opened?",
-        history=(("Where is the mine of salt?", "In Wieliczka."),),
-        rewrite="When was the salt mine opened?",
-        sources=frozenset({"salt.txt"}),
+        history=(("Where is salt dug at Wieliczka, in what pit?", "At Wieliczka."),),
+        rewrite="From what century is the salt pit at Wieliczka?",
+        sources=frozenset({"mine.txt"}),
     )
-    found = run([question]).metrics
-    gain = found["hit@5_history"] - found["hit@5_last_turn"]
-    assert (found["hit@5_history"], found["hit@5_rewrite"], found["multi_turn_gain"]) == (1, 1, gain)
+    found = run([first, second], documents={**others, **mine}, conversations=True).metrics
+    assert {
+        name: value for name, value in found.items() if name.endswith(("turn", "history", "rewrite", "gain"))
+    } == {
+        "hit@5_last_turn": 0.5,
+        "hit@5_history": 1.0,
+        "multi_turn_gain": 0.5,
+        "hit@5_rewrite": 1.0,
+    }
 
 
 def test_the_index_of_a_set_follows_its_documents(cache):
     question = Question("Where is salt mined?", sources=frozenset({"salt.txt"}))
     assert run([question]).metrics["hit@1"] == 1
-    assert run([question], documents={"moon.txt": "The moon is far."}).metrics["hit@10"] == 0
-    assert [path.name for path in (cache / "small" / "documents").iterdir()] == ["moon.txt"]
-    (cache / "small" / "index" / "current").write_text("damaged")
+    for index in cache.glob("*/index"):
+        (index / "current").write_text("damaged")
     assert run([question]).metrics["hit@1"] == 1
+    changed = {"france.txt": "Salt is mined in Wieliczka.", "salt.txt": "Nothing is here."}
+    assert run([question], documents=changed).metrics["hit@1"] == 0
+    assert len([*cache.iterdir()]) == 1
+
+
+def test_a_set_with_other_documents_has_an_index_of_its_own(cache):
+    question = Question("Where is salt mined?", sources=frozenset({"salt.txt"}))
+    assert run([question]).metrics["hit@1"] == 1
+    assert run([question], documents={"moon.txt": "The moon is far."}).metrics["hit@10"] == 0
+    assert sorted(path.name for path in cache.glob("*/documents/*")) == ["france.txt", "moon.txt", "salt.txt"]
+
+
+def test_a_cache_that_cannot_be_written_is_told_of(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(EvaluationError, match=r"^The documents of small can't be copied to .*: "):
+        run([Question("Where is salt mined?")])
+
+
+def test_documents_that_are_files_already_are_indexed_where_they_are(tmp_path, cache):
+    (tmp_path / "seeds" / "sub").mkdir(parents=True)
+    (tmp_path / "seeds" / "sub" / "salt.txt").write_text(DOCUMENTS["salt.txt"], "utf-8")
+    question = Question("Where is salt mined?", sources=frozenset({"sub/salt.txt"}))
+    found = run([question], documents={"sub/salt.txt": DOCUMENTS["salt.txt"]}, folder=tmp_path / "seeds")
+    assert found.metrics["hit@1"] == 1
+    assert [*cache.glob("*/documents")] == []
 
 
 def test_a_sample_is_drawn_by_its_seed():
@@ -139,7 +179,6 @@ def test_the_table_has_a_column_for_each_set():
         "hit@1      0.500       -",
         "f1             -   0.250",
     ]
-    assert table([]) == ""
 
 
 @pytest.fixture
@@ -182,6 +221,17 @@ def test_eval_of_ones_own_questions_asks_ones_own_index(tmp_path, capsys):
     assert cli.main(["eval", "own.jsonl", "--search-only", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.partition("\n")[2])
     assert found["sets"][0]["metrics"]["hit@1"] == 1.0
+
+
+def test_eval_shows_what_it_measured_before_an_error(bench, capsys):
+    (bench / "chroma").mkdir()
+    assert cli.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, "chroma/documents.jsonl can't be read" in err) == ("", True)  # told before any is measured
+    (bench.parent / "own.jsonl").write_text('{"question": "Where is salt mined?"}')
+    assert cli.main(["eval", "--bench=bench", "--search-only", "xquad", "own.jsonl"]) == 1
+    out, err = capsys.readouterr()
+    assert (out.split()[0], err) == ("xquad", "rag: No index in index/. Build it: rag build\n")
 
 
 @pytest.mark.parametrize(
