@@ -28,10 +28,9 @@ _SEPARATORS = [r"\r?\n[ \t]*\r?\n\s*", r"\r?\n", _SENTENCE_END, r"(?<=[;:,])[ \t
 def chunks(text: str, *, count_tokens: CountTokens, max_tokens: int) -> tuple[Chunk, ...]:
     """The chunks of `text` in order; none for a text of white space.
 
-    None is longer than `MAX_CHARS` characters, `MAX_TOKENS` or `max_tokens`, the most that the embedder
-    reads, by `count_tokens`, which counts special tokens too.
+    None is longer than `MAX_CHARS` characters or than `max_tokens` by `count_tokens`, which counts
+    what the embedder would read, its special tokens included.
     """
-    max_tokens = min(max_tokens, MAX_TOKENS)
     spans = list(_split(text, 0, MAX_CHARS))
     sizes = count_tokens([text[start:end] for start, end in spans])
     fitting: list[tuple[int, int]] = []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rag import store
-from rag.chunks import CHUNKING, chunks
+from rag.chunks import CHUNKING, MAX_TOKENS, chunks
 from rag.documents import read_folder
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
@@ -81,9 +81,9 @@ def embedder_identity(name: str, weights_sha256: str, dimension: int) -> Embedde
 def _embed_new(
     new: list[Document], writer: Writer, embedder: Embedder, progress: Progress
 ) -> list[tuple[Chunk, ...]]:
+    max_tokens = min(embedder.max_tokens, MAX_TOKENS)
     pieces = [
-        chunks(document.text, count_tokens=embedder.count_tokens, max_tokens=embedder.max_tokens)
-        for document in new
+        chunks(document.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens) for document in new
     ]
     texts = {text_hash(chunk.text): chunk.text for found in pieces for chunk in found}
     # By length, so that the texts of a batch need little padding.

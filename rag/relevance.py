@@ -1,7 +1,8 @@
 """How well a text answers a question: meaning by cosine, words by rarity, word pairs by order.
 
 A passage is as good as its best sentence (read in the passage's context), and better for having more of
-the question's rare words and their order. The weights are fitted; see `tests/benchmarks/retrieval.py`.
+the question's rare words and their order. `tests/benchmarks/retrieval.py` fits the weights (with --fit) and
+shows what each part adds.
 """
 
 import itertools

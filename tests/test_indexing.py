@@ -554,3 +554,14 @@ def test_a_file_in_place_of_the_index_names_the_flag(folders):
     with pytest.raises(IndexFileError) as raised:
         folders.build()
     assert str(raised.value) == f"{folders.index}/ can't be written: File exists. Name another: --index DIR"
+
+
+def test_a_chunk_has_at_most_250_tokens_however_many_the_embedder_reads(folders):
+    folders.embedder.max_tokens = 1000
+    folders.write({"a.txt": "w " * 390})  # 780 characters, and 392 tokens
+    folders.build()
+    with Index(folders.index, IDENTITY).open() as (snapshot, _):
+        sizes = WordEmbedder().count_tokens(
+            [chunk.text for chunk in snapshot.chunks_between("a.txt", 0, 780)]
+        )
+    assert sizes == [196, 196, 4]

@@ -9,11 +9,12 @@ from llama_cpp import LogitsProcessorList
 from llama_cpp.llama_grammar import LlamaGrammar
 
 from rag.downloads import download
-from rag.evidence import candidates, within_budget
+from rag.evidence import ranked, within_budget
 from rag.generation import LlamaModel
 from rag.grammar import quote_grammar
 from rag.models import find_language_model
 from rag.quotes import read_quotes
+from rag.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
 PASSAGES = (Passage("a.txt", 0, 40, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))
@@ -161,7 +162,13 @@ def test_a_random_model_under_the_grammar_can_only_quote(model, documents, seed,
     for number, text in enumerate(documents):
         start = chooser.randrange(len(text))
         passages.append(Passage(f"{number}.txt", start, len(text), text[start:], 0.5))
-    found = candidates(passages)
+    found = ranked(
+        [
+            Sentence(number, passage.start + start, passage.start + end, passage.text[start:end], 0.5)
+            for number, passage in enumerate(passages)
+            for start, end in sentences(passage.text)
+        ]
+    )
     sizes = [model.count_tokens(s.text) for s in found]
     evidence = within_budget(found[:6], sizes[:6], max_tokens=100)
     if not evidence:

@@ -5,7 +5,7 @@ import pytest
 from rag.errors import SettingsError
 from rag.settings import Settings, resolve
 
-NAMES = ("documents", "index", "embedder", "model")
+NAMES = ("documents", "index", "embedder", "model", "reranker")
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_defaults(here):
-    assert resolve() == Settings(here / "seeds", here / "index", "embedded", "embedded")
+    assert resolve() == Settings(here / "seeds", here / "index", "embedded", "embedded", "none")
 
 
 def test_the_environment_comes_before_the_defaults(here, monkeypatch):
@@ -25,9 +25,10 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
     monkeypatch.setenv("RAG_INDEX", "~/made")
     monkeypatch.setenv("RAG_EMBEDDER", "hf:owner/embedder")
     monkeypatch.setenv("RAG_MODEL", "big.gguf")
+    monkeypatch.setenv("RAG_RERANKER", "hf:owner/reranker")
 
     assert resolve() == Settings(
-        here / "articles", Path("~/made").expanduser(), "hf:owner/embedder", "big.gguf"
+        here / "articles", Path("~/made").expanduser(), "hf:owner/embedder", "big.gguf", "hf:owner/reranker"
     )
 
 
@@ -35,9 +36,8 @@ def test_an_argument_comes_before_the_environment(here, monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(f"RAG_{name.upper()}", "environment")
 
-    assert resolve(documents="a", index=Path("b"), embedder="c", model=Path("d")) == Settings(
-        here / "a", here / "b", "c", "d"
-    )
+    found = resolve(documents="a", index=Path("b"), embedder="c", model=Path("d"), reranker="e")
+    assert found == Settings(here / "a", here / "b", "c", "d", "e")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,6 +55,6 @@ def test_an_empty_value_is_an_error(name, monkeypatch):
 
 
 def test_a_folder_no_system_can_have_is_one_sentence():
-    with pytest.raises(SettingsError, match=r"^The setting index has a NUL character\. Name a folder\.$"):
+    with pytest.raises(SettingsError, match=r"^The setting index has a NUL character\.$"):
         resolve(index="a\0b")
     assert resolve(documents="~nosuchuser/x").documents.name == "x"

@@ -1,13 +1,13 @@
 """What each part of retrieval adds, on which set, at what cost; and the fit of its weights.
 
-    python -m tests.benchmarks.retrieval [SET ...] [--bench DIR] [--limit N] [--seed N]
+    python -m tests.benchmarks.retrieval [SET ...] [--bench DIR] [--limit N] [--seed N] [--max-chars N]
     python -m tests.benchmarks.retrieval --fit
 
 A row of the table is one way to score the same candidates, and what it is worth: recall@5 and IoU@5 where
 the gold is spans of characters, else hit@1 and hit@5. `ms` is the mean time of its parts for a question,
 its embedding not counted. The fit maximises the likelihood that a softmax over a question's candidates
-gives to those that are right, each set counting as much as another; half of the questions of each set are
-fitted, the table is of the other half.
+gives to those that are right, each set counting as much as another, on half of the questions; the figures
+beside the weights are of the other half.
 """
 
 import argparse
@@ -23,50 +23,62 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rag import parts, relevance
+from rag import chunks, indexing, parts, relevance
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
 from rag.evaluation.run import indexed, sample
-from rag.relevance import coverage, pair_coverage, sentence_score
+from rag.relevance import Wanted, coverage, pair_coverage
 from rag.retrieval import CANDIDATES, Retriever, sought_by
 from rag.settings import resolve
-from rag.words import stems, terms
+from rag.words import STOP_WORDS, stem, stems, terms, words
 
 SETS = ("chroma", "squad2", "wikipedia490", "news2025")
 LIMIT = 400
 
-FEATURES = ("cosine", "keyword", "best cosine", "best", "quote", "coverage", "pairs")
-SHIPPED = {"best": 1, "coverage": relevance.PASSAGE_COVERAGE, "pairs": relevance.PASSAGE_PAIRS}
+SHIPPED = {"best 0.25": 1, "coverage": relevance.PASSAGE_COVERAGE, "pairs": relevance.PASSAGE_PAIRS}
 ROWS: Mapping[str, Mapping[str, float]] = {
     "cosine of the chunk": {"cosine": 1},
     "BM25": {"keyword": 1},
+    "reciprocal ranks of both": {"cosine rank": 1, "keyword rank": 1},
     "mean of both, BM25 by its best": {"cosine": 0.5, "keyword": 0.5},
-    "cosine of the best sentence": {"best cosine": 1},
-    "  + 0.25 of its coverage": {"best": 1},
-    "  + 0.5 of its coverage": {"quote": 1},
-    "  0.25, + coverage of the chunk": {key: SHIPPED[key] for key in ("best", "coverage")},
+    "cosine of the best sentence": {"best": 1},
+    "  with 0.25 of its coverage": {"best 0.25": 1},
+    "  with 0.5 of its coverage": {"best 0.5": 1},
+    "  0.25, + coverage of the chunk": {key: SHIPPED[key] for key in ("best 0.25", "coverage")},
     "  + pairs of words: as shipped": SHIPPED,
+    "as shipped, chunk for sentence": {"cosine": 1, "coverage": 0.65, "pairs": SHIPPED["pairs"]},
+    "as shipped, words not stemmed": {"best 0.25": 1, "unstemmed": SHIPPED["coverage"]},
+    "as shipped, stop words count": {"best 0.25": 1, "all words": SHIPPED["coverage"]},
     "as shipped + 0.2 cosine of the chunk": {**SHIPPED, "cosine": 0.2},
     "as shipped + 0.2 BM25 by its best": {**SHIPPED, "keyword": 0.2},
-    "chunk for sentence": {**SHIPPED, "best": 0, "cosine": 1, "coverage": 0.65},
+    "as shipped + 0.2 cosine of the lead": {**SHIPPED, "lead": 0.2},
+    "as shipped + 0.2 coverage with the lead": {**SHIPPED, "lead coverage": 0.2},
 }
 _CHUNKS = ("dense", "keyword", "load")
 STAGES = {
     "cosine": ("dense",),
+    "cosine rank": ("dense",),
     "keyword": ("keyword",),
-    "best cosine": (*_CHUNKS, "cosines"),
-    "best": (*_CHUNKS, "cosines", "words"),
-    "quote": (*_CHUNKS, "cosines", "words"),
+    "keyword rank": ("keyword",),
+    "best": (*_CHUNKS, "cosines"),
+    "best 0.25": (*_CHUNKS, "cosines", "words"),
+    "best 0.5": (*_CHUNKS, "cosines", "words"),
     "coverage": (*_CHUNKS, "words"),
     "pairs": (*_CHUNKS, "words"),
+    "unstemmed": (*_CHUNKS, "words"),
+    "all words": (*_CHUNKS, "words"),
+    "lead": (*_CHUNKS, "lead"),
+    "lead coverage": (*_CHUNKS, "lead", "words"),
 }
-"""What has to be done for a feature."""
+"""The features, and what has to be done for each."""
+
+FEATURES = tuple(STAGES)
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What both searches bring: (source, start, end), features of shape (n, 7), seconds by stage."""
+    """What both searches bring: (source, start, end), features of shape (n, features), seconds by stage."""
 
     question: Question
     spans: list[Span]
@@ -78,7 +90,7 @@ Measured = tuple[Dataset, list[Candidates]]
 
 
 def candidates(question: Question, retriever: Retriever) -> Candidates:
-    """Score what both searches bring for the question, as `rag.retrieval` does."""
+    """Score what both searches bring for the question, as `rag.retrieval` does, and in other ways."""
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -90,41 +102,58 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
     vector = retriever.embedder.embed([question.text])[0]
     with retriever.index.open() as (snapshot, vectors):
         with timed("dense"):
-            dense = dict(vectors.search(vector, CANDIDATES))
+            dense = [chunk for chunk, _ in vectors.search(vector, CANDIDATES)]
         with timed("keyword"):
             keyword = dict(snapshot.keyword_search(terms(question.text), CANDIDATES))
             sought = sought_by(question.text, snapshot)
         with timed("load"):
-            chunks = snapshot.chunks([*{**dense, **keyword}])
-        beyond = [chunk.id for chunk in chunks if chunk.id not in dense]
-        dense |= dict(zip(beyond, vectors.cosines(vector, beyond), strict=True))
+            found = snapshot.chunks([*dict.fromkeys([*dense, *keyword])])
+        with timed("lead"):
+            leads = {chunk.source: snapshot.chunks_between(chunk.source, 0, 400)[0] for chunk in found}
+        near = vectors.cosines(vector, [chunk.id for chunk in found])
+        unstemmed, everything = _other_words(question.text, snapshot)
     with timed("cosines"):
-        cosines = [chunk.sentence_vectors @ vector for chunk in chunks]
+        cosines = [(chunk.sentence_vectors @ vector).tolist() for chunk in found]
     with timed("words"):
-        found = [
+        of_sentences = [
             [stems(chunk.text[start - chunk.start : end - chunk.start]) for start, end in chunk.sentences]
-            for chunk in chunks
+            for chunk in found
         ]
-        texts = [list(itertools.chain(*sentences)) for sentences in found]
-    best = max(keyword.values(), default=0.0) or 1.0
-    features = []
-    for chunk, near, sentences, text in zip(chunks, cosines, found, texts, strict=True):
-        shares = [coverage(sought, sentence) for sentence in sentences]
-        quotes = [sentence_score(cosine, share) for cosine, share in zip(near, shares, strict=True)]
-        bests = [cosine + relevance.BEST_COVERAGE * share for cosine, share in zip(near, shares, strict=True)]
-        features.append(
-            (
-                dense[chunk.id],
-                keyword.get(chunk.id, 0.0) / best,
-                max(near),
-                max(bests),
-                max(quotes),
-                coverage(sought, text),
-                pair_coverage(sought, text),
-            )
-        )
-    spans = [(chunk.source, chunk.start, chunk.end) for chunk in chunks]
-    return Candidates(question, spans, np.array(features, dtype=np.float32), seconds)
+        texts = [list(itertools.chain(*sentences)) for sentences in of_sentences]
+        shares = [[coverage(sought, sentence) for sentence in sentences] for sentences in of_sentences]
+    most = max(keyword.values(), default=0.0) or 1.0
+    by_words = list(keyword)
+    features = [
+        {
+            "cosine": cosine,
+            "cosine rank": 1 / (60 + dense.index(chunk.id)) if chunk.id in dense else 0.0,
+            "keyword": keyword.get(chunk.id, 0.0) / most,
+            "keyword rank": 1 / (60 + by_words.index(chunk.id)) if chunk.id in keyword else 0.0,
+            "best": max(inside),
+            "best 0.25": max(one + 0.25 * share for one, share in zip(inside, covered, strict=True)),
+            "best 0.5": max(one + 0.5 * share for one, share in zip(inside, covered, strict=True)),
+            "coverage": coverage(sought, text),
+            "pairs": pair_coverage(sought, text),
+            "unstemmed": coverage(unstemmed, words(chunk.text)),
+            "all words": coverage(everything, text),
+            "lead": max(leads[chunk.source].sentence_vectors @ vector),
+            "lead coverage": coverage(sought, [*text, *stems(leads[chunk.source].text)]),
+        }
+        for chunk, cosine, inside, covered, text in zip(found, near, cosines, shares, texts, strict=True)
+    ]
+    spans = [(chunk.source, chunk.start, chunk.end) for chunk in found]
+    matrix = np.array([[one[name] for name in FEATURES] for one in features], dtype=np.float32)
+    return Candidates(question, spans, matrix, seconds)
+
+
+def _other_words(question: str, snapshot: object) -> tuple[Wanted, Wanted]:
+    """What the words are worth when they aren't stemmed, and when stop words are content too."""
+    count = snapshot.chunk_count()
+    rarity = {
+        word: np.log1p(count / (1 + snapshot.chunks_with(word))) for word in dict.fromkeys(words(question))
+    }
+    content = {word: weight for word, weight in rarity.items() if word not in STOP_WORDS}
+    return Wanted(content, {}), Wanted({stem(word): weight for word, weight in rarity.items()}, {})
 
 
 def figures(dataset: Dataset, question: Question, spans: Sequence[Span]) -> tuple[float, float]:
@@ -151,54 +180,72 @@ def right(dataset: Dataset, question: Question, spans: Sequence[Span]) -> list[b
     ]
 
 
-def row(name: str, weights: Mapping[str, float], found: Sequence[Measured]) -> str:
+def row(name: str, weights: Mapping[str, float], measured: Sequence[Measured]) -> str:
     """The figures of one way to score."""
     vector = np.array([weights.get(feature, 0.0) for feature in FEATURES], dtype=np.float32)
     stages = {stage for feature in weights for stage in STAGES[feature]}
     columns, milliseconds = [], []
-    for dataset, all_candidates in found:
-        pairs = [
-            figures(
-                dataset,
-                one.question,
-                [one.spans[i] for i in np.argsort(-(one.features @ vector), kind="stable")],
-            )
-            for one in all_candidates
-        ]
+    for dataset, found in measured:
+        pairs = []
+        for one in found:
+            order = np.argsort(-(one.features @ vector), kind="stable")
+            pairs.append(figures(dataset, one.question, [one.spans[i] for i in order]))
+            milliseconds.append(1000 * sum(one.seconds[stage] for stage in stages))
         columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
-        milliseconds += [1000 * sum(one.seconds[stage] for stage in stages) for one in all_candidates]
+    return line(name, columns, f"{np.mean(milliseconds):.1f}")
+
+
+def shipped(name: str, measured: Sequence[Measured], retrievers: Sequence[Retriever]) -> str:
+    """The figures of what the product gives: passages widened, copies left out."""
+    columns, milliseconds = [], []
+    for (dataset, found), retriever in zip(measured, retrievers, strict=True):
+        pairs = []
+        for one in tqdm(found, desc=dataset.name, leave=False):
+            began = time.perf_counter()
+            retriever.embedder.embed([one.question.text])
+            embedding = time.perf_counter() - began
+            began = time.perf_counter()
+            passages = retriever.retrieve(one.question.text, 5).passages
+            milliseconds.append(1000 * (time.perf_counter() - began - embedding))
+            spans = [(passage.source, passage.start, passage.end) for passage in passages]
+            pairs.append(figures(dataset, one.question, spans))
+        columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
     return line(name, columns, f"{np.mean(milliseconds):.1f}")
 
 
 def line(name: str, columns: Sequence[str], milliseconds: str) -> str:
     """A line of the table."""
-    return f"{name:36}" + "".join(f"{column:>14}" for column in columns) + f"{milliseconds:>8}"
+    return f"{name:40}" + "".join(f"{column:>14}" for column in columns) + f"{milliseconds:>7}"
 
 
-def fit(found: Sequence[Measured]) -> dict[str, float]:
-    """The weights of the features, such that those of the best sentence are 1 together."""
+def fit(measured: Sequence[Measured], features: Sequence[str]) -> dict[str, float]:
+    """The weights of these features, the first one's 1."""
+    places = [FEATURES.index(feature) for feature in features]
     groups = [
-        (torch.tensor(one.features), torch.tensor(right(dataset, one.question, one.spans)), 1 / len(half))
-        for dataset, half in found
-        for one in half
+        (
+            torch.tensor(one.features[:, places]),
+            torch.tensor(right(dataset, one.question, one.spans)),
+            1 / len(found),
+        )
+        for dataset, found in measured
+        for one in found
     ]
-    groups = [group for group in groups if group[1].any()]
-    weights = torch.zeros(len(FEATURES), requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    weights = torch.zeros(len(features), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        total = 1e-4 * (weights**2).sum()
-        for features, is_right, share in groups:
-            scores = features @ weights
-            total = total + share * (scores.logsumexp(0) - scores[is_right].logsumexp(0)) / len(found)
+        total = 1e-5 * (weights**2).sum()
+        for values, is_right, share in groups:
+            if is_right.any():
+                scores = values @ weights
+                total = total + share * (scores.logsumexp(0) - scores[is_right].logsumexp(0)) / len(measured)
         total.backward()
         return total
 
     optimizer.step(loss)
-    values = dict(zip(FEATURES, weights.tolist(), strict=True))
-    unit = values["best cosine"] + values["best"] + values["quote"]
-    return {feature: round(value / unit, 2) for feature, value in values.items()}
+    found = weights.tolist()
+    return {feature: round(weight / found[0], 2) for feature, weight in zip(features, found, strict=True)}
 
 
 def main() -> None:
@@ -208,10 +255,14 @@ def main() -> None:
     parser.add_argument("--bench", default="../shared/bench")
     parser.add_argument("--limit", type=int, default=LIMIT)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-chars", type=int, default=chunks.MAX_CHARS, help="another size of the chunks")
     parser.add_argument("--fit", action="store_true")
     arguments = parser.parse_args()
+    if arguments.max_chars != chunks.MAX_CHARS:
+        chunks.MAX_CHARS = arguments.max_chars
+        indexing.CHUNKING = f"recursive-{arguments.max_chars}"
 
-    found: list[Measured] = []
+    measured: list[Measured] = []
     retrievers: list[Retriever] = []
     for name in arguments.sets:
         try:
@@ -220,43 +271,23 @@ def main() -> None:
             print(f"{name} skipped: {error}", file=sys.stderr)
             continue
         retriever = parts.retriever(resolve(index=indexed(dataset, resolve())))
-        asked = [
-            question
-            for question in dataset.questions
-            if question.sources and question.answerable is not False
-        ]
-        drawn = tqdm(sample(asked, arguments.limit, arguments.seed), desc=name)
-        found.append((dataset, [candidates(question, retriever) for question in drawn]))
+        asked = [one for one in dataset.questions if one.sources and one.answerable is not False]
+        drawn = tqdm(sample(asked, arguments.limit, arguments.seed), desc=name, leave=False)
+        measured.append((dataset, [candidates(question, retriever) for question in drawn]))
         retrievers.append(retriever)
 
-    print(line("", [dataset.name for dataset, _ in found], "ms"))
+    print(line("", [dataset.name for dataset, _ in measured], "ms"))
     if arguments.fit:
-        rest = [(dataset, all_candidates[1::2]) for dataset, all_candidates in found]
-        weights = fit([(dataset, all_candidates[::2]) for dataset, all_candidates in found])
-        print(row("as shipped", SHIPPED, rest))
-        print(row("as fitted", weights, rest))
-        print(weights)
+        half = [(dataset, found[::2]) for dataset, found in measured]
+        other = [(dataset, found[1::2]) for dataset, found in measured]
+        print(row("as shipped", SHIPPED, other))
+        for best in ("best", "best 0.25", "best 0.5"):
+            weights = fit(half, (best, "coverage", "pairs"))
+            print(row(f"fitted {[*weights.values()]}, {best}", weights, other))
     else:
         for name, weights in ROWS.items():
-            print(row(name, weights, found))
-        print(shipped(found, retrievers))
-
-
-def shipped(found: Sequence[Measured], retrievers: Sequence[Retriever]) -> str:
-    """The row of what the product gives: passages widened, copies left out."""
-    columns, milliseconds = [], []
-    for (dataset, all_candidates), retriever in zip(found, retrievers, strict=True):
-        pairs = []
-        for one in tqdm(all_candidates, desc=dataset.name):
-            began = time.perf_counter()
-            retriever.embedder.embed([one.question.text])
-            embedded = time.perf_counter()
-            passages = retriever.retrieve(one.question.text, 10).passages
-            milliseconds.append(1000 * (time.perf_counter() - embedded - (embedded - began)))
-            spans = [(passage.source, passage.start, passage.end) for passage in passages]
-            pairs.append(figures(dataset, one.question, spans))
-        columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
-    return line("as shipped, widened, no copies", columns, f"{np.mean(milliseconds):.1f}")
+            print(row(name, weights, measured))
+        print(shipped("as shipped, widened, no copies", measured, retrievers))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_answers_are_judged():
 def test_the_gain_of_the_history():
     # Six documents on what was opened when hide the mine from a question that doesn't name it.
     others = {
-        f"{what}.txt": f"The {what} was opened, and when it was opened people came. It was opened in 1{number}."
+        f"{what}.txt": f"The {what} was opened; when it was opened people came. It opened in 1{number}."
         for number, what in enumerate(("bridge", "school", "museum", "station", "market", "library"), 850)
     }
     mine = {"mine.txt": "The salt pit at Wieliczka dates from the 13th century; salt is dug there."}
