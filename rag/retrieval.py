@@ -5,10 +5,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rag.answer_type import asked_for, has_answer_of
 from rag.chunks import MAX_CHARS, MAX_TOKENS
 from rag.encoders import Embedder, Reranker, Vectors
 from rag.index import Index
-from rag.relevance import Wanted, coverage, pair_coverage, passage_score, sentence_score, wanted
+from rag.relevance import Wanted, coverage, pair_coverage, passage_score, quote_score, wanted
 from rag.tables import Snapshot, StoredChunk
 from rag.types import Match, Passage, Sentence
 from rag.widening import widened
@@ -37,6 +38,16 @@ class _Scored:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A sentence of a chunk: (start, end) in the document, its stems, its cosine with the question."""
+
+    span: tuple[int, int]
+    text: str
+    stems: Sequence[str]
+    cosine: float
+
+
 class Retriever:
     """Finds passages in an index with the embedder that built it. Any thread may use it."""
 
@@ -52,7 +63,7 @@ class Retriever:
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as (snapshot, vectors):
             count = snapshot.chunk_count()
-            judge = _Judge(sought_by(question, snapshot), vector)
+            judge = _Judge(question, sought_by(question, snapshot), vector)
             width = min(max(CANDIDATES, 2 * enough), count)
             while True:
                 dense = vectors.search(vector, width)
@@ -94,7 +105,9 @@ class Retriever:
                 for other, span in enumerate(spans)
                 if other != number and best[other].chunk.source == source
             ]
-            start, end = widened((start, end), [span for span, _ in around], taken, max_chars=MAX_CHARS)
+            start, end = widened(
+                (start, end), [sentence.span for sentence in around], taken, max_chars=MAX_CHARS
+            )
             text = found.chunk.text
             if (start, end) != spans[number]:
                 text = snapshot.text(source, start, end)
@@ -112,11 +125,13 @@ class Retriever:
                     keyword=keyword.get(found.chunk.id),
                 )
             )
-            sentences.extend(
-                Sentence(number, first, last, text[first - start : last - start], score)
-                for (first, last), score in around
-                if start <= first and last <= end
-            )
+            before: Sequence[str] = ()
+            for sentence in around:
+                first, last = sentence.span
+                if start <= first and last <= end:
+                    score = judge.quote_score(sentence, before, found.score)
+                    sentences.append(Sentence(number, first, last, sentence.text, score))
+                    before = sentence.stems
         return Retrieval(tuple(passages), tuple(sentences))
 
 
@@ -130,8 +145,10 @@ def sought_by(question: str, snapshot: Snapshot) -> Wanted:
 class _Judge:
     """Scores chunks and their sentences for one question."""
 
-    def __init__(self, sought: Wanted, vector: Vectors) -> None:
-        """Judge by what the question wants and its vector, of shape (dimension,)."""
+    def __init__(self, question: str, sought: Wanted, vector: Vectors) -> None:
+        """Judge by what the question's words are worth and by its vector, of shape (dimension,)."""
+        self._question = question
+        self._kind = asked_for(question)
         self._sought = sought
         self._vector = vector
 
@@ -140,32 +157,33 @@ class _Judge:
         scored = [_Scored(chunk, self._score(chunk)) for chunk in chunks]
         return sorted(scored, key=lambda found: (-found.score, found.chunk.id))
 
-    def sentences(self, chunk: StoredChunk) -> list[tuple[tuple[int, int], float]]:
-        """Each sentence of the chunk, (start, end) in the document, with its score."""
+    def sentences(self, chunk: StoredChunk) -> list[_Sentence]:
+        """The sentences of the chunk in order."""
+        texts = [chunk.text[start - chunk.start : end - chunk.start] for start, end in chunk.sentences]
+        cosines = chunk.sentence_vectors @ self._vector
         return [
-            (span, sentence_score(cosine, coverage(self._sought, words_of)))
-            for span, words_of, cosine in zip(
-                chunk.sentences, _stems(chunk), self._cosines(chunk), strict=True
-            )
+            _Sentence(span, text, stems(text), float(cosine))
+            for span, text, cosine in zip(chunk.sentences, texts, cosines, strict=True)
         ]
 
+    def quote_score(self, sentence: _Sentence, before: Sequence[str], passage: float) -> float:
+        """What the sentence is worth as a quote, after one with these stems, in a passage of this score."""
+        return quote_score(
+            sentence.cosine,
+            covered=coverage(self._sought, sentence.stems),
+            with_before=coverage(self._sought, [*before, *sentence.stems]),
+            passage=passage,
+            of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
+        )
+
     def _score(self, chunk: StoredChunk) -> float:
-        found = _stems(chunk)
-        covered = [coverage(self._sought, sentence) for sentence in found]
-        text = [*itertools.chain(*found)]
+        found = self.sentences(chunk)
+        text = [*itertools.chain(*(sentence.stems for sentence in found))]
         return passage_score(
-            [*zip(self._cosines(chunk), covered, strict=True)],
+            [(sentence.cosine, coverage(self._sought, sentence.stems)) for sentence in found],
             coverage(self._sought, text),
             pair_coverage(self._sought, text),
         )
-
-    def _cosines(self, chunk: StoredChunk) -> list[float]:
-        return [float(cosine) for cosine in chunk.sentence_vectors @ self._vector]
-
-
-def _stems(chunk: StoredChunk) -> list[list[str]]:
-    """The stems of each sentence of the chunk."""
-    return [stems(chunk.text[start - chunk.start : end - chunk.start]) for start, end in chunk.sentences]
 
 
 def _matches(scores: Iterable[tuple[int, float]], ranked: Sequence[tuple[int, float]]) -> dict[int, Match]:

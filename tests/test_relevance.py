@@ -1,6 +1,6 @@
 import pytest
 
-from rag.relevance import coverage, pair_coverage, passage_score, sentence_score, wanted
+from rag.relevance import coverage, pair_coverage, passage_score, quote_score, wanted
 
 RARITY = {"bread": 3.0, "war": 1.0}
 
@@ -29,8 +29,11 @@ def test_pair_coverage_is_the_share_of_the_pairs_in_order():
     assert pair_coverage(found, []) == 0.0
 
 
-def test_a_sentence_scores_its_cosine_and_half_its_coverage():
-    assert sentence_score(0.4, 0.75) == pytest.approx(0.4 + 0.5 * 0.75)
+def test_a_quote_scores_its_cosine_its_words_its_context_its_passage_and_its_kind():
+    parts = {"covered": 0.5, "with_before": 0.75, "passage": 0.6, "of_the_kind": True}
+    assert quote_score(0.3, **parts) == pytest.approx(0.3 + 0.4 * 0.5 + 0.5 * 0.75 + 0.6 + 0.2)
+    assert quote_score(0.3, **{**parts, "of_the_kind": False}) == pytest.approx(0.3 + 0.2 + 0.375 + 0.6)
+    assert quote_score(1.0, covered=1, with_before=1, passage=1, of_the_kind=True) == pytest.approx(3.1)
 
 
 def test_a_passage_scores_its_best_sentence_its_coverage_and_its_pairs():
