@@ -125,13 +125,10 @@ class CrossEncoderReranker:
     def __init__(self, folder: Path) -> None:
         """Load the model; `ModelError` when the folder doesn't hold one that gives one score."""
         from sentence_transformers import CrossEncoder
-        from torch.nn import Sigmoid
 
         _hush()
         try:
-            self._model = CrossEncoder(
-                str(folder), device="cpu", local_files_only=True, activation_fn=Sigmoid()
-            )
+            self._model = CrossEncoder(str(folder), device="cpu", local_files_only=True)
         except Exception as error:
             raise ModelError(
                 f"{folder} is not a cross-encoder that sentence-transformers can load: {error}"
@@ -148,7 +145,11 @@ class CrossEncoderReranker:
         if not texts:
             return []
         with self._lock:
-            found = self._model.predict([(question, text) for text in texts], show_progress_bar=False)
+            found = self._model.predict(
+                [(question, text) for text in texts],
+                activation_fn=lambda logits: logits.sigmoid(),
+                show_progress_bar=False,
+            )
         if not np.isfinite(found).all():
             raise ModelError(f"{self._folder} is damaged: it gives scores that are no numbers. Name another.")
         return [float(score) for score in found]

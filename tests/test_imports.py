@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 HEAVY = {
     "sentence_transformers": {"encoders.py"},
     "transformers": {"encoders.py"},
-    "torch": {"encoders.py"},
+    "torch": set(),
     "faiss": {"vectors.py"},
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},
