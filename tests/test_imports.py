@@ -32,7 +32,11 @@ def imported(nodes) -> set[str]:
 
 
 def modules():
-    return {path.name: ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "rag").glob("*.py"))}
+    package = ROOT / "rag"
+    return {
+        path.relative_to(package).as_posix(): ast.parse(path.read_text("utf-8"))
+        for path in sorted(package.rglob("*.py"))
+    }
 
 
 @pytest.mark.parametrize("library", HEAVY)
