@@ -20,6 +20,8 @@ import gradio as gr
 from rag import parts
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError, SettingsError
+from rag.notes import notes
+from rag.quotes import SEPARATOR
 from rag.settings import Settings, resolve
 from rag.types import Answer, Citation, Passage, Waiting
 
@@ -42,6 +44,7 @@ CSS = """
 .gradio-container { max-width: 860px !important; margin: 0 auto !important; }
 #status { min-height: 1.6em; opacity: .75; font-size: .9em; }
 #chat .quote { margin: 0 0 .5em; font-size: 1.05em; line-height: 1.55; }
+#chat .short { margin: 0 0 .5em; font-size: 1.3em; font-weight: 600; line-height: 1.3; }
 #chat .declined { margin: 0 0 .5em; font-style: italic; }
 #chat .label { color: var(--color-accent); font-weight: 600; white-space: nowrap; }
 #chat details { margin: .35em 0; border-left: 3px solid var(--border-color-primary); padding-left: .7em; }
@@ -162,15 +165,26 @@ def answer_html(answer: Answer) -> str:
             f'<p class="declined">{as_text(answer.text)}</p>'
             f'<p class="note">No quote, because {as_text(answer.abstained)}.</p>'
             f"{passages_html(answer.passages, title='Nearest passages')}"
+            + "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
         )
-    lines = "".join(
-        f'<p class="quote">“{as_text(citation.quote)}” <span class="label">[{citation.label}]</span></p>'
-        for citation in answer.citations
-    )
+    lines = "".join(lines_html(answer))
     sources = "".join(
         citation_html(citation, answer.passages[citation.label - 1]) for citation in answer.citations
     )
-    return lines + sources
+    return lines + sources + "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
+
+
+def lines_html(answer: Answer) -> Iterator[str]:
+    """The short answer, then each quote with the model's own words before it."""
+    rest = answer.text
+    if answer.short is not None and rest.startswith(f"{answer.short}{SEPARATOR}"):
+        yield f'<p class="short">{as_text(answer.short)}</p>'
+        rest = rest.removeprefix(answer.short)
+    for citation in answer.citations:
+        before, _, rest = rest.partition(f"“{citation.quote}” [{citation.label}]")
+        own = f"{as_text(before.strip())} " if before.strip() else ""
+        label = f'<span class="label">[{citation.label}]</span>'
+        yield f'<p class="quote">{own}“{as_text(citation.quote)}” {label}</p>'
 
 
 def citation_html(citation: Citation, passage: Passage) -> str:
@@ -289,10 +303,20 @@ def serve(
     embedder: str | None = None,
     model: str | None = None,
     reranker: str | None = None,
+    mode: str | None = None,
+    threshold: str | None = None,
     port: int | None = None,
 ) -> None:
     """Serve the page on 127.0.0.1 until it is interrupted."""
-    settings = resolve(documents=documents, index=index, embedder=embedder, model=model, reranker=reranker)
+    settings = resolve(
+        documents=documents,
+        index=index,
+        embedder=embedder,
+        model=model,
+        reranker=reranker,
+        mode=mode,
+        threshold=threshold,
+    )
     preparation = Preparation(settings)
     blocks = page(preparation)
     _, url, _ = launch(blocks, port=port)

@@ -82,13 +82,17 @@ def answer(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
+    mode: str | None = None,
+    threshold: float | None = None,
 ) -> Answer:
     """The answer, in quotes with exact citations, or the abstention, which is an answer too.
 
     `history` is earlier (question, answer text) pairs, oldest first. `QuestionError` for an empty or
     over-long question, else as `load`.
     """
-    engine = load(index=index, model=model, embedder=embedder, reranker=reranker)
+    engine = load(
+        index=index, model=model, embedder=embedder, reranker=reranker, mode=mode, threshold=threshold
+    )
     return engine.answer(question, history=history)
 
 
@@ -118,8 +122,13 @@ def load(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
+    mode: str | None = None,
+    threshold: float | None = None,
 ) -> "Engine":
     """The engine for these settings, with its models, loaded once per process.
+
+    `mode` is `quote`, `compose` or `auto`; a question is answered when the confidence is at least
+    `threshold`, 0 to 1 (see `rag.engine`). `SettingsError` for another value.
 
     `IndexFileError` when there is no usable index, `ModelError` when a model is missing (one that
     llama.cpp can't load is told of by the first question), `PromptError` when a template of `prompts/`
@@ -127,4 +136,7 @@ def load(
     """
     from rag import parts
 
-    return parts.engine(resolve(index=index, model=model, embedder=embedder, reranker=reranker))
+    settings = resolve(
+        index=index, model=model, embedder=embedder, reranker=reranker, mode=mode, threshold=threshold
+    )
+    return parts.engine(settings)

@@ -1,9 +1,10 @@
-"""What kind of answer a question asks for, and whether a text has one (English)."""
+"""What kind of answer a question asks for, and where a text has one (English)."""
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
-from rag.words import words
+from rag.words import STOP_WORDS, stem, stems, words
 
 Kind = Literal["number", "time", "name", "reason", "any"]
 
@@ -31,17 +32,45 @@ _ASKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("reason", re.compile(r"\bwhy\b", re.I)),
 )
-_TIME = re.compile(
-    r"\d{3,}|\b(?:January|February|March|April|May|June|July|August|September|October|November|December|"
-    r"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|century|centuries|year|years)\b"
+_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+_DAY = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
+_NTH = (
+    r"(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh"
+    "|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth)"
 )
-_NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|"
-    r"dozens?|hundreds?|thousands?|millions?|billions?|half|thirds?|quarter|percent|twice|none)\b",
-    re.I,
+_COUNT = (
+    "(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen"
+    "|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|half|dozen|hundred"
+    "|thousand|million|billion|trillion)s?"
 )
+_YEAR = r"(?:1\d{3}|20\d{2})"
+_SPANS: dict[Kind, re.Pattern[str]] = {
+    "time": re.compile(
+        rf"""
+        (?:{_DAY},?\s)?\b\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{3,4}}\b)?
+        | (?:{_DAY},?\s)?\b{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,\s\d{{3,4}}\b)?
+        | \b{_MONTH}(?:\sof)?\s\d{{3,4}}\b
+        | (?:\bthe\s)?(?:\b(?:early|mid|late)[-\s])?\b\d{{3,4}}s\b
+        | (?:\bthe\s)?(?:\b(?:early|mid|late)[-\s])?\b{_NTH}(?:\sand\s{_NTH})?[-\s]centur(?:y|ies)\b
+        | \b\d{{2,4}}\s(?:AD|BC|BCE|CE)\b
+        | \b{_YEAR}(?:\s?[-–]\s?\d{{2,4}})?\b
+        | \b(?:{_MONTH}|{_DAY})\b
+        """,
+        re.X,
+    ),
+    "number": re.compile(
+        rf"""
+        (?:[$€£¥]\s?)?(?<![\w.,])\d+(?:[.,]\d+)*(?:\s?[-–]\s?\d+(?:[.,]\d+)*)?(?:[-\s]{_COUNT}\b)*
+            (?:\s?%|\sper\s?cent\b)?
+        | \b{_COUNT}\b(?:[-\s](?:and\s)?{_COUNT}\b)*(?:\sper\s?cent\b)?
+        """,
+        re.X | re.I,
+    ),
+    "name": re.compile(
+        r"(?<!\w)(?:[A-Z][\w'’.-]*\w|[A-Z]\.)(?:\s(?:(?:of|the|de|of\sthe|von|van|la)\s)?(?:[A-Z][\w'’.-]*\w|[A-Z]\.))*"
+    ),
+}
 _REASON = re.compile(r"\b(?:because|due to|so that|in order|since|as a result|therefore|owing to|to)\b", re.I)
-_CAPITALISED = re.compile(r"(?<=\W)[A-Z]\w+")
 
 
 def asked_for(question: str) -> Kind:
@@ -49,15 +78,22 @@ def asked_for(question: str) -> Kind:
     return next((kind for kind, pattern in _ASKS if pattern.search(question)), "any")
 
 
+def spans_of(kind: Kind, text: str, question: str) -> Iterator[tuple[int, int]]:
+    """The (start, end) of each thing of this kind in the text that says what the question hasn't said.
+
+    Only a time, a number or a name has a span.
+    """
+    if kind not in _SPANS:
+        return
+    said = set(stems(question))
+    for match in _SPANS[kind].finditer(text):
+        found = [word for word in words(match.group()) if kind != "name" or word not in STOP_WORDS]
+        if any(stem(word) not in said for word in found):
+            yield match.span()
+
+
 def has_answer_of(kind: Kind, text: str, question: str) -> bool:
-    """Whether the text has something of this kind; a name counts only when the question hasn't said it."""
-    if kind == "time":
-        return _TIME.search(text) is not None
-    if kind == "number":
-        return _NUMBER.search(text) is not None
+    """Whether the text has something of this kind that the question hasn't said."""
     if kind == "reason":
         return _REASON.search(text) is not None
-    if kind == "name":
-        said = set(words(question))
-        return any(not said.issuperset(words(name)) for name in _CAPITALISED.findall(text))
-    return True
+    return kind == "any" or next(spans_of(kind, text, question), None) is not None

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import rag
 from rag.errors import RagError
-from rag.settings import DEFAULTS, resolve
+from rag.notes import notes
+from rag.settings import DEFAULTS, Mode, resolve
 from rag.types import Answer, BuildReport, Event, Match, Passage, Waiting
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -91,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder of the sets (default %(default)s)",
     )
     evaluate.add_argument(
+        "--of", metavar="DATASET", help="ask the questions of this set's documents, which should refuse them"
+    )
+    some = evaluate.add_mutually_exclusive_group()
+    some.add_argument(
+        "--each", type=_positive, metavar="N", help="ask N answerable questions and N others of each set"
+    )
+    some.add_argument(
         "--limit", type=_positive, metavar="N", help="ask N questions of each set, drawn at random"
     )
     evaluate.add_argument(
@@ -115,7 +123,7 @@ def _positive(text: str) -> int:
 
 _PLACES = ("documents", "index")
 _SEARCHING = ("embedder", "reranker")
-_MODELS = (*_SEARCHING, "model")
+_MODELS = (*_SEARCHING, "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
         "documents", "the documents folder, which build and serve read; others read the index"
@@ -124,6 +132,18 @@ _OPTIONS: dict[str, Any] = {
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
     "reranker": _place("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
     "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
+    "mode": lambda parser: parser.add_argument(
+        "--mode",
+        choices=get_args(Mode),
+        help="what the language model may write: quotes alone, or sentences of its own that a quote bears "
+        "out; auto: what it is large enough for (default: RAG_MODE, then auto)",
+    ),
+    "threshold": lambda parser: parser.add_argument(
+        "--threshold",
+        metavar="P",
+        help="answer when the confidence is at least P, 0 to 1; 0 always answers (default: RAG_THRESHOLD, "
+        f"then {DEFAULTS['threshold']})",
+    ),
     "json": lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
 }
 
@@ -182,6 +202,8 @@ def _eval(arguments: argparse.Namespace) -> int:
         embedder=arguments.embedder,
         model=arguments.model,
         reranker=arguments.reranker,
+        mode=arguments.mode,
+        threshold=arguments.threshold,
     )
     reports: list[Report] = []
     skipped: list[Skipped] = []
@@ -197,6 +219,8 @@ def _eval(arguments: argparse.Namespace) -> int:
         Path(arguments.bench),
         settings,
         limit=arguments.limit,
+        each=arguments.each,
+        asked_of=arguments.of,
         seed=arguments.seed,
         answers=not arguments.search_only,
     )
@@ -221,6 +245,8 @@ def _engine(arguments: argparse.Namespace) -> Any:
         model=arguments.model,
         embedder=arguments.embedder,
         reranker=arguments.reranker,
+        mode=arguments.mode,
+        threshold=arguments.threshold,
     )
 
 
@@ -260,6 +286,8 @@ def _serve(arguments: argparse.Namespace) -> int:
         embedder=arguments.embedder,
         model=arguments.model,
         reranker=arguments.reranker,
+        mode=arguments.mode,
+        threshold=arguments.threshold,
         port=arguments.port,
     )
     return 0
@@ -298,6 +326,10 @@ def _print_streamed(events: Any) -> Answer:
 
 
 def _sources(answer: Answer) -> str:
+    return "\n".join([_cited(answer), *(f"\n{_name(note)}" for note in notes(answer))])
+
+
+def _cited(answer: Answer) -> str:
     if answer.abstained:
         nearest = [f"  {_name(p.source)}, characters {p.start}-{p.end}" for p in answer.passages[:3]]
         return "\n".join([f"\nNo quote, because {answer.abstained}. Nearest passages:", *nearest])

@@ -108,7 +108,7 @@ class SentenceTransformerEmbedder:
                 tokens = found["token_embeddings"].float().numpy()[: len(offsets)]
                 vectors.append(found["sentence_embedding"].float().numpy())
                 of_spans.append(_means(tokens, np.array(offsets), within, vectors[-1]))
-        return _unit(np.array(vectors).reshape(-1, self.dimension)), of_spans
+        return unit(np.array(vectors).reshape(-1, self.dimension)), of_spans
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The word pieces of each text, special tokens included, before any cut."""
@@ -181,11 +181,12 @@ def _means(
     for row, (start, end) in enumerate(spans):
         inside = (ends > start) & (starts < end) & (ends > starts)
         means[row] = tokens[inside].mean(axis=0) if inside.any() else otherwise
-    return _unit(means)
+    return unit(means)
 
 
-def _unit(vectors: Vectors) -> Vectors:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+def unit(vectors: Vectors) -> Vectors:
+    """The vectors, of shape (..., dimension), scaled to length 1; one of zeros stays so."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
 
 
 def _has_head(model: Any, folder: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from rag.errors import ModelError
 
 CONTEXT_TOKENS = 2048
+"""Room for prompt and reply; less where the model was made for less."""
 
 
 class LanguageModel(Protocol):
@@ -18,6 +19,10 @@ class LanguageModel(Protocol):
 
     name: str
     context_tokens: int
+    parameters: int
+
+    def count_prompt(self, message: str, *, opening: str) -> int:
+        """How many tokens the message takes in the model's chat format, `opening` included."""
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the text takes; `context_tokens` + 1 if the model can't write all of it."""
@@ -43,8 +48,11 @@ class LanguageModel(Protocol):
 class LlamaModel:
     """A `.gguf` file in llama.cpp, on the CPU."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        """Load the model; `ModelError` when the file is damaged or isn't one."""
+    def __init__(self, path: Path, name: str, *, context_tokens: int = CONTEXT_TOKENS) -> None:
+        """Load the model; `ModelError` when the file is damaged, isn't one, or can't be used here.
+
+        It has room for `context_tokens`, or for as many as it was made for, if that is less.
+        """
         import llama_cpp
 
         _leave_streams_alone()
@@ -52,7 +60,7 @@ class LlamaModel:
         try:
             self._llama = llama_cpp.Llama(
                 str(path),
-                n_ctx=CONTEXT_TOKENS,
+                n_ctx=context_tokens,
                 n_threads=_cpu_count(),
                 n_threads_batch=_cpu_count(),
                 seed=0,
@@ -63,7 +71,10 @@ class LlamaModel:
                 f"{path} can't be loaded as a language model ({error}). Name a .gguf file that "
                 "llama.cpp can read, or embedded."
             ) from error
-        self.context_tokens = self._llama.n_ctx()
+        made_for = llama_cpp.llama_model_n_ctx_train(self._llama.model)
+        self.context_tokens = min(self._llama.n_ctx(), made_for or context_tokens)
+        self.parameters = int(llama_cpp.llama_model_n_params(self._llama.model))
+        self._format = self._chat_format()
         self._bytes = self._single_bytes()
         if not self._bytes.keys() >= set(b"0123456789[]"):
             raise ModelError(f"{path} has no tokens for single digits, which labels need. Name another.")
@@ -72,6 +83,10 @@ class LlamaModel:
         # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._cancelled())
         llama_cpp.llama_set_abort_callback(self._llama.ctx, self._abort, ctypes.c_void_p(None))
+
+    def count_prompt(self, message: str, *, opening: str) -> int:
+        """See `LanguageModel.count_prompt`."""
+        return len(self._chat(message)) + len(self._tokens(opening))
 
     def count_tokens(self, text: str) -> int:
         """See `LanguageModel.count_tokens`."""
@@ -111,7 +126,7 @@ class LlamaModel:
                 if cancelled():
                     return
                 yield piece["choices"][0]["text"]
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, AssertionError) as error:
             if not cancelled():
                 raise ModelError(f"{self.name} stopped: {error}. Ask again.") from error
         finally:
@@ -122,23 +137,38 @@ class LlamaModel:
 
         Only the format's own markup becomes special tokens: markup inside the message is text.
         """
+        before, after, has_bos = self._format
+        return [
+            *self._tokens(before, special=True, add_bos=not has_bos),
+            *self._tokens(message),
+            *self._tokens(after, special=True),
+        ]
+
+    def _chat_format(self) -> tuple[str, str, bool]:
+        """What stands before and after a message, and whether that begins with the token that opens a text.
+
+        A model without a chat template gets the message alone; `ModelError` when the template is broken.
+        """
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
         template = self._llama.metadata.get("tokenizer.chat_template")
         if template is None:
-            return [*self._tokens(message + "\n\n", add_bos=True)]
+            return "", "\n\n", False
         mark = "\N{OBJECT REPLACEMENT CHARACTER}"
-        chat = Jinja2ChatFormatter(
-            template=template,
-            bos_token=self._special(self._llama.token_bos()),
-            eos_token=self._special(self._llama.token_eos()),
-        )(messages=[{"role": "user", "content": mark}])
-        before, _, after = chat.prompt.partition(mark)
-        return [
-            *self._tokens(before, special=True, add_bos=not chat.added_special),
-            *self._tokens(message),
-            *self._tokens(after, special=True),
-        ]
+        try:
+            chat = Jinja2ChatFormatter(
+                template=template,
+                bos_token=self._special(self._llama.token_bos()),
+                eos_token=self._special(self._llama.token_eos()),
+            )(messages=[{"role": "user", "content": mark}])
+        except Exception as error:  # the template is a program of the model's, which may raise anything
+            raise ModelError(
+                f"The chat template of {self.name} is broken ({error}). Name another model."
+            ) from error
+        before, found, after = chat.prompt.partition(mark)
+        if not found:
+            raise ModelError(f"The chat template of {self.name} leaves out the message. Name another model.")
+        return before, after, chat.added_special
 
     def _special(self, token: int) -> str:
         return self._llama.detokenize([token], special=True).decode() if token >= 0 else ""

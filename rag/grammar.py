@@ -1,24 +1,45 @@
-"""Evidence → a GBNF grammar in which the model can choose sentences but not words.
+"""Evidence → a GBNF grammar in which the model can choose sentences but not their words.
 
-What it lets through is `0]` (the documents don't say), or up to `max_quotes` different sentences, each
-copied to the character after its number, with `[` standing already at the end of the prompt:
+In `quote` mode it writes labels, one at a time, and each is followed by its sentence (see `rag.quotes`): `0]`
+(the documents don't say), or `2]` with `[` standing already at the end of the prompt, and so on:
 
     2] He denied it.
     [1] The minister spoke on Monday.
+
+In `compose` mode it writes `[0]`, or sentences of its own, each with the sentence that bears it out:
+
+    He said no. “He denied it.” [2]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+NEXT = "\n["
+"""Between a sentence and the next label."""
+
+ONE_LINE = r"root ::= [^\r\n]+"
+"""The grammar of any words on one line."""
+
+MAX_PROSE_CHARS = 240
+"""A model that repeats itself has to come to its quote after so many characters."""
 
 MAX_SENTENCES = 9
 """Labels have one digit, so that each is one token whatever the tokenizer."""
 
 
-def quote_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int) -> str:
+def label_grammar(labels: Iterable[int], *, lead: str, refusal: bool) -> str:
+    """The grammar of one of these labels after `lead`, or of `0` for a refusal."""
+    return "root ::= " + " | ".join(
+        literal(f"{lead}{label}]") for label in ((0, *labels) if refusal else labels)
+    )
+
+
+def compose_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int, may_refuse: bool) -> str:
     """The grammar of these sentences, of which there are 1 to `MAX_SENTENCES`, none empty.
 
-    After the first sentence, one that would take the quotes beyond `max_chars` together is not offered.
+    Each is quoted once at most. After the first, one that would take the quotes beyond `max_chars` together
+    is not offered. Free words, but for quotation marks and brackets, stand before each quote.
     """
-    rules = {"root": f'"0]" | {_choice(())}'}
+    rules = {"root": ('"[0]" | ' if may_refuse else "") + _choice(())}
     for number, text in enumerate(sentences, 1):
         rules[f"s{number}"] = literal(text)
     pending: list[tuple[int, ...]] = [()]
@@ -33,14 +54,16 @@ def quote_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int) 
             if number in used or (used and chars > max_chars):
                 continue
             then = tuple(sorted((*used, number)))
-            options.append(f'"{number}] " s{number} {_rest(then)}')
+            options.append(f's{number} "” [{number}]" {_rest(then)}')
             if _rest(then) not in rules:
                 rules[_rest(then)] = ""
                 pending.append(then)
         if used:
-            rules[_rest(used)] = f'("\\n[" {_choice(used)})?' if options else '""'
+            rules[_rest(used)] = f'("\\n" {_choice(used)})?' if options else '""'
         if options:
-            rules[_choice(used)] = " | ".join(options)
+            rules[_choice(used)] = f'prose " “" ({" | ".join(options)})'
+    free = r'\r\n"“”„«»\[\]]'
+    rules["prose"] = rf"[^ \t{free} [^{free}{{0,{MAX_PROSE_CHARS - 1}}}"
     return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items())
 
 

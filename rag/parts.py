@@ -14,7 +14,7 @@ from rag.generation import LlamaModel
 from rag.index import Index
 from rag.indexing import Progress, build_index, embedder_identity
 from rag.models import Weights, embedding_dimension, find_embedder, find_language_model, find_reranker
-from rag.prompt import QUOTE_TEMPLATE, read_template
+from rag.prompt import read_templates
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.types import BuildReport, EmbedderIdentity
@@ -71,9 +71,15 @@ def engine(settings: Settings) -> Engine:
     A file that llama.cpp can't load is told of by the first question that needs it.
     """
     weights = find_language_model(settings.model, download)
-    template = read_template(QUOTE_TEMPLATE)
-    found = retriever(settings)
-    return Engine(retriever=found, worker=_worker(weights), model_name=weights.name, template=template)
+    templates = read_templates()
+    return Engine(
+        retriever=retriever(settings),
+        worker=_worker(weights),
+        model_name=weights.name,
+        templates=templates,
+        mode=settings.mode,
+        threshold=settings.threshold,
+    )
 
 
 @once

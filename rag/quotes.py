@@ -1,71 +1,117 @@
-"""The model's text → quotes with exact offsets, while it is still being written.
+"""The model's choices → quotes with exact offsets, one after the other.
 
-The text is read against the evidence, character by character: what doesn't match is not passed on,
-so a label that names nothing, or a word that isn't there, can't reach the user, grammar or no grammar.
+The model writes a label, under a grammar of the labels that are left; the sentence after it is the evidence's
+own, so that nothing but the documents' words can stand between the quotation marks. It isn't decoded but
+given to the model as written: copied under a grammar of one sentence, it took twice the time of an answer.
 """
 
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from rag.grammar import NEXT, label_grammar
 from rag.types import Citation, Passage, Sentence
 
 SEPARATOR = "\n"
-"""Between the quotes of an answer."""
+"""Between the lines of an answer."""
 
 
-def read_quotes(
-    pieces: Iterable[str], evidence: Sequence[Sentence], passages: Sequence[Passage]
-) -> Iterator[str | Citation]:
-    """The answer's text as it grows, each quote followed by its `Citation` once it is complete.
+@dataclass(frozen=True, slots=True)
+class Short:
+    """The short answer, a part of the quote that follows."""
 
-    `pieces` is the model's text after an opening `[` (see `rag.grammar`). Nothing comes of a text that
-    chooses no sentence.
+    text: str
+
+
+def choose_quotes(
+    reply: Callable[[str, str], str],
+    evidence: Sequence[Sentence],
+    passages: Sequence[Passage],
+    *,
+    max_quotes: int,
+    max_chars: int,
+    may_refuse: bool,
+    short: Callable[[str], str | None],
+) -> Iterator[str | Short | Citation]:
+    """The answer's text as it grows, each quote followed by its `Citation`; nothing if no sentence is chosen.
+
+    `reply` gives how the model goes on after what it has written, under a grammar; it isn't asked where
+    nothing is left to choose. All that there is room for is quoted, unless the model refuses at first: at
+    most `max_quotes` different sentences, together of `max_chars` but for the first, whose short answer, if
+    `short` finds one, comes before it on a line of its own. Where room is left, a quote takes in what it
+    refers back to.
     """
-    stream = _Characters(pieces)
-    quoted = False
-    while (number := _label(stream)) is not None and 1 <= number <= len(evidence):
-        sentence = evidence[number - 1]
-        opening = (SEPARATOR if quoted else "") + "“"
-        sent = 0
-        for length in _copied(stream, sentence.text):
-            yield opening + sentence.text[sent:length]
-            opening, sent = "", length
-        if not sent:
-            return
-        label = sentence.passage + 1
-        yield f"” [{label}]"
-        quoted = True
-        quote = sentence.text[:sent]
-        source = passages[sentence.passage].source
-        yield Citation(label, source, sentence.start, sentence.start + sent, quote)
-        if sent < len(sentence.text) or stream.take(2) != "\n[":
-            return
+    chosen = _chosen(reply, evidence, max_quotes=max_quotes, max_chars=max_chars, may_refuse=may_refuse)
+    separator = ""
+    if chosen and (said := short(chosen[0].text)) is not None:
+        yield Short(said)
+        separator = f"{said}{SEPARATOR}"
+    for sentence in with_lead_ins(chosen, max_chars=max_chars):
+        citation = citation_of(sentence, passages)
+        yield f"{separator}“{citation.quote}” [{citation.label}]"
+        yield citation
+        separator = SEPARATOR
 
 
-class _Characters:
-    """The characters of the pieces, one or some at a time; none once they have ended."""
+def with_lead_ins(chosen: Sequence[Sentence], *, max_chars: int) -> tuple[Sentence, ...]:
+    """The sentences, each with what it refers back to, as far as `max_chars` for all of them leave room.
 
-    def __init__(self, pieces: Iterable[str]) -> None:
-        self._characters = (character for piece in pieces for character in piece)
+    First to last, and not where that is another of them.
+    """
+    room = max_chars - sum(len(sentence.text) for sentence in chosen)
+    taken = {(sentence.passage, sentence.end) for sentence in chosen}
+    found = []
+    for sentence in chosen:
+        lead_in = sentence.lead_in
+        end = sentence.start - len(lead_in) + len(lead_in.rstrip())
+        if lead_in and len(lead_in) <= room and (sentence.passage, end) not in taken:
+            room -= len(lead_in)
+            sentence = replace(
+                sentence, start=sentence.start - len(lead_in), text=lead_in + sentence.text, lead_in=""
+            )
+        found.append(sentence)
+    return tuple(found)
 
-    def take(self, count: int) -> str:
-        return "".join(itertools.islice(self._characters, count))
+
+def _chosen(
+    reply: Callable[[str, str], str],
+    evidence: Sequence[Sentence],
+    *,
+    max_quotes: int,
+    max_chars: int,
+    may_refuse: bool,
+) -> list[Sentence]:
+    """The sentences that the model chooses, in its order."""
+    chosen: list[Sentence] = []
+    written = "["
+    left = dict(enumerate(evidence, 1))
+    while left and len(chosen) < max_quotes:
+        lead, refusal = NEXT if chosen else "", may_refuse and not chosen
+        number: int | None = next(iter(left))
+        if len(left) > 1 or refusal:
+            number = _label(reply(written, label_grammar(left, lead=lead, refusal=refusal)), lead=lead)
+        if number not in left:
+            break
+        sentence = left.pop(number)
+        chosen.append(sentence)
+        written += f"{lead}{number}] {sentence.text}"
+        max_chars -= len(sentence.text)
+        left = {label: other for label, other in left.items() if len(other.text) <= max_chars}
+    return chosen
 
 
-def _label(stream: _Characters) -> int | None:
-    """The number of the `n] ` that comes next; 0 for the `0]` that chooses nothing."""
-    digit, bracket = stream.take(1), stream.take(1)
-    if not (digit.isascii() and digit.isdigit() and bracket == "]"):
-        return None
-    if digit != "0" and stream.take(1) != " ":
-        return None
-    return int(digit)
+def citation_of(sentence: Sentence, passages: Sequence[Passage]) -> Citation:
+    """The citation of a whole sentence."""
+    return Citation(
+        label=sentence.passage + 1,
+        source=passages[sentence.passage].source,
+        start=sentence.start,
+        end=sentence.end,
+        quote=sentence.text,
+    )
 
 
-def _copied(stream: _Characters, text: str) -> Iterator[int]:
-    """How many characters of the text have been copied, at each end of a word."""
-    for length, expected in enumerate(text, 1):
-        if stream.take(1) != expected:
-            return
-        if length == len(text) or (text[length].isspace() and not expected.isspace()):
-            yield length
+def _label(reply: str, *, lead: str) -> int | None:
+    """The number of the label that the reply is, after what leads to it."""
+    found = re.fullmatch(re.escape(lead) + r"([0-9])\]", reply)
+    return int(found[1]) if found else None

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rag.types import Signals
 from rag.words import STOP_WORDS, stem, words
 
 K = TypeVar("K")
@@ -45,20 +46,22 @@ def wanted(question: str, rarity: Mapping[str, float]) -> Wanted:
     return Wanted(rarity, pairs)
 
 
-def quote_score(
-    cosine: float, *, covered: float, with_before: float, passage: float, of_the_kind: bool
-) -> float:
-    """What a sentence is worth as a quote: at most 3.1.
+def mixed(question: Wanted, topic: Wanted, weight: float) -> Wanted:
+    """What the words of both are worth, those of the topic `weight` times as much as the question's."""
+    return Wanted(
+        _sum_of_shares(question.rarity, topic.rarity, weight),
+        _sum_of_shares(question.pairs, topic.pairs, weight),
+    )
 
-    `covered` is its coverage and `with_before` its coverage together with the sentence before, `passage`
-    the score of its passage; `of_the_kind` says that it has an answer of the kind that is asked for.
-    """
+
+def quote_score(signals: Signals) -> float:
+    """What a sentence is worth as a quote: at most 3.1."""
     return (
-        cosine
-        + QUOTE_COVERAGE * covered
-        + QUOTE_CONTEXT * with_before
-        + QUOTE_PASSAGE * passage
-        + QUOTE_TYPE * of_the_kind
+        signals.cosine
+        + QUOTE_COVERAGE * signals.covered
+        + QUOTE_CONTEXT * signals.with_before
+        + QUOTE_PASSAGE * signals.passage
+        + QUOTE_TYPE * signals.of_the_kind
     )
 
 
@@ -81,3 +84,12 @@ def pair_coverage(wanted: Wanted, stems: Sequence[str]) -> float:
 def _share(weights: Mapping[K, float], present: set[K]) -> float:
     total = sum(weights.values())
     return sum(weight for key, weight in weights.items() if key in present) / total if total else 0.0
+
+
+def _sum_of_shares(first: Mapping[K, float], second: Mapping[K, float], weight: float) -> dict[K, float]:
+    """Each key's share of the first, and `weight` times its share of the second."""
+    totals = sum(first.values()) or 1.0, sum(second.values()) or 1.0
+    return {
+        key: first.get(key, 0.0) / totals[0] + weight * second.get(key, 0.0) / totals[1]
+        for key in [*first, *(key for key in second if key not in first)]
+    }

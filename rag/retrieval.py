@@ -7,19 +7,28 @@ from dataclasses import dataclass, replace
 
 from rag.answer_type import asked_for, has_answer_of
 from rag.chunks import MAX_CHARS, MAX_TOKENS
-from rag.encoders import Embedder, Reranker, Vectors
+from rag.encoders import Embedder, Reranker, Vectors, unit
 from rag.index import Index
-from rag.relevance import Wanted, coverage, pair_coverage, passage_score, quote_score, wanted
+from rag.relevance import Wanted, coverage, mixed, pair_coverage, passage_score, quote_score, wanted
+from rag.sentences import refers_back
 from rag.tables import Snapshot, StoredChunk
-from rag.types import Match, Passage, Sentence
+from rag.types import Match, Passage, Sentence, Signals
 from rag.widening import widened
-from rag.words import stem, stems, terms, words
+from rag.words import names, stem, stems, terms, words
 
 CANDIDATES = 50
 """How many chunks each search brings."""
 
 RERANKED = 20
 """How many passages a reranker reads."""
+
+TOPIC_WEIGHT = 0.35
+TOPIC_WEIGHT_GOES_ON = 1.0
+"""What the turns before count against the question, and where it can't be understood without them.
+
+Of 141 questions that end a conversation, hit@5 is 0.908 for the question alone, 0.922 with the last question
+put before those that go on, and 0.965 with these weights. After other people's turns 0.35 does no harm.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +66,33 @@ class Retriever:
         self.embedder = embedder
         self._reranker = reranker
 
-    def retrieve(self, question: str, k: int) -> Retrieval:
-        """At most k passages, all from one state of the index; fewer when it has fewer."""
+    def retrieve(self, question: str, k: int, *, topic: str = "", goes_on: bool = False) -> Retrieval:
+        """At most k passages, all from one state of the index; fewer when it has fewer.
+
+        `topic` is what the conversation was about, `goes_on` says that the question can't be understood
+        without it (see `rag.followup`).
+        """
         vector = self.embedder.embed([question])[0]
+        searched, wider = question, vector
+        if topic:
+            searched = f"{topic} {question}"
+            weight = TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT
+            wider = unit(vector + weight * self.embedder.embed([topic])[0])
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as (snapshot, vectors):
             count = snapshot.chunk_count()
-            judge = _Judge(question, sought_by(question, snapshot), vector)
+            sought = sought_by(question, snapshot)
+            named = {name: sought.rarity.get(name, 0.0) for name in names(question)}
+            quoting = judge = _Judge(question, sought, vector, named)
+            if goes_on:
+                quoting = judge = _Judge(question, sought_by(searched, snapshot), wider, named)
+            elif topic:
+                about = mixed(sought, sought_by(topic, snapshot), TOPIC_WEIGHT)
+                judge = _Judge(question, about, wider, named)
             width = min(max(CANDIDATES, 2 * enough), count)
             while True:
-                dense = vectors.search(vector, width)
-                keyword = snapshot.keyword_search(terms(question), width)
+                dense = vectors.search(wider, width)
+                keyword = snapshot.keyword_search(terms(searched), width)
                 ranked = judge.ranked(snapshot.chunks([*dict(dense + keyword)]))
                 best = list(itertools.islice(without_copies(ranked), enough))
                 if len(best) == enough or width >= count:
@@ -77,9 +102,9 @@ class Retriever:
                 best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
             best = best[:k]
             shown = [found.chunk.id for found in best]
-            cosines = zip(shown, vectors.cosines(vector, shown), strict=True)
-            words = snapshot.keyword_scores(terms(question), shown).items()
-            return self._shown(snapshot, judge, best, _matches(cosines, dense), _matches(words, keyword))
+            cosines = zip(shown, vectors.cosines(wider, shown), strict=True)
+            words = snapshot.keyword_scores(terms(searched), shown).items()
+            return self._shown(snapshot, quoting, best, _matches(cosines, dense), _matches(words, keyword))
 
     def _shown(
         self,
@@ -125,13 +150,14 @@ class Retriever:
                     keyword=keyword.get(found.chunk.id),
                 )
             )
-            before: Sequence[str] = ()
-            for sentence in around:
+            within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
+            before = start
+            for sentence, signals in zip(within, judge.signals(within, found.score), strict=True):
                 first, last = sentence.span
-                if start <= first and last <= end:
-                    score = judge.quote_score(sentence, before, found.score)
-                    sentences.append(Sentence(number, first, last, sentence.text, score))
-                    before = sentence.stems
+                lead_in = text[before - start : first - start] if refers_back(sentence.text) else ""
+                score = quote_score(signals)
+                sentences.append(Sentence(number, first, last, sentence.text, score, signals, lead_in))
+                before = first
         return Retrieval(tuple(passages), tuple(sentences))
 
 
@@ -145,12 +171,13 @@ def sought_by(question: str, snapshot: Snapshot) -> Wanted:
 class _Judge:
     """Scores chunks and their sentences for one question."""
 
-    def __init__(self, question: str, sought: Wanted, vector: Vectors) -> None:
-        """Judge by what the question's words are worth and by its vector, of shape (dimension,)."""
+    def __init__(self, question: str, sought: Wanted, vector: Vectors, names: Mapping[str, float]) -> None:
+        """Judge by what words are worth, by a vector of shape (dimension,), by the rarity of names."""
         self._question = question
         self._kind = asked_for(question)
         self._sought = sought
         self._vector = vector
+        self._names = names
 
     def ranked(self, chunks: Sequence[StoredChunk]) -> list[_Scored]:
         """The chunks with their scores, best first."""
@@ -166,15 +193,21 @@ class _Judge:
             for span, text, cosine in zip(chunk.sentences, texts, cosines, strict=True)
         ]
 
-    def quote_score(self, sentence: _Sentence, before: Sequence[str], passage: float) -> float:
-        """What the sentence is worth as a quote, after one with these stems, in a passage of this score."""
-        return quote_score(
-            sentence.cosine,
-            covered=coverage(self._sought, sentence.stems),
-            with_before=coverage(self._sought, [*before, *sentence.stems]),
-            passage=passage,
-            of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
-        )
+    def signals(self, passage: Sequence[_Sentence], score: float) -> Iterator[Signals]:
+        """What speaks for each sentence of a passage of this score as a quote."""
+        present = set(itertools.chain(*(sentence.stems for sentence in passage)))
+        lacking = max((rarity for name, rarity in self._names.items() if name not in present), default=0.0)
+        before: Sequence[str] = ()
+        for sentence in passage:
+            yield Signals(
+                cosine=sentence.cosine,
+                covered=coverage(self._sought, sentence.stems),
+                with_before=coverage(self._sought, [*before, *sentence.stems]),
+                passage=score,
+                of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
+                lacking=lacking,
+            )
+            before = sentence.stems
 
     def _score(self, chunk: StoredChunk) -> float:
         found = self.sentences(chunk)

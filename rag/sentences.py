@@ -13,6 +13,7 @@ SENTENCES = f"sentences-{MAX_CHARS}-v1"
 _LINE = re.compile(r"[^\r\n]+")
 _LIST_ITEM = re.compile(r"\s*(?:[-*+•#>|]|\d+[.)])\s")
 _TERMINAL = tuple(".!?…:;\"'”’)]。！？|")
+_REFERRING = re.compile(r"(?:He|She|It|They|His|Hers?|Its|Their|This|These|That|Those|Such)\b")
 _CLAUSE_END = re.compile(r"(?<=[;:,])\s+|(?<=[；：，、])|\s+")
 
 
@@ -29,6 +30,11 @@ def sentences(text: str, *, max_chars: int = MAX_CHARS) -> tuple[tuple[int, int]
         for span in _sentences_of_segment(text, start, end)
         for cut in _cut(text, *span, max_chars)
     )
+
+
+def refers_back(sentence: str) -> bool:
+    """Whether the sentence begins with a word that stands for something said before it (English)."""
+    return _REFERRING.match(sentence) is not None
 
 
 def _segments(text: str) -> Iterator[tuple[int, int]]:

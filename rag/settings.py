@@ -1,8 +1,10 @@
 """Settings: keyword arguments and flags first, then `RAG_*` environment variables, then defaults."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from rag.errors import SettingsError
 
@@ -12,18 +14,27 @@ DEFAULTS = {
     "embedder": "embedded",
     "model": "embedded",
     "reranker": "none",
+    "mode": "auto",
+    "threshold": "0.5",
 }
+Mode = Literal["auto", "quote", "compose"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the documents and the index are (absolute), and which models to use (see `rag.models`)."""
+    """Where the documents and the index are (absolute), which models to use (see `rag.models`), and how.
+
+    `mode` says what the language model may write, `threshold` the confidence, 0 to 1, from which a question
+    is answered (see `rag.engine`).
+    """
 
     documents: Path
     index: Path
     embedder: str
     model: str
     reranker: str
+    mode: Mode
+    threshold: float
 
 
 def resolve(
@@ -33,6 +44,8 @@ def resolve(
     embedder: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
     reranker: str | os.PathLike[str] | None = None,
+    mode: str | None = None,
+    threshold: float | str | None = None,
 ) -> Settings:
     """The settings in force; an argument that is None falls back to `RAG_NAME`, then the default."""
 
@@ -53,4 +66,24 @@ def resolve(
         embedder=value("embedder", embedder),
         model=value("model", model),
         reranker=value("reranker", reranker),
+        mode=_mode(value("mode", mode)),
+        threshold=_share("threshold", value("threshold", None if threshold is None else str(threshold))),
     )
+
+
+def _mode(text: str) -> Mode:
+    modes: tuple[Mode, ...] = get_args(Mode)
+    for mode in modes:
+        if mode == text:
+            return mode
+    raise SettingsError(f"The setting mode is {text}. Modes: {', '.join(modes)}.")
+
+
+def _share(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise SettingsError(f"The setting {name} is {text}; it is a number from 0 to 1.")
+    return number

@@ -52,11 +52,30 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Signals:
+    """What speaks for a sentence as the answer to a question: 0 to 1 each, but for `lacking`.
+
+    `cosine` is that of the sentence as it was read in its chunk. `covered` is the share of the question's
+    rare words that it has, `with_before` the share that it has together with the sentence before.
+    `passage` is the score of its passage. `of_the_kind` says that it has an answer of the kind that is
+    asked for. `lacking` is the rarity of the rarest name or number in the question that the passage lacks.
+    """
+
+    cosine: float
+    covered: float
+    with_before: float
+    passage: float
+    of_the_kind: bool
+    lacking: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
     """A sentence of a passage, offered to the model as evidence.
 
     `passage` is the 0-based position of its passage among the passages of the answer; `start` and
-    `end` are offsets into the document.
+    `end` are offsets into the document; `score` is what its signals are worth together. `lead_in` is the text
+    right before it that says who "he" is, where it begins with such a word: the sentence before, or "".
     """
 
     passage: int
@@ -64,6 +83,8 @@ class Sentence:
     end: int
     text: str
     score: float
+    signals: Signals
+    lead_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +105,10 @@ class Answer:
     `text` is what a person reads. `short` is a verbatim span inside a citation's quote, or None.
     `passages` are the nearest passages, best first, with their text, so that the answer stays
     valid when the index changes. `abstained` is None for an answer. `timings` is seconds by stage.
+    `confidence` is the probability, 0 to 1, that the best sentence answers the question. `taken_as` is what
+    a question that goes on from earlier ones was taken to mean, or None. `left_out` counts the sentences
+    that bear on the question for which the model had no room, `dropped` the model's own sentences that its
+    quotes don't bear out.
     """
 
     question: str
@@ -94,6 +119,10 @@ class Answer:
     abstained: str | None
     model: str
     timings: Mapping[str, float]
+    confidence: float
+    taken_as: str | None = None
+    left_out: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

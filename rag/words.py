@@ -41,6 +41,17 @@ def terms(question: str) -> tuple[str, ...]:
     return tuple(content or distinct)[:MAX_TERMS]
 
 
+def names(question: str) -> frozenset[str]:
+    """The stems of the names and numbers of a question: figures, and words with a capital but the first."""
+    found = _WORD.findall(question)
+    marked = [
+        word
+        for place, word in enumerate(found)
+        if word.isdigit() or (place and word[0].isupper() and not question.isupper())
+    ]
+    return frozenset(stem(part) for word in marked for part in words(word) if part not in STOP_WORDS)
+
+
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The word without its ending, as keyword search sees it (Porter's algorithm)."""

@@ -47,12 +47,18 @@ class QueuedModel:
     """A language model that replies with the queued texts, in pieces, and records what it was asked."""
 
     name = "queued"
-    context_tokens = 2048
 
-    def __init__(self, *replies: str) -> None:
+    def __init__(self, *replies: str, parameters: int = 135_000_000, context_tokens: int = 2048) -> None:
         self.replies = list(replies)
+        self.parameters = parameters
+        self.context_tokens = context_tokens
         self.messages: list[str] = []
+        self.openings: list[str] = []
         self.grammars: list[str] = []
+        self.biases: list[dict[str, float]] = []
+
+    def count_prompt(self, message: str, *, opening: str) -> int:
+        return len(message.split()) + len(opening.split())
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -68,7 +74,9 @@ class QueuedModel:
         cancelled: Callable[[], bool],
     ) -> Iterator[str]:
         self.messages.append(message)
+        self.openings.append(opening)
         self.grammars.append(grammar)
+        self.biases.append(dict(bias))
         reply = self.replies.pop(0)
         for start in range(0, len(reply), 5):
             if cancelled():

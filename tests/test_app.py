@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,7 @@ ANSWER = Answer(
     abstained=None,
     model="queued",
     timings={},
+    confidence=0.9,
 )
 
 
@@ -61,7 +63,27 @@ def test_a_question_shows_passages_then_text_then_the_quote_in_its_place(seed_se
     assert "<mark>" not in grown[-2][0]
     content, history = grown[-1]
     assert "<mark>Rex Tillerson is scheduled to visit Moscow early next week&#46;</mark>" in content
-    assert history == ((question, "“Rex Tillerson is scheduled to visit Moscow early next week.” [1]"),)
+    assert content.startswith('<p class="short">Rex Tillerson</p><p class="quote">“Rex Tillerson is ')
+    quoted = "“Rex Tillerson is scheduled to visit Moscow early next week.” [1]"
+    assert history == ((question, f"Rex Tillerson\n{quoted}"),)
+
+
+def test_the_models_own_words_stand_before_the_quote_and_notes_after_the_sources():
+    answer = replace(
+        ANSWER,
+        text=f"So <it> is: {ANSWER.text}",
+        taken_as="What? <Why>?",
+        left_out=1,
+        dropped=2,
+    )
+    content = app.answer_html(answer)
+    assert content.startswith('<p class="quote">So &#60;it&#62; is&#58; “The &#60;b&#62;quote')
+    assert content.endswith(
+        '<p class="note">Taken to mean&#58; What&#63; &#60;Why&#62;&#63;</p>'
+        '<p class="note">Not shown to the language model&#44; for want of room&#58; 1 sentence&#46;</p>'
+        '<p class="note">Left out&#44; as its quote doesn&#39;t bear it out&#58; '
+        "2 sentences of the model&#39;s&#46;</p>"
+    )
 
 
 def test_an_abstention_offers_the_nearest_passages(seed_settings: Settings):

@@ -14,13 +14,14 @@ from rag.types import Answer, Citation, Passage, Waiting
 PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
 CITATION = {"label", "source", "start", "end", "quote"}
 ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
+ANSWER += ["confidence", "taken_as", "left_out", "dropped"]
 
 
 @pytest.fixture
 def place(seed_settings, tmp_path, monkeypatch):
     """An empty working folder; the option that names the index of the seed articles."""
     monkeypatch.chdir(tmp_path)
-    for name in ("DOCUMENTS", "INDEX", "EMBEDDER", "MODEL", "RERANKER"):
+    for name in ("DOCUMENTS", "INDEX", "EMBEDDER", "MODEL", "RERANKER", "MODE", "THRESHOLD"):
         monkeypatch.delenv(f"RAG_{name}", raising=False)
     return f"--index={seed_settings.index}"
 
@@ -64,8 +65,9 @@ ANSWERED = Answer(
     abstained=None,
     model="queued",
     timings={},
+    confidence=0.9,
 )
-REFUSED = Answer("q", "The documents don't say.", None, (), (NEWS,), "it is off topic", "queued", {})
+REFUSED = Answer("q", "The documents don't say.", None, (), (NEWS,), "it is off topic", "queued", {}, 0.1)
 
 
 @pytest.fixture

@@ -3,14 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from rag.engine import ABSTENTION, NONE_ANSWERS, NOTHING_BEARS, Engine
+from rag.engine import ABSTENTION, CAPABLE_PARAMETERS, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
 from rag.errors import QuestionError
 from rag.generation import LlamaModel
 from rag.index import Index
 from rag.indexing import build_index, embedder_identity
 from rag.models import find_language_model
-from rag.prompt import QUOTE_TEMPLATE, read_template
+from rag.prompt import read_templates
 from rag.retrieval import Retriever
+from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
 from rag.worker import Worker
 from tests.conftest import QueuedModel, WordEmbedder
@@ -33,10 +34,18 @@ class Library:
         self.build()
         self.engine = self.with_worker(Worker(lambda: self.model))
 
-    def with_worker(self, worker: Worker) -> Engine:
-        retriever = Retriever(Index(self.folder / "index", self.identity), self.embedder)
-        template = read_template(QUOTE_TEMPLATE)
-        return Engine(retriever=retriever, worker=worker, model_name="queued", template=template)
+    def with_worker(self, worker: Worker, *, mode: Mode = "auto", threshold: float = 0.5) -> Engine:
+        return Engine(
+            retriever=Retriever(Index(self.folder / "index", self.identity), self.embedder),
+            worker=worker,
+            model_name="queued",
+            templates=read_templates(),
+            mode=mode,
+            threshold=threshold,
+        )
+
+    def with_model(self, model: QueuedModel, **settings) -> Engine:
+        return self.with_worker(Worker(lambda: model), **settings)
 
     def write(self, source: str, text: str) -> None:
         (self.folder / "documents" / source).write_text(text, "utf-8")
@@ -61,13 +70,12 @@ def library(tmp_path) -> Library:
 
 
 def test_the_events_are_passages_then_text_then_the_answer(library):
-    library.model.replies.append("1] The war began in spring.")
     passages, *text, answer = library.engine.stream("When did the war begin?")
     assert [(p.source, p.start, p.end, p.text) for p in passages] == [
         ("war.txt", 0, 50, WAR),
         ("peace.md", 0, 26, PEACE),
     ]
-    assert text == ["“The", " war", " began", " in", " spring.", "” [1]"]
+    assert text == ["“The war began in spring.” [1]"]
     assert sorted(answer.timings) == ["generate", "retrieve"]
     assert answer == Answer(
         question="When did the war begin?",
@@ -78,12 +86,17 @@ def test_the_events_are_passages_then_text_then_the_answer(library):
         abstained=None,
         model="queued",
         timings=answer.timings,
+        confidence=answer.confidence,
+        taken_as=None,
+        left_out=0,
+        dropped=0,
     )
+    assert library.model.messages == [], "there was nothing to choose"
     assert WAR[10:34] == "The war began in spring."
 
 
 def test_two_quotes(library):
-    answer = library.answer("War or peace?", "2] Peace came over the river.\n[1] The war began in spring.")
+    answer = library.answer("War or peace?", "2]")
     assert answer.text == "“Peace came over the river.” [2]\n“The war began in spring.” [1]"
     assert [(c.label, c.source, c.start, c.end) for c in answer.citations] == [
         (2, "peace.md", 0, 26),
@@ -92,13 +105,30 @@ def test_two_quotes(library):
 
 
 def test_the_model_is_shown_the_evidence_best_first_and_the_question(library):
-    library.answer("Who saw\nthe war?", "0]")
+    library.answer("What of\nwar or peace?", "1]")
     (message,) = library.model.messages
     evidence = [line for line in message.splitlines() if line.startswith("[")]
-    # The others score less than three quarters of the best one, and are not offered.
-    assert evidence == ["[0] The documents don't say.", "[1] The war began in spring."]
-    assert message.endswith("Question: Who saw the war?")
-    assert 's1 ::= "The war began in spring."' in library.model.grammars[0].split("\n")
+    # The others score far less than the best one, and are not offered.
+    assert evidence == [
+        "[0] The documents don't say.",
+        "[1] The war began in spring.",
+        "[2] Peace came over the river.",
+    ]
+    assert message.endswith("Question: What of war or peace?")
+    assert library.model.openings == ["["]
+    assert library.model.grammars == ['root ::= "1]" | "2]"']
+    assert library.model.biases[0]["1"] == 0.0
+
+
+def test_the_next_choice_comes_after_what_was_chosen(library):
+    library.write("more.txt", "A war of bread, a war of salt, a war and peace.")
+    library.write("end.txt", "The war was no war.")
+    library.build()
+    model = library.model
+    library.answer("Was it war, war or war?", "1]", "\n[2]", "\n[3]")
+    assert [opening[:3] for opening in model.openings] == ["[", "[1]"]
+    assert model.openings[1].startswith("[1] The war")
+    assert set(model.messages) == {model.messages[0]}, "the prefix stays, for the model to remember"
 
 
 def test_off_topic_questions_never_reach_the_model(library):
@@ -109,17 +139,41 @@ def test_off_topic_questions_never_reach_the_model(library):
     assert library.model.messages == []
 
 
-@pytest.mark.parametrize("reply", ["0]", "", "garbage", "9] The war began", "1] Invented words.", "1]", "\0"])
-def test_a_reply_without_a_quote_is_an_abstention(library, reply):
-    answer = library.answer("When did the war begin?", reply)
+@pytest.mark.parametrize("reply", ["0]", "", "garbage", "9]", "1] Invented words.", "\0"])
+def test_a_reply_that_chooses_nothing_is_an_abstention(library, reply):
+    answer = library.answer("War or peace?", reply)
     assert (answer.text, answer.citations, answer.abstained) == (ABSTENTION, (), NONE_ANSWERS)
     assert len(library.model.messages) == 1
 
 
-def test_invented_words_are_cut_off(library):
-    answer = library.answer("When did the war begin?", "1] The war began in autumn.")
-    assert answer.text == "“The war began in” [1]"
-    assert answer.citations == (Citation(1, "war.txt", 10, 26, "The war began in"),)
+def test_only_a_capable_model_may_refuse_and_only_where_refusing_is_allowed(library):
+    capable = QueuedModel("0]", "0]", parameters=CAPABLE_PARAMETERS)
+    answer = library.with_model(capable, mode="quote").answer("When did the war begin?")
+    assert (answer.text, answer.abstained) == (ABSTENTION, NONE_ANSWERS)
+    assert capable.grammars == ['root ::= "0]" | "1]"']
+    answer = library.with_model(capable, mode="quote", threshold=0.0).answer("When did the war begin?")
+    assert answer.text == "“The war began in spring.” [1]"
+
+
+def test_the_threshold_moves_between_answering_all_and_nothing(library):
+    sure = library.answer("When did the war begin?").confidence
+    assert 0.5 < sure < 1
+
+    def asked(threshold: float, question: str) -> str | None:
+        return library.with_model(QueuedModel("1]", "", ""), threshold=threshold).answer(question).abstained
+
+    assert asked(sure, "When did the war begin?") is None
+    assert asked(sure + 1e-6, "When did the war begin?") == NONE_ANSWERS
+    assert asked(0.0, "Who won the salt lottery?") is None
+    assert asked(1.0, "Who won the salt lottery?") == NOTHING_BEARS
+
+
+def test_the_short_answer_comes_first_and_is_part_of_the_quote(library):
+    library.write("war.txt", "The war began in May 1914.")
+    library.build()
+    *_, text, answer = library.engine.stream("When did the war begin?")
+    assert answer.short == "May 1914"
+    assert text == answer.text == "May 1914\n“The war began in May 1914.” [1]"
 
 
 @pytest.mark.parametrize("question", ["", " \n\t\u2003", None, 7])
@@ -151,24 +205,85 @@ def test_search_gives_k_passages_best_first(library):
 
 def test_a_question_that_no_encoding_has(library):
     question = "What war \udc80 was \0 it?"
-    answer = library.answer(question, "1] The war began in spring.")
+    answer = library.answer(question)
     assert answer.question == question
     assert answer.text == "“The war began in spring.” [1]"
-    assert library.model.messages[0].endswith("Question: What war ? was \0 it?")
 
 
 def test_a_follow_up_is_searched_for_with_the_question_before(library):
     history = [("Did peace come?", "“Peace came over the river.” [1]")]
-    answer = library.answer("Why?", "1] Peace came over the river.", history=history)
+    answer = library.answer("Why?", history=history)
     assert answer.question == "Why?"
+    assert answer.taken_as == "Did peace come? Why?"
     assert answer.passages[0].source == "peace.md"
     assert answer.text == "“Peace came over the river.” [1]"
-    assert library.model.messages[0].endswith("Question: Did peace come? Why?")
+
+
+def test_a_question_of_its_own_is_taken_as_it_is(library):
+    history = [("Did peace come?", "“Peace came over the river.” [1]")]
+    answer = library.answer("When did the war begin?", history=history)
+    assert answer.taken_as is None
+    assert answer.text == "“The war began in spring.” [1]"
+
+
+def test_a_capable_model_puts_a_follow_up_anew(library):
+    model = QueuedModel(" When did  the war begin?", "1]", parameters=CAPABLE_PARAMETERS)
+    engine = library.with_model(model)
+    model.replies[1] = "The war began in spring. “The war began in spring.” [1]"
+    answer = engine.answer(
+        "When was that?", history=[("What of peace?", "No."), ("Did the war end in peace?", "It began.")]
+    )
+    assert answer.taken_as == "When did the war begin?"
+    assert answer.citations == (Citation(1, "war.txt", 10, 34, "The war began in spring."),)
+    assert "Q: Did the war end in peace?\nA: It began." in model.messages[0]
+    assert model.messages[0].endswith("Question: When was that?")
+
+
+@pytest.mark.parametrize("reply", ["", " \n "])
+def test_a_follow_up_that_is_not_put_anew_is_taken_with_the_question_before(library, reply):
+    model = QueuedModel(reply, "0]", parameters=CAPABLE_PARAMETERS)
+    answer = library.with_model(model).answer("Why?", history=[("Did peace come?", "Yes.")])
+    assert answer.taken_as == "Did peace come? Why?"
+
+
+def test_a_capable_model_composes(library):
+    said = "The war began in spring. It began in autumn. “The war began in spring.” [1]"
+    model = QueuedModel(said, parameters=CAPABLE_PARAMETERS)
+    *_, text, answer = library.with_model(model).stream("When did the war begin?")
+    assert text == answer.text == "The war began in spring. “The war began in spring.” [1]"
+    assert answer.dropped == 1
+    assert answer.citations == (Citation(1, "war.txt", 10, 34, "The war began in spring."),)
+    assert model.openings == [""]
+    assert model.grammars[0].startswith('root ::= "[0]" | choice\n')
+
+
+def test_the_mode_can_be_chosen_for_any_model(library):
+    composing = library.with_model(QueuedModel("War. “The war began in spring.” [1]"), mode="compose")
+    assert composing.answer("When did the war begin?").text == "War. “The war began in spring.” [1]"
+    quoting = library.with_model(QueuedModel("1]", parameters=10**10), mode="quote")
+    assert quoting.answer("When did the war begin?").text == "“The war began in spring.” [1]"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "[0]",
+        "The war began.",
+        "The war “began in autumn.” [1]",
+        "“The war began in spring.” [2]",
+        "war " * 200,
+    ],
+)
+def test_a_composition_without_a_quote_is_an_abstention(library, reply):
+    model = QueuedModel(reply, parameters=CAPABLE_PARAMETERS)
+    answer = library.with_model(model).answer("When did the war begin?")
+    assert (answer.text, answer.citations, answer.abstained) == (ABSTENTION, (), NONE_ANSWERS)
 
 
 def test_a_follow_up_to_a_long_question_can_be_asked(library):
     history = [("Did peace come? " + "x" * 3_980, "No.")]
-    answer = library.answer("Where did the war begin then?", "1] The war began in spring.", history=history)
+    answer = library.answer("Where did the war begin then?", "1]", history=history)
     assert answer.citations[0].source == "war.txt"
 
 
@@ -183,7 +298,7 @@ def test_a_bad_history_is_an_error(library):
 
 
 def test_a_removed_document_stops_answering_in_a_loaded_engine(library):
-    assert library.answer("When did the war begin?", "1] The war began in spring.").abstained is None
+    assert library.answer("When did the war begin?", "1]").abstained is None
     (library.folder / "documents" / "war.txt").unlink()
     library.build()
     answer = library.answer("When did the war begin?")
@@ -192,7 +307,6 @@ def test_a_removed_document_stops_answering_in_a_loaded_engine(library):
 
 
 def test_an_answer_keeps_what_it_cites_when_the_index_changes_meanwhile(library):
-    library.model.replies.append("1] The war began in spring.")
     events = library.engine.stream("When did the war begin?")
     passages = next(events)
     library.write("war.txt", "Nothing about that.")
@@ -208,14 +322,34 @@ def test_evidence_that_does_not_fit_is_an_abstention(library):
     library.build()
     library.model.count_tokens = lambda text: 200 * len(text.split())
     answer = library.answer("What war?")
-    assert answer.abstained == NONE_ANSWERS
+    assert (answer.abstained, answer.left_out) == (NO_ROOM, 3)
     assert library.model.messages == []
 
 
+def test_what_does_not_fit_is_left_out_whole_and_told_of(library):
+    library.model.count_tokens = lambda text: 200
+    answer = library.answer("War or peace?")
+    assert [citation.quote for citation in answer.citations] == ["The war began in spring."]
+    assert answer.left_out == 1
+
+
+@pytest.mark.parametrize("context_tokens", [1, 60, 100])
+def test_a_context_smaller_than_the_question_is_an_error(library, context_tokens):
+    model = QueuedModel(context_tokens=context_tokens)
+    with pytest.raises(QuestionError, match=f"of the {context_tokens} tokens that queued has. Shorten it,"):
+        library.with_model(model).answer("When did the war begin?")
+
+
+def test_a_context_smaller_than_a_sentence_is_an_abstention(library):
+    model = QueuedModel(context_tokens=112)
+    answer = library.with_model(model).answer("When did the war begin?")
+    assert (answer.abstained, answer.left_out) == (NO_ROOM, 1)
+
+
 def test_closing_the_stream_lets_the_next_question_in(library):
-    library.model.replies += ["1] The war began in spring."] * 2
-    events = library.engine.stream("When did the war begin?")
-    assert [next(events), next(events)][1] == "“The"
+    library.model.replies += ["1]"] * 2
+    events = library.engine.stream("War or peace?")
+    assert [next(events), next(events)][1] == "“The war began in spring.” [1]"
     events.close()
     answer = library.engine.answer("When did the war begin?")
     assert answer.text == "“The war began in spring.” [1]"
@@ -224,19 +358,26 @@ def test_closing_the_stream_lets_the_next_question_in(library):
 def test_a_second_question_waits_and_gets_its_own_answer(library):
     go = threading.Event()
 
+    begun = threading.Event()
+
     def slow(message, **_):
-        yield "1] The war"
+        begun.set()
         go.wait()
-        yield " began in spring."
+        yield "1]"
 
     library.model.generate = slow
-    first = library.engine.stream("When did the war begin?")
+    first = library.engine.stream("War or peace?")
     second = library.engine.stream("Which war?")
-    assert [next(first), next(first)][1] == "“The"
+    next(first)
+    rest: list = []
+    asking = threading.Thread(target=lambda: rest.extend(first))
+    asking.start()
+    begun.wait()
     next(second)
     assert next(second) == Waiting(1)
     go.set()
-    assert list(first)[-1].question == "When did the war begin?"
+    asking.join()
+    assert rest[-1].question == "War or peace?"
     assert list(second)[-1].question == "Which war?"
 
 

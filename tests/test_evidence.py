@@ -1,9 +1,9 @@
 from rag.evidence import ranked, within_budget
-from rag.types import Sentence
+from rag.types import Sentence, Signals
 
 
 def sentence(text: str, score: float, passage: int = 0) -> Sentence:
-    return Sentence(passage, 0, len(text), text, score)
+    return Sentence(passage, 0, len(text), text, score, Signals(0, 0, 0, 0, False, 0))
 
 
 BREAD = sentence("Bread rose.", 0.5)

@@ -1,36 +1,56 @@
 import pytest
 
 from rag.errors import QuestionError
-from rag.followup import standalone
+from rag.followup import MAX_TOPIC_CHARS, Asked, in_context
 
 KREMLIN = ("Who is the Kremlin spokesman?", "“Dmitry Peskov.” [1]")
+ALEPPO = ("Where is the city of Aleppo?", "“In Syria.” [1]")
 
 
 @pytest.mark.parametrize(
-    ("question", "expected"),
+    ("question", "text", "goes_on"),
     [
-        ("Why?", "Who is the Kremlin spokesman? Why?"),
-        ("And in 2015?", "Who is the Kremlin spokesman? And in 2015?"),
-        ("What did he say about Syria?", "Who is the Kremlin spokesman? What did he say about Syria?"),
-        ("Where is the city of Aleppo?", "Where is the city of Aleppo?"),
+        ("Why?", "Who is the Kremlin spokesman? Why?", True),
+        ("And in 2015?", "Who is the Kremlin spokesman? And in 2015?", True),
+        ("What did he say about Syria?", "Who is the Kremlin spokesman? What did he say about Syria?", True),
+        ("Where is the city of Aleppo?", "Where is the city of Aleppo?", False),
     ],
 )
-def test_a_question_that_goes_on_is_asked_after_the_last_one(question, expected):
-    assert standalone(question, [KREMLIN]) == expected
+def test_a_question_that_goes_on_is_taken_with_the_last_one(question, text, goes_on):
+    assert in_context(question, [KREMLIN]) == Asked(question, text, "Who is the Kremlin spokesman?", goes_on)
 
 
-def test_a_chain_of_follow_ups_goes_back_to_its_topic():
-    history = [("Where is the city of Aleppo?", "a"), KREMLIN, ("Why?", "b"), ("What did he say then?", "c")]
-    assert standalone("When?", history) == "Who is the Kremlin spokesman? When?"
+def test_a_chain_of_follow_ups_goes_back_to_what_it_is_about():
+    history = [ALEPPO, KREMLIN, ("Why?", "b"), ("What did he say then?", "c"), ("And she?", "d")]
+    found = in_context("When?", history)
+    assert found.text == "Who is the Kremlin spokesman? When?"
+    assert found.topic == "Who is the Kremlin spokesman? Why? What did he say then? And she?"
 
 
-def test_without_a_topic_the_question_stands_alone():
-    assert standalone("Why?", []) == "Why?"
-    assert standalone("Why?", [("Who?", "a"), ("", "b")]) == "Why?"
+def test_the_topic_is_what_the_last_three_questions_say():
+    history = [("One?", ""), ("Is it two?", ""), KREMLIN, ALEPPO]
+    found = in_context("Where was the fight in Homs?", history)
+    assert found.topic == "Is it two? Who is the Kremlin spokesman? Where is the city of Aleppo?"
+
+
+def test_without_a_question_before_it_stands_alone():
+    assert in_context("Why?", []) == Asked("Why?", "Why?", "", False)
+    assert in_context("Why?", [("Who?", "a"), ("", "b")]) == Asked("Why?", "Why?", "Who?", False)
 
 
 def test_the_answers_are_not_searched_for():
-    assert "Peskov" not in standalone("Why?", [KREMLIN])
+    found = in_context("Why?", [KREMLIN])
+    assert "Peskov" not in found.text + found.topic
+
+
+def test_a_huge_history_is_cut():
+    found = in_context("Why?", [("Did peace come " + "x" * 10**6, "y" * 10**6)] * 1000)
+    assert len(found.topic) == MAX_TOPIC_CHARS
+
+
+def test_characters_that_no_encoding_has_are_replaced():
+    found = in_context("Why \udc80?", [("Who is \udc80 Peskov of Moscow?", "\udc80")])
+    assert (found.question, found.topic) == ("Why ??", "Who is ? Peskov of Moscow?")
 
 
 @pytest.mark.parametrize(
@@ -50,11 +70,11 @@ def test_the_answers_are_not_searched_for():
 )
 def test_a_bad_history_is_told_of(history):
     with pytest.raises(QuestionError) as raised:
-        standalone("Why?", history)
+        in_context("Why?", history)
     assert str(raised.value) == (
         "history must be pairs of texts, oldest first: [(question, answer text), ...]"
     )
 
 
 def test_a_history_of_lists_is_read_like_one_of_tuples():
-    assert standalone("Why?", [list(KREMLIN)]) == "Who is the Kremlin spokesman? Why?"
+    assert in_context("Why?", [list(KREMLIN)]).text == "Who is the Kremlin spokesman? Why?"

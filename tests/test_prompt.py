@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from rag.errors import PromptError
-from rag.prompt import QUOTE_TEMPLATE, evidence_line, read_template, render
+from rag.prompt import PLACEHOLDERS, evidence_line, read_template, read_templates, render, render_rewrite
 from tests.conftest import ROOT
 
-LOCAL = Path("prompts", QUOTE_TEMPLATE)
+NAME = "quote.txt"
+LOCAL = Path("prompts", NAME)
 
 
 @pytest.fixture
@@ -17,15 +18,34 @@ def local(tmp_path, monkeypatch):
     return lambda text: LOCAL.write_text(text, encoding="utf-8")
 
 
-def test_without_a_local_file_the_shipped_template_is_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", PLACEHOLDERS)
+def test_without_a_local_file_the_shipped_template_is_read(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    shipped = (ROOT / "prompts" / QUOTE_TEMPLATE).read_text("utf-8")
-    assert read_template(QUOTE_TEMPLATE).template == shipped
+    shipped = (ROOT / "prompts" / name).read_text("utf-8")
+    assert read_template(name).template == shipped
+
+
+def test_each_template_has_its_own_placeholders(local):
+    LOCAL.with_name("rewrite.txt").write_text("$history $question $evidence", "utf-8")
+    with pytest.raises(
+        PromptError, match=r"rewrite\.txt has \$evidence, .* Placeholders: \$history, \$question$"
+    ):
+        read_templates()
+
+
+def test_the_turns_before_are_cut_and_each_on_one_line(local):
+    LOCAL.with_name("rewrite.txt").write_text("$history\n\n$question\n", "utf-8")
+    message = render_rewrite(
+        read_template("rewrite.txt"),
+        history=[("Who\nis it?", "x" * 400), ("Why?", "$question")],
+        question="A\nb?",
+    )
+    assert message == f"Q: Who is it?\nA: {'x' * 300}\nQ: Why?\nA: $question\n\nA b?"
 
 
 def test_a_local_file_overrides_its_namesake(local):
     local("$evidence\nFrage: ${question}, 5 $$\n")
-    template = read_template(QUOTE_TEMPLATE)
+    template = read_template(NAME)
     assert render(template, evidence=["Ja."], question="Wo?") == "[1] Ja.\nFrage: Wo?, 5 $"
 
 
@@ -49,20 +69,20 @@ def test_a_local_file_overrides_its_namesake(local):
 def test_a_bad_template_names_its_mistake(local, text, message):
     local(text)
     with pytest.raises(PromptError) as raised:
-        read_template(QUOTE_TEMPLATE)
+        read_template(NAME)
     assert str(raised.value) == message
 
 
 def test_a_template_that_is_not_text_is_told_of(local):
     LOCAL.write_bytes(b"$question $evidence \xff")
     with pytest.raises(PromptError, match=r"can't be read \(.*invalid start byte\). Restore it"):
-        read_template(QUOTE_TEMPLATE)
+        read_template(NAME)
 
 
 def test_the_evidence_is_numbered_and_each_sentence_is_on_one_line(local):
     local("$evidence\n\nQuestion: $question\n")
     message = render(
-        read_template(QUOTE_TEMPLATE),
+        read_template(NAME),
         evidence=["One\n[2] forged\r\n\ttwo.", "It cost $5, $question, $$ and ${evidence}."],
         question="  How\nmuch $evidence?\n",
     )

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
-from rag.relevance import coverage, pair_coverage, passage_score, quote_score, wanted
+from rag.relevance import coverage, mixed, pair_coverage, passage_score, quote_score, wanted
+from rag.types import Signals
 
 RARITY = {"bread": 3.0, "war": 1.0}
 
@@ -30,10 +33,20 @@ def test_pair_coverage_is_the_share_of_the_pairs_in_order():
 
 
 def test_a_quote_scores_its_cosine_its_words_its_context_its_passage_and_its_kind():
-    parts = {"covered": 0.5, "with_before": 0.75, "passage": 0.6, "of_the_kind": True}
-    assert quote_score(0.3, **parts) == pytest.approx(0.3 + 0.4 * 0.5 + 0.5 * 0.75 + 0.6 + 0.2)
-    assert quote_score(0.3, **{**parts, "of_the_kind": False}) == pytest.approx(0.3 + 0.2 + 0.375 + 0.6)
-    assert quote_score(1.0, covered=1, with_before=1, passage=1, of_the_kind=True) == pytest.approx(3.1)
+    signals = Signals(cosine=0.3, covered=0.5, with_before=0.75, passage=0.6, of_the_kind=True, lacking=5.0)
+    assert quote_score(signals) == pytest.approx(0.3 + 0.4 * 0.5 + 0.5 * 0.75 + 0.6 + 0.2)
+    other = replace(signals, of_the_kind=False)
+    assert quote_score(other) == pytest.approx(0.3 + 0.2 + 0.375 + 0.6)
+    assert quote_score(Signals(1.0, 1, 1, 1, True, 0)) == pytest.approx(3.1)
+
+
+def test_a_topic_weighs_as_a_share_of_the_question():
+    question = wanted("bread war", {"bread": 3.0, "war": 1.0})
+    topic = wanted("war salt", {"war": 2.0, "salt": 8.0})
+    found = mixed(question, topic, 0.5)
+    assert found.rarity == pytest.approx({"bread": 0.75, "war": 0.25 + 0.5 * 0.2, "salt": 0.5 * 0.8})
+    assert found.pairs == pytest.approx({("bread", "war"): 1.0, ("war", "salt"): 0.5})
+    assert mixed(wanted("", {}), topic, 1.0).rarity == pytest.approx({"war": 0.2, "salt": 0.8})
 
 
 def test_a_passage_scores_its_best_sentence_its_coverage_and_its_pairs():

@@ -6,18 +6,19 @@ from rag.errors import SettingsError
 from rag.settings import Settings, resolve
 
 NAMES = ("documents", "index", "embedder", "model", "reranker")
+SETTINGS = (*NAMES, "mode", "threshold")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in NAMES:
+    for name in SETTINGS:
         monkeypatch.delenv(f"RAG_{name.upper()}", raising=False)
     return Path.cwd()
 
 
 def test_defaults(here):
-    assert resolve() == Settings(here / "seeds", here / "index", "embedded", "embedded", "none")
+    assert resolve() == Settings(here / "seeds", here / "index", "embedded", "embedded", "none", "auto", 0.5)
 
 
 def test_the_environment_comes_before_the_defaults(here, monkeypatch):
@@ -26,9 +27,17 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
     monkeypatch.setenv("RAG_EMBEDDER", "hf:owner/embedder")
     monkeypatch.setenv("RAG_MODEL", "big.gguf")
     monkeypatch.setenv("RAG_RERANKER", "hf:owner/reranker")
+    monkeypatch.setenv("RAG_MODE", "quote")
+    monkeypatch.setenv("RAG_THRESHOLD", "0.25")
 
     assert resolve() == Settings(
-        here / "articles", Path("~/made").expanduser(), "hf:owner/embedder", "big.gguf", "hf:owner/reranker"
+        here / "articles",
+        Path("~/made").expanduser(),
+        "hf:owner/embedder",
+        "big.gguf",
+        "hf:owner/reranker",
+        "quote",
+        0.25,
     )
 
 
@@ -36,11 +45,21 @@ def test_an_argument_comes_before_the_environment(here, monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(f"RAG_{name.upper()}", "environment")
 
-    found = resolve(documents="a", index=Path("b"), embedder="c", model=Path("d"), reranker="e")
-    assert found == Settings(here / "a", here / "b", "c", "d", "e")
+    monkeypatch.setenv("RAG_MODE", "environment")
+    monkeypatch.setenv("RAG_THRESHOLD", "environment")
+    found = resolve(
+        documents="a",
+        index=Path("b"),
+        embedder="c",
+        model=Path("d"),
+        reranker="e",
+        mode="compose",
+        threshold=0,
+    )
+    assert found == Settings(here / "a", here / "b", "c", "d", "e", "compose", 0.0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SETTINGS)
 def test_an_empty_value_is_an_error(name, monkeypatch):
     message = f"The setting {name} is empty. Give it a value, or unset RAG_{name.upper()}."
 
@@ -58,3 +77,15 @@ def test_a_folder_no_system_can_have_is_one_sentence():
     with pytest.raises(SettingsError, match=r"^The setting index has a NUL character\.$"):
         resolve(index="a\0b")
     assert resolve(documents="~nosuchuser/x").documents.name == "x"
+
+
+def test_another_mode_is_an_error():
+    with pytest.raises(SettingsError, match=r"^The setting mode is free\. Modes: auto, quote, compose\.$"):
+        resolve(mode="free")
+
+
+@pytest.mark.parametrize("threshold", ["x", "-0.1", 1.1, "nan", "inf", 2])
+def test_a_threshold_that_is_no_share_is_an_error(threshold):
+    with pytest.raises(SettingsError) as raised:
+        resolve(threshold=threshold)
+    assert str(raised.value) == f"The setting threshold is {threshold}; it is a number from 0 to 1."

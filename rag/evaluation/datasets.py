@@ -7,7 +7,7 @@ user's own questions. What can't be read is an `EvaluationError` that names the 
 import itertools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
@@ -79,6 +79,14 @@ def read_dataset(name: str, bench: Path, documents: Path) -> Dataset:
     raise EvaluationError(
         f"There is no set {name}. Sets: {' '.join(READERS)}; or name a .jsonl file of your own questions."
     )
+
+
+def off_topic(dataset: Dataset, other: Dataset) -> Dataset:
+    """The other set, asked the questions of this one, to which its documents have no answer."""
+    questions = tuple(
+        Question(question.text, history=question.history, answerable=False) for question in dataset.questions
+    )
+    return replace(other, questions=questions)
 
 
 def source_of(number: str) -> str:

@@ -8,7 +8,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.types import Answer
 
@@ -78,6 +78,11 @@ def answered_right(answer: Answer, golds: Sequence[str]) -> float:
     wanted = [gold for gold in map(normalised, golds) if gold]
     quotes = [normalised(citation.quote) for citation in answer.citations]
     return float(any(gold in quote for gold in wanted for quote in quotes))
+
+
+def first_quote_right(answer: Answer, golds: Sequence[str]) -> float:
+    """1 when the first quote alone contains a gold string, normalised, and isn't too long."""
+    return answered_right(replace(answer, citations=answer.citations[:1]), golds)
 
 
 def sentence_right(answer: Answer, golds: Sequence[Span]) -> float:

@@ -1,5 +1,6 @@
 """A set → its figures: indexes the documents and asks the questions, as any user of the product would."""
 
+import itertools
 import random
 import statistics
 import time
@@ -39,8 +40,19 @@ class Report:
     counts: Mapping[str, int]
 
 
-def sample(questions: Sequence[Question], limit: int | None, seed: int) -> tuple[Question, ...]:
-    """`limit` of the questions, drawn at random with this seed; without a limit all, in order."""
+def sample(
+    questions: Sequence[Question], limit: int | None, seed: int, *, each: int | None = None
+) -> tuple[Question, ...]:
+    """`limit` of the questions, drawn at random with this seed; without a limit all, in order.
+
+    Or `each` of those that the documents answer, and as many of the others.
+    """
+    if each is not None:
+        kinds = [
+            [question for question in questions if bool(question.answerable) is kind]
+            for kind in (True, False)
+        ]
+        return tuple(itertools.chain(*(sample(kind, each, seed) for kind in kinds)))
     if limit is None or limit >= len(questions):
         return tuple(questions)
     return tuple(random.Random(seed).sample(questions, limit))
@@ -65,7 +77,14 @@ def evaluate(
     search = partial(rag.search, index=index, embedder=embedder, reranker=reranker)
     engine = None
     if answers:
-        engine = rag.load(index=index, embedder=embedder, reranker=reranker, model=settings.model)
+        engine = rag.load(
+            index=index,
+            embedder=embedder,
+            reranker=reranker,
+            model=settings.model,
+            mode=settings.mode,
+            threshold=settings.threshold,
+        )
     scores: list[Score] = []
     for question in questions:
         scores.extend(_search_scores(question, dataset, search))
@@ -166,6 +185,7 @@ def _answer_scores(question: Question, dataset: Dataset, engine: Engine) -> Iter
     yield "answered", float(answer.abstained is None)
     if question.answers:
         yield "answered_right", metrics.answered_right(answer, question.answers)
+        yield "first_quote_right", metrics.first_quote_right(answer, question.answers)
         yield "exact_match", metrics.exact_match(answer.short, question.answers)
         yield "f1", metrics.token_f1(answer.short, question.answers)
     if dataset.sentences:

@@ -13,7 +13,7 @@ def answered(*quotes: tuple[str, int, str]) -> Answer:
         Citation(number, source, start, start + len(quote), quote)
         for number, (source, start, quote) in enumerate(quotes, 1)
     )
-    return Answer("?", "", None, citations, (), None, "model", {})
+    return Answer("?", "", None, citations, (), None, "model", {}, 0.9)
 
 
 def test_span_scores_of_a_passage_that_has_half_of_the_gold():

@@ -96,7 +96,7 @@ def test_answers_are_judged():
     assert {name: value for name, value in found.items() if not name.endswith("_ms")} == {
         **dict.fromkeys(("hit@1", "hit@5", "hit@10", "mrr@10", "quote_exactness", "answered"), 1.0),
         **dict.fromkeys(("answered_right", "cited_file_right", "refused_right", "balanced"), 1.0),
-        **dict.fromkeys(("exact_match", "f1"), 0.0),
+        **dict.fromkeys(("first_quote_right", "exact_match", "f1"), 1.0),
     }
     assert report.counts["balanced"] == 2
 
@@ -251,3 +251,35 @@ def test_eval_says_what_is_wrong(arguments, status, message, capsys, tmp_path):
         found = error.code
     assert found == status
     assert message in capsys.readouterr().err
+
+
+def test_a_sample_of_as_many_answerable_questions_as_others():
+    questions = [Question(str(number), answerable=number % 4 == 0) for number in range(40)]
+    found = sample(questions, None, 0, each=6)
+    assert [question.answerable for question in found] == [True] * 6 + [False] * 6
+    assert len({question.text for question in found}) == 12
+    assert sample(questions, None, 0, each=6) == found
+    assert len(sample(questions, None, 0, each=20)) == 10 + 20
+
+
+def test_questions_of_another_set_should_be_refused(tmp_path, capsys, monkeypatch):
+    bench = tmp_path / "bench"
+    (bench / "seeds").mkdir(parents=True)
+    rows = {
+        "answerable": [{"question": "What does pizza cost in Naples?", "any_of": ["5"], "sources": []}],
+        "unanswerable": [],
+    }
+    (bench / "seeds" / "questions.json").write_text(json.dumps(rows), "utf-8")
+    (bench / "squad2").mkdir()
+    paragraphs = [{"id": source, "text": text} for source, text in DOCUMENTS.items()]
+    for name, lines in {"paragraphs": paragraphs, "questions": []}.items():
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (bench / "squad2" / f"{name}.jsonl").write_text(text, "utf-8")
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "a.txt").write_text("Nothing.", "utf-8")
+
+    assert cli.main(["eval", "seeds", "--of", "squad2", "--bench", str(bench), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["sets"]
+    assert (found["name"], found["documents"], found["questions"]) == ("seeds of squad2", 2, 1)
+    assert found["metrics"]["refused_right"] == 1.0
+    assert "answered" not in found["metrics"]

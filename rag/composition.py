@@ -1,0 +1,73 @@
+"""The text of a model that composes → its sentences that a quote bears out, each with that quote.
+
+A line is a sentence of the model's with the quote that stands after it. Nothing is passed on before its quote
+is whole, and a sentence that the quote doesn't bear out (see `rag.support`) is not passed on at all.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rag.quotes import SEPARATOR, citation_of
+from rag.sentences import sentences
+from rag.types import Citation, Passage, Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A sentence of the model's that was left out, and why."""
+
+    text: str
+    reason: str
+
+
+def read_composition(
+    pieces: Iterable[str],
+    evidence: Sequence[Sentence],
+    passages: Sequence[Passage],
+    *,
+    unsupported: Callable[[str, str], str | None],
+) -> Iterator[str | Citation | Dropped]:
+    """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
+
+    `pieces` is the model's text (see `rag.grammar`). `unsupported` says why a quote doesn't bear out a
+    sentence, or None. A line without a whole quote of the evidence, and what follows it, is dropped.
+    """
+    characters = (character for piece in pieces for character in piece)
+    separator = ""
+    while (line := _line(characters, evidence)) is not None:
+        prose, sentence = line
+        kept: list[str] = []
+        for start, end in sentences(prose):
+            reason = unsupported(prose[start:end], sentence.text)
+            if reason is None:
+                kept.append(prose[start:end])
+            else:
+                yield Dropped(prose[start:end], reason)
+        citation = citation_of(sentence, passages)
+        yield separator + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
+        yield citation
+        separator = SEPARATOR
+        if next(characters, "") != "\n":
+            return
+
+
+def _line(characters: Iterator[str], evidence: Sequence[Sentence]) -> tuple[str, Sentence] | None:
+    """The next line: its prose, and the sentence that is quoted after it; None if it isn't one."""
+    prose = ""
+    for character in characters:
+        if character == "“":
+            break
+        if character in '["\r\n':
+            return None
+        prose += character
+    else:
+        return None
+    wholes = {f"{sentence.text}” [{number}]": sentence for number, sentence in enumerate(evidence, 1)}
+    read = ""
+    for character in characters:
+        read += character
+        if read in wholes:
+            return prose.strip(), wholes[read]
+        if not any(whole.startswith(read) for whole in wholes):
+            return None
+    return None
