@@ -9,8 +9,8 @@ import re
 
 from rag.types import Signals
 
-_INTERCEPT = -4.9
-_WEIGHTS = (6.54, 1.31, 0.78, -0.213, -1.53, -0.56)
+_INTERCEPT = -4.849
+_WEIGHTS = (6.595, 1.399, 0.613, -0.202, -1.532, -0.573)
 _NEGATION = re.compile(r"\b(?:not|never|no|without|cannot|nor|neither|none)\b|n['’]t\b", re.I)
 
 
