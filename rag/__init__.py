@@ -85,7 +85,7 @@ def answer(
     mode: str | None = None,
     threshold: float | None = None,
 ) -> Answer:
-    """The answer, in quotes with exact citations, or the abstention, which is an answer too.
+    """The answer with exact citations, or the abstention, which is an answer too.
 
     `history` is earlier (question, answer text) pairs, oldest first. `QuestionError` for an empty or
     over-long question, else as `load`.

@@ -32,6 +32,7 @@ _ASKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("reason", re.compile(r"\bwhy\b", re.I)),
 )
+_ASKING = re.compile(r"\b(?:who|whom|whose|when|where|why|what|which|how)\b", re.I)
 _MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 _DAY = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
 _NTH = (
@@ -60,7 +61,8 @@ _SPANS: dict[Kind, re.Pattern[str]] = {
     ),
     "number": re.compile(
         rf"""
-        (?:[$€£¥]\s?)?(?<![\w.,])\d+(?:[.,]\d+)*(?:\s?[-–]\s?\d+(?:[.,]\d+)*)?(?:[-\s]{_COUNT}\b)*
+        (?<![\w.,])[-−]?(?:[$€£¥]\s?)?(?:\d{{1,3}}(?:[ \u00a0\u202f]\d{{3}})+|\d+(?:[.,]\d+)*)
+            (?:\s?[-–]\s?\d+(?:[.,]\d+)*)?(?:(?:m|bn|tn|k)\b|(?:[-\s]{_COUNT}\b)*)(?!\w)
             (?:\s?%|\sper\s?cent\b)?
         | \b{_COUNT}\b(?:[-\s](?:and\s)?{_COUNT}\b)*(?:\sper\s?cent\b)?
         """,
@@ -70,12 +72,19 @@ _SPANS: dict[Kind, re.Pattern[str]] = {
         r"(?<!\w)(?:[A-Z][\w'’.-]*\w|[A-Z]\.)(?:\s(?:(?:of|the|de|of\sthe|von|van|la)\s)?(?:[A-Z][\w'’.-]*\w|[A-Z]\.))*"
     ),
 }
+_TIME_LEADS = re.compile(
+    r"\b(?:in|since|until|till|by|of|on|from|before|after|between|during|early|late|mid|last|next|this|and|year)"
+    r"\s(?:the\s)?$",
+    re.I,
+)
 _REASON = re.compile(r"\b(?:because|due to|so that|in order|since|as a result|therefore|owing to|to)\b", re.I)
 
 
 def asked_for(question: str) -> Kind:
-    """The kind of answer that the question asks for."""
-    return next((kind for kind, pattern in _ASKS if pattern.search(question)), "any")
+    """The kind of answer that the question asks for, by the first word that asks."""
+    first = _ASKING.search(question)
+    place = first.start() if first else len(question)
+    return next((kind for kind, pattern in _ASKS if pattern.match(question, place)), "any")
 
 
 def spans_of(kind: Kind, text: str, question: str) -> Iterator[tuple[int, int]]:
@@ -88,8 +97,21 @@ def spans_of(kind: Kind, text: str, question: str) -> Iterator[tuple[int, int]]:
     said = set(stems(question))
     for match in _SPANS[kind].finditer(text):
         found = [word for word in words(match.group()) if kind != "name" or word not in STOP_WORDS]
-        if any(stem(word) not in said for word in found):
+        is_kind = kind != "time" or _is_time(match.group(), text[: match.start()], text[match.end() :])
+        if is_kind and any(stem(word) not in said for word in found):
             yield match.span()
+
+
+def _is_time(span: str, before: str, after: str) -> bool:
+    """Whether a year is no count ("1500 soldiers") and a month no name or verb ("Theresa May")."""
+    led = _TIME_LEADS.search(before) is not None
+    if span in ("May", "March", "August"):
+        return led
+    return (
+        led
+        or not span.isdigit()
+        or re.match(r"\s(?!and|when|to|but|by|as|who|which|he|she|it)[a-z]", after) is None
+    )
 
 
 def has_answer_of(kind: Kind, text: str, question: str) -> bool:

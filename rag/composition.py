@@ -7,6 +7,7 @@ is whole, and a sentence that the quote doesn't bear out (see `rag.support`) is 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rag.grammar import NOT_IN_PROSE
 from rag.quotes import SEPARATOR, citation_of
 from rag.sentences import sentences
 from rag.types import Citation, Passage, Sentence
@@ -57,7 +58,7 @@ def _line(characters: Iterator[str], evidence: Sequence[Sentence]) -> tuple[str,
     for character in characters:
         if character == "“":
             break
-        if character in '["\r\n':
+        if character in NOT_IN_PROSE:
             return None
         prose += character
     else:

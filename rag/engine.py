@@ -13,7 +13,7 @@ from rag.composition import Dropped, read_composition
 from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import ranked, within_budget
-from rag.followup import TOPIC_TURNS, Asked, History, in_context
+from rag.followup import Asked, History, in_context
 from rag.generation import LanguageModel
 from rag.grammar import ONE_LINE, compose_grammar
 from rag.prompt import Templates, render, render_rewrite
@@ -116,7 +116,7 @@ class Engine:
         return search(self._retriever, question, k=k, history=history)
 
     def answer(self, question: str, *, history: History = ()) -> Answer:
-        """The answer in quotes, or the abstention; `history` is (question, answer text) pairs."""
+        """The answer, or the abstention; `history` is (question, answer text) pairs, oldest first."""
         for event in self.stream(question, history=history):
             if isinstance(event, Answer):
                 return event
@@ -131,7 +131,7 @@ class Engine:
         asked = _asked(question, history)
         if asked.goes_on and self._mode != "quote":
             with _timed(timings, "rewrite"):
-                asked = yield from self._rewritten(asked, history)
+                asked = yield from self._rewritten(asked)
         with _timed(timings, "retrieve"):
             retrieval = _retrieved(self._retriever, asked, PASSAGES)
         yield retrieval.passages
@@ -169,10 +169,10 @@ class Engine:
             dropped=sum(isinstance(step, Dropped) for step in steps),
         )
 
-    def _rewritten(self, asked: Asked, history: History) -> Generator[Event, None, Asked]:
+    def _rewritten(self, asked: Asked) -> Generator[Event, None, Asked]:
         """The question as a capable model puts it to be understood alone; as it is from another model."""
         text = ""
-        for step in self._worker.run(self._rewriting(asked, history)):
+        for step in self._worker.run(self._rewriting(asked)):
             if isinstance(step, Waiting):
                 yield step
             else:
@@ -180,13 +180,11 @@ class Engine:
         text = " ".join(text.split())
         return replace(asked, text=text, goes_on=False) if text else asked
 
-    def _rewriting(self, asked: Asked, history: History) -> Work[str]:
+    def _rewriting(self, asked: Asked) -> Work[str]:
         def work(model: LanguageModel, cancelled: Callable[[], bool]) -> Generator[str, None, None]:
             if not self._composes(model):
                 return
-            message = render_rewrite(
-                self._templates.rewrite, history=history[-TOPIC_TURNS:], question=asked.question
-            )
+            message = render_rewrite(self._templates.rewrite, history=asked.turns, question=asked.question)
             if model.count_prompt(message, opening="") + REWRITE_TOKENS <= model.context_tokens:
                 yield from model.generate(
                     message,
@@ -232,7 +230,8 @@ class Engine:
             limits = {"max_quotes": MAX_QUOTES, "max_chars": MAX_QUOTE_CHARS}
             # A small model refuses at random; for it the confidence alone decides.
             may_refuse = self._threshold > 0 and model.parameters >= CAPABLE_PARAMETERS
-            short = partial(short_answer, asked.text)
+            # The kind of answer is what the last question asks for, not what it goes on from.
+            short = partial(short_answer, asked.question if asked.goes_on else asked.text)
             if composes:
                 pieces = model.generate(
                     message,

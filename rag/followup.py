@@ -4,11 +4,12 @@ What the turns before were about helps to find passages, for "Who told him so?" 
 understood alone. Earlier answers are never evidence.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.errors import QuestionError
-from rag.words import STOP_WORDS, words
+from rag.words import STOP_WORDS, names, stem, words
 
 History = Sequence[tuple[str, str]]
 """Earlier (question, answer text) pairs, oldest first."""
@@ -17,14 +18,20 @@ TOPIC_TURNS = 3
 """How many of the last questions say what a conversation is about."""
 
 MAX_TOPIC_CHARS = 1_000
-_REFERRING = frozenset(
+_PRONOUNS = frozenset("he him his she her hers it its they them their theirs".split())
+_POINTING = frozenset("this that these those".split())
+_POINTED_FROM = frozenset(
     """
-    he him his she her hers it its they them their theirs this that these those there then one ones former
-    latter same other others else
+    is was are were did does do has had have will would can could should in of about for with from after
+    before by to on at like than and or but
     """.split()
 )
-_FEW_WORDS = 1
-"""A question with no more content words than this ("Why?", "And in 2015?") goes on from the last one."""
+_PERIODS = frozenset(
+    "second minute hour morning evening day week month season year decade century time".split()
+)
+_ELSEWHERE = frozenset("else latter others ones".split())
+_BE = frozenset("is are was were be been".split())
+_ASKS_FOR_ONE = re.compile(r"\s*(?:who|what|where|when)(?:['’]s|\s+(?:is|are|was|were))\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +39,15 @@ class Asked:
     """A question in its conversation.
 
     `text` is what it is taken to mean, which can be read alone. `topic` is what the turns before were
-    about, "" where there are none. `goes_on` says that the question can't be understood without them.
+    about, "" where there are none. `goes_on` says that the question can't be understood without them. `turns`
+    are the last (question, answer text) pairs.
     """
 
     question: str
     text: str
     topic: str
     goes_on: bool
+    turns: tuple[tuple[str, str], ...]
 
 
 def in_context(question: str, history: History) -> Asked:
@@ -46,13 +55,17 @@ def in_context(question: str, history: History) -> Asked:
     if not isinstance(history, Sequence) or not all(map(_is_pair, history)):
         raise QuestionError("history must be pairs of texts, oldest first: [(question, answer text), ...]")
     question = _encodable(question)
-    history = [(_encodable(asked), said) for asked, said in history]
-    topic = " ".join(asked[-MAX_TOPIC_CHARS:] for asked, _ in history[-TOPIC_TURNS:])[-MAX_TOPIC_CHARS:]
-    said = next((asked for asked, _ in reversed(history) if not _goes_on(asked)), None)
-    goes_on = bool(said) and _goes_on(question)
-    if goes_on and said not in [asked for asked, _ in history[-TOPIC_TURNS:]]:
-        topic = f"{said} {topic}"[-MAX_TOPIC_CHARS:]
-    return Asked(question, f"{said} {question}" if goes_on else question, topic.strip(), goes_on)
+    earlier = [(_encodable(asked), _encodable(said)) for asked, said in history if words(_encodable(asked))]
+    turns = tuple(earlier[-TOPIC_TURNS:])
+    topic = " ".join(asked[-MAX_TOPIC_CHARS:] for asked, _ in turns)[-MAX_TOPIC_CHARS:].strip()
+    if not earlier or not _goes_on(question):
+        return Asked(question, question, topic, False, turns)
+    # The first question goes on from nothing, however it is put.
+    start = next((asked for asked, _ in reversed(earlier) if not _goes_on(asked)), earlier[0][0])
+    start = start[-MAX_TOPIC_CHARS:]
+    if start not in [asked for asked, _ in turns]:
+        topic = f"{start} {topic}"[-MAX_TOPIC_CHARS:]
+    return Asked(question, f"{start} {question}", topic, True, turns)
 
 
 def _encodable(text: str) -> str:
@@ -65,6 +78,24 @@ def _is_pair(turn: object) -> bool:
 
 
 def _goes_on(question: str) -> bool:
+    """Whether the question stands for something said before it: it refers to it, or says next to nothing."""
     found = words(question)
     content = [word for word in found if word not in STOP_WORDS]
-    return len(content) <= _FEW_WORDS or any(word in _REFERRING for word in found)
+    named = {name for name in names(question) if not name.isdigit()}
+    if not content or (len(content) == 1 and not named and not _ASKS_FOR_ONE.match(question)):
+        return True
+    for place, word in enumerate(found):
+        before = found[place - 1] if place else ""
+        after = found[place + 1 : place + 2]
+        if stem(word) in named:
+            return False  # a pronoun after a name stands for that
+        last = not after
+        if word in _PRONOUNS or word in _ELSEWHERE:
+            return True
+        if word in _POINTING and (last or before in _POINTED_FROM) and not _PERIODS.intersection(after):
+            return True
+        if word in ("there", "then") and (
+            last or (word == "there" and before not in _BE and after[0] not in _BE)
+        ):
+            return True
+    return False

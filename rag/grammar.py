@@ -19,6 +19,14 @@ NEXT = "\n["
 ONE_LINE = r"root ::= [^\r\n]+"
 """The grammar of any words on one line."""
 
+NOT_IN_PROSE = '[]"\N{FULLWIDTH QUOTATION MARK}`«»‹›„‟“”‘‚‛「」『』〝〞〟' + "".join(
+    map(chr, (*range(32), 127, 0xAD, *range(0x200B, 0x2010), *range(0x2028, 0x202F), 0x2060, 0xFEFF))
+)
+"""What a model's own words may not have: brackets, marks of quotation, and what isn't seen.
+
+The apostrophe ’ stays, which is one half of a pair of marks.
+"""
+
 MAX_PROSE_CHARS = 240
 """A model that repeats itself has to come to its quote after so many characters."""
 
@@ -62,8 +70,8 @@ def compose_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int
             rules[_rest(used)] = f'("\\n" {_choice(used)})?' if options else '""'
         if options:
             rules[_choice(used)] = f'prose " “" ({" | ".join(options)})'
-    free = r'\r\n"“”„«»\[\]]'
-    rules["prose"] = rf"[^ \t{free} [^{free}{{0,{MAX_PROSE_CHARS - 1}}}"
+    barred = "".join(f"\\u{ord(character):04X}" for character in NOT_IN_PROSE)
+    rules["prose"] = f"[^ {barred}] [^{barred}]{{0,{MAX_PROSE_CHARS - 1}}}"
     return "\n".join(f"{name} ::= {rule}" for name, rule in rules.items())
 
 

@@ -66,7 +66,7 @@ def resolve(
         embedder=value("embedder", embedder),
         model=value("model", model),
         reranker=value("reranker", reranker),
-        mode=_mode(value("mode", mode)),
+        mode=_mode(value("mode", None if mode is None else str(mode))),
         threshold=_share("threshold", value("threshold", None if threshold is None else str(threshold))),
     )
 

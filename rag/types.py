@@ -53,7 +53,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What speaks for a sentence as the answer to a question: 0 to 1 each, but for `lacking`.
+    """What speaks for a sentence as the answer to a question: at most 1 each, but for `lacking`.
 
     `cosine` is that of the sentence as it was read in its chunk. `covered` is the share of the question's
     rare words that it has, `with_before` the share that it has together with the sentence before.
@@ -100,7 +100,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question got: quotes with their citations, or the reason why there are none.
+    """What a question got: a text with its citations, or the reason why there is none.
 
     `text` is what a person reads. `short` is a verbatim span inside a citation's quote, or None.
     `passages` are the nearest passages, best first, with their text, so that the answer stays

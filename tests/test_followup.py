@@ -17,7 +17,9 @@ ALEPPO = ("Where is the city of Aleppo?", "“In Syria.” [1]")
     ],
 )
 def test_a_question_that_goes_on_is_taken_with_the_last_one(question, text, goes_on):
-    assert in_context(question, [KREMLIN]) == Asked(question, text, "Who is the Kremlin spokesman?", goes_on)
+    assert in_context(question, [KREMLIN]) == Asked(
+        question, text, "Who is the Kremlin spokesman?", goes_on, (KREMLIN,)
+    )
 
 
 def test_a_chain_of_follow_ups_goes_back_to_what_it_is_about():
@@ -34,8 +36,54 @@ def test_the_topic_is_what_the_last_three_questions_say():
 
 
 def test_without_a_question_before_it_stands_alone():
-    assert in_context("Why?", []) == Asked("Why?", "Why?", "", False)
-    assert in_context("Why?", [("Who?", "a"), ("", "b")]) == Asked("Why?", "Why?", "Who?", False)
+    assert in_context("Why?", []) == Asked("Why?", "Why?", "", False, ())
+    assert in_context("Why?", [(" ", "a"), ("", "b")]) == Asked("Why?", "Why?", "", False, ())
+
+
+def test_the_first_question_goes_on_from_nothing():
+    assert in_context("Why?", [("Who?", "a"), ("", "b")]).text == "Who? Why?"
+    assert in_context("Where was he born?", [("Who is it?", "a")]).text == "Who is it? Where was he born?"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        *(
+            "Why?",
+            "And in 2015?",
+            "Who told him so?",
+            "What did it cost?",
+            "Is that true?",
+            "Who else was there?",
+        ),
+        *("What about this?", "Were they killed?", "When was that?"),
+        *("What happened then?", "Did he visit Moscow before?", "What did its spokesman say?", "The others?"),
+    ],
+)
+def test_a_question_that_refers_to_what_was_said_goes_on(question):
+    assert in_context(question, [KREMLIN]).goes_on is True
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        *(
+            "What is NATO?",
+            "Who is Putin?",
+            "What is nato?",
+            "Is there evidence that chlorine was used in Aleppo?",
+        ),
+        *("What other planets orbit the sun?", "Where did Obama say his daughter studied?"),
+        *(
+            "Who said that the talks failed?",
+            "What happened in Syria this week?",
+            "Where is the city of Aleppo?",
+        ),
+        *("How many people were killed in the attack?", "Which one of the planets is largest?"),
+    ],
+)
+def test_a_question_of_its_own_does_not_go_on(question):
+    assert in_context(question, [KREMLIN]).goes_on is False
 
 
 def test_the_answers_are_not_searched_for():

@@ -43,6 +43,8 @@ def evaluate_sets(
             datasets.append(read_dataset(name, bench, settings.documents))
         except AbsentSetError as error:
             yield Skipped(name, str(error))
+    if asked_of is not None:
+        datasets = [dataset for dataset in datasets if dataset.name != asked_of]
     other = None if asked_of is None else read_dataset(asked_of, bench, settings.documents)
     for dataset in datasets:
         name = dataset.name if other is None else f"{dataset.name} of {other.name}"

@@ -49,8 +49,7 @@ def sample(
     """
     if each is not None:
         kinds = [
-            [question for question in questions if bool(question.answerable) is kind]
-            for kind in (True, False)
+            [question for question in questions if question.answerable is kind] for kind in (True, False)
         ]
         return tuple(itertools.chain(*(sample(kind, each, seed) for kind in kinds)))
     if limit is None or limit >= len(questions):

@@ -121,7 +121,7 @@ def test_stop_ends_an_answer_and_the_next_question_is_answered(page):
     ask(page, "Until when did the EU extend its curbs on Syria?")
     page.locator("#chat mark", has_text="June 2017").wait_for(timeout=120_000)
 
-    assert page.locator("#chat mark").first.inner_text().startswith("The European Union has extended until")
+    assert page.locator("#chat mark").last.inner_text().startswith("The European Union has extended until")
 
 
 def test_two_pages_at_once_each_get_their_answer(browser, address: str):
