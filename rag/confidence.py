@@ -9,8 +9,8 @@ import re
 
 from rag.types import Signals
 
-_INTERCEPT = -4.849
-_WEIGHTS = (6.595, 1.399, 0.613, -0.202, -1.532, -0.573)
+_INTERCEPT = -5.317
+_WEIGHTS = (6.651, 1.388, 1.065, -0.202, -1.545, -0.558)
 _NEGATION = re.compile(r"\b(?:not|never|no|without|cannot|nor|neither|none)\b|n['’]t\b", re.I)
 
 
