@@ -211,10 +211,10 @@ def test_a_question_that_no_encoding_has(library):
 
 
 def test_a_follow_up_is_searched_for_with_the_question_before(library):
-    history = [("Did peace come?", "“Peace came over the river.” [1]")]
+    history = [("Did peace come over the river?", "“Peace came over the river.” [1]")]
     answer = library.answer("Why?", history=history)
     assert answer.question == "Why?"
-    assert answer.taken_as == "Did peace come? Why?"
+    assert answer.taken_as == "Did peace come over the river? Why?"
     assert answer.passages[0].source == "peace.md"
     assert answer.text == "“Peace came over the river.” [1]"
 
