@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory):
-    """The page over the seed articles and a hostile one, from an empty index."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The seed articles and a hostile one, not indexed."""
     folder = tmp_path_factory.mktemp("page")
     shutil.copytree(SEEDS, folder / "seeds")
     (folder / "seeds" / "hostile.txt").write_text(
@@ -33,24 +34,41 @@ def address(tmp_path_factory: pytest.TempPathFactory):
         "<script>document.title='pwned'</script> **stripes** are [mandatory](http://example.invalid/).\n",
         "utf-8",
     )
+    return folder
+
+
+@contextlib.contextmanager
+def served(folder: Path, *options: str) -> Iterator[str]:
+    """The address of the page over the folder's documents."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     places = ["--documents", str(folder / "seeds"), "--index", str(folder / "index")]
-    with (folder / "log").open("w") as log:
+    with (folder / f"log-{port}").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "rag", "serve", *places, "--port", str(port)], stdout=log, stderr=log
+            [sys.executable, "-m", "rag", "serve", *places, *options, "--port", str(port)],
+            stdout=log,
+            stderr=log,
         )
     url = f"http://127.0.0.1:{port}/"
     for _ in range(600):
         if server.poll() is not None:
-            pytest.fail((folder / "log").read_text())
+            pytest.fail((folder / f"log-{port}").read_text())
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
             break
         time.sleep(0.1)
-    yield url
-    server.terminate()
-    server.wait(30)
+    try:
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """The page, from an empty index."""
+    with served(folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -114,14 +132,23 @@ def test_markup_in_a_document_is_shown_as_text(page):
     assert page.locator("#chat a, #chat img, #chat script, #chat mark strong").count() == 0
 
 
-def test_stop_ends_an_answer_and_the_next_question_is_answered(page):
-    ask(page, "Is Moscow's support for Damascus unconditional?")
-    page.locator("#chat details").first.wait_for(timeout=120_000)
-    page.get_by_role("button", name="Stop").click()
-    ask(page, "Until when did the EU extend its curbs on Syria?")
-    page.locator("#chat mark", has_text="June 2017").wait_for(timeout=120_000)
+def test_stop_ends_an_answer_and_the_next_question_is_answered(browser, folder: Path):
+    # A model that composes writes for seconds, so that there is something to stop.
+    with served(folder, "--mode", "compose") as url:
+        context = browser.new_context(viewport={"width": 1100, "height": 900})
+        page = context.new_page()
+        page.goto(url)
+        ask(page, "Is Moscow's support for Damascus unconditional?")
+        page.locator("#chat details").first.wait_for(timeout=120_000)
+        page.get_by_role("button", name="Stop").click()
+        page.locator("#chat .note", has_text="Stopped.").wait_for(timeout=120_000)
+        ask(page, "Until when did the EU extend its curbs on Syria?")
+        page.locator("#chat mark", has_text="June 2017").wait_for(timeout=120_000)
 
-    assert page.locator("#chat mark").last.inner_text().startswith("The European Union has extended until")
+        assert (
+            page.locator("#chat mark").first.inner_text().startswith("The European Union has extended until")
+        )
+        context.close()
 
 
 def test_two_pages_at_once_each_get_their_answer(browser, address: str):
