@@ -160,18 +160,18 @@ def question_text(message: dict[str, Any]) -> str:
 
 def answer_html(answer: Answer) -> str:
     """The answer, and under it each citation's quote highlighted where it stands."""
+    known = "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
     if answer.abstained:
         return (
             f'<p class="declined">{as_text(answer.text)}</p>'
             f'<p class="note">No quote, because {as_text(answer.abstained)}.</p>'
-            f"{passages_html(answer.passages, title='Nearest passages')}"
-            + "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
+            f"{passages_html(answer.passages, title='Nearest passages')}{known}"
         )
     lines = "".join(lines_html(answer))
     sources = "".join(
         citation_html(citation, answer.passages[citation.label - 1]) for citation in answer.citations
     )
-    return lines + sources + "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
+    return lines + sources + known
 
 
 def lines_html(answer: Answer) -> Iterator[str]:

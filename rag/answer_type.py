@@ -8,6 +8,11 @@ from rag.words import STOP_WORDS, stem, stems, words
 
 Kind = Literal["number", "time", "name", "reason", "any"]
 
+HOW = re.compile(r"\bhow (many|much|long|old|far|large|tall|big|high|often|deep|wide|fast)\b", re.I)
+WHERE = re.compile(r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|river)\b", re.I)
+MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
+DAY = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
+
 _ASKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "time",
@@ -18,23 +23,14 @@ _ASKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "number",
         re.compile(
-            r"\bhow (?:many|much|long|old|far|large|tall|big|high|often|deep|wide|fast)\b"
-            r"|\bwhat (?:percent|percentage|number|share|proportion)\b",
+            rf"{HOW.pattern}|\bwhat (?:percent|percentage|number|share|proportion)\b",
             re.I,
         ),
     ),
-    (
-        "name",
-        re.compile(
-            r"\bwho\b|\bwhom\b|\bwhose\b|\bwhere\b|\b(?:what|which) (?:city|country|state|place|river)\b",
-            re.I,
-        ),
-    ),
+    ("name", re.compile(rf"\b(?:who|whom|whose)\b|{WHERE.pattern}", re.I)),
     ("reason", re.compile(r"\bwhy\b", re.I)),
 )
 _ASKING = re.compile(r"\b(?:who|whom|whose|when|where|why|what|which|how)\b", re.I)
-_MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-_DAY = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
 _NTH = (
     r"(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh"
     "|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth)"
@@ -48,14 +44,14 @@ _YEAR = r"(?:1\d{3}|20\d{2})"
 _SPANS: dict[Kind, re.Pattern[str]] = {
     "time": re.compile(
         rf"""
-        (?:{_DAY},?\s)?\b\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{3,4}}\b)?
-        | (?:{_DAY},?\s)?\b{_MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,\s\d{{3,4}}\b)?
-        | \b{_MONTH}(?:\sof)?\s\d{{3,4}}\b
+        (?:{DAY},?\s)?\b\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?{MONTH}\b(?:,?\s\d{{3,4}}\b)?
+        | (?:{DAY},?\s)?\b{MONTH}\s\d{{1,2}}(?:st|nd|rd|th)?\b(?:,\s\d{{3,4}}\b)?
+        | \b{MONTH}(?:\sof)?\s\d{{3,4}}\b
         | (?:\bthe\s)?(?:\b(?:early|mid|late)[-\s])?\b\d{{3,4}}s\b
         | (?:\bthe\s)?(?:\b(?:early|mid|late)[-\s])?\b{_NTH}(?:\sand\s{_NTH})?[-\s]centur(?:y|ies)\b
         | \b\d{{2,4}}\s(?:AD|BC|BCE|CE)\b
         | \b{_YEAR}(?:\s?[-–]\s?\d{{2,4}})?\b
-        | \b(?:{_MONTH}|{_DAY})\b
+        | \b(?:{MONTH}|{DAY})\b
         """,
         re.X,
     ),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.grammar import NOT_IN_PROSE
-from rag.quotes import SEPARATOR, citation_of
+from rag.quotes import SEPARATOR, Short, citation_of
 from rag.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
@@ -27,11 +27,13 @@ def read_composition(
     passages: Sequence[Passage],
     *,
     unsupported: Callable[[str, str], str | None],
-) -> Iterator[str | Citation | Dropped]:
+    short: Callable[[str], str | None],
+) -> Iterator[str | Short | Citation | Dropped]:
     """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
 
     `pieces` is the model's text (see `rag.grammar`). `unsupported` says why a quote doesn't bear out a
-    sentence, or None. A line without a whole quote of the evidence, and what follows it, is dropped.
+    sentence, or None. A line without a whole quote of the evidence, and what follows it, is dropped. What
+    `short` finds in the first quote comes after that as `Short`.
     """
     characters = (character for piece in pieces for character in piece)
     separator = ""
@@ -47,6 +49,8 @@ def read_composition(
         citation = citation_of(sentence, passages)
         yield separator + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
         yield citation
+        if not separator and (said := short(citation.quote)) is not None:
+            yield Short(said)
         separator = SEPARATOR
         if next(characters, "") != "\n":
             return

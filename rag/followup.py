@@ -14,10 +14,15 @@ from rag.words import STOP_WORDS, names, stem, words
 History = Sequence[tuple[str, str]]
 """Earlier (question, answer text) pairs, oldest first."""
 
+MAX_TURNS = 20
+"""How far back a conversation is looked at."""
+
 TOPIC_TURNS = 3
 """How many of the last questions say what a conversation is about."""
 
 MAX_TOPIC_CHARS = 1_000
+"""How much of each turn is looked at: the end of a question, the beginning of an answer."""
+
 _PRONOUNS = frozenset("he him his she her hers it its they them their theirs".split())
 _POINTING = frozenset("this that these those".split())
 _POINTED_FROM = frozenset(
@@ -38,9 +43,9 @@ _ASKS_FOR_ONE = re.compile(r"\s*(?:who|what|where|when)(?:['’]s|\s+(?:is|are|w
 class Asked:
     """A question in its conversation.
 
-    `text` is what it is taken to mean, which can be read alone. `topic` is what the turns before were
-    about, "" where there are none. `goes_on` says that the question can't be understood without them. `turns`
-    are the last (question, answer text) pairs.
+    `question` is what is searched for, `text` what it is taken to mean, which can be read alone. `topic` is
+    what the turns before were about, "" where there are none. `goes_on` says that the question can't be
+    understood without them. `turns` are the last (question, answer text) pairs.
     """
 
     question: str
@@ -55,14 +60,17 @@ def in_context(question: str, history: History) -> Asked:
     if not isinstance(history, Sequence) or not all(map(_is_pair, history)):
         raise QuestionError("history must be pairs of texts, oldest first: [(question, answer text), ...]")
     question = _encodable(question)
-    earlier = [(_encodable(asked), _encodable(said)) for asked, said in history if words(_encodable(asked))]
+    last = [
+        (_encodable(asked[-MAX_TOPIC_CHARS:]), _encodable(said[:MAX_TOPIC_CHARS]))
+        for asked, said in history[-MAX_TURNS:]
+    ]
+    earlier = [turn for turn in last if words(turn[0])]
     turns = tuple(earlier[-TOPIC_TURNS:])
-    topic = " ".join(asked[-MAX_TOPIC_CHARS:] for asked, _ in turns)[-MAX_TOPIC_CHARS:].strip()
+    topic = " ".join(asked for asked, _ in turns)[-MAX_TOPIC_CHARS:].strip()
     if not earlier or not _goes_on(question):
         return Asked(question, question, topic, False, turns)
     # The first question goes on from nothing, however it is put.
     start = next((asked for asked, _ in reversed(earlier) if not _goes_on(asked)), earlier[0][0])
-    start = start[-MAX_TOPIC_CHARS:]
     if start not in [asked for asked, _ in turns]:
         topic = f"{start} {topic}"[-MAX_TOPIC_CHARS:]
     return Asked(question, f"{start} {question}", topic, True, turns)

@@ -25,7 +25,10 @@ class LanguageModel(Protocol):
         """How many tokens the message takes in the model's chat format, `opening` included."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text takes; `context_tokens` + 1 if the model can't write all of it."""
+        """How many tokens the text takes."""
+
+    def can_write(self, text: str) -> bool:
+        """Whether the model has tokens for all of the text's bytes, so that a grammar can ask for it."""
 
     def generate(
         self,
@@ -90,8 +93,11 @@ class LlamaModel:
 
     def count_tokens(self, text: str) -> int:
         """See `LanguageModel.count_tokens`."""
-        writable = self._bytes.keys() >= set(text.encode())
-        return len(self._tokens(text)) if writable else self.context_tokens + 1
+        return len(self._tokens(text))
+
+    def can_write(self, text: str) -> bool:
+        """See `LanguageModel.can_write`."""
+        return self._bytes.keys() >= set(text.encode())
 
     def generate(
         self,

@@ -4,6 +4,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import TypeVar
 
 from rag.downloads import download
@@ -55,13 +56,18 @@ def build(settings: Settings, *, rebuild: bool = False, progress: Progress | Non
     )
 
 
-@once
 def retriever(settings: Settings) -> Retriever:
     """Search over the index, without a language model."""
-    weights = find_embedder(settings.embedder, download)
-    reranker = find_reranker(settings.reranker, download)
-    index = Index(settings.index, _identity(weights))
-    return Retriever(index, _embedder(weights), _reranker(reranker) if reranker else None)
+    return _retriever((settings.index, settings.embedder, settings.reranker))
+
+
+@once
+def _retriever(named: tuple[Path, str, str]) -> Retriever:
+    path, embedder, reranker = named
+    weights = find_embedder(embedder, download)
+    reranking = find_reranker(reranker, download)
+    index = Index(path, _identity(weights))
+    return Retriever(index, _embedder(weights), _reranker(reranking) if reranking else None)
 
 
 @once

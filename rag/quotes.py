@@ -18,7 +18,7 @@ SEPARATOR = "\n"
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """The short answer, a part of the quote that follows."""
+    """The short answer, a part of the first quote."""
 
     text: str
 

@@ -72,12 +72,11 @@ class Retriever:
         `topic` is what the conversation was about, `goes_on` says that the question can't be understood
         without it (see `rag.followup`).
         """
-        vector = self.embedder.embed([question])[0]
+        vector, *about = self.embedder.embed([question, topic] if topic else [question])
         searched, wider = question, vector
         if topic:
             searched = f"{topic} {question}"
-            weight = TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT
-            wider = unit(vector + weight * self.embedder.embed([topic])[0])
+            wider = unit(vector + (TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT) * about[0])
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as (snapshot, vectors):
             count = snapshot.chunk_count()
@@ -87,8 +86,8 @@ class Retriever:
             if goes_on:
                 quoting = judge = _Judge(question, sought_by(searched, snapshot), wider, named)
             elif topic:
-                about = mixed(sought, sought_by(topic, snapshot), TOPIC_WEIGHT)
-                judge = _Judge(question, about, wider, named)
+                both = mixed(sought, sought_by(topic, snapshot), TOPIC_WEIGHT)
+                judge = _Judge(question, both, wider, named)
             width = min(max(CANDIDATES, 2 * enough), count)
             while True:
                 dense = vectors.search(wider, width)

@@ -6,11 +6,10 @@ Only where the question asks for a time, a number or a name, and the sentence ha
 import re
 from collections.abc import Callable
 
-from rag.answer_type import Kind, asked_for, spans_of
+from rag.answer_type import DAY, HOW, MONTH, WHERE, Kind, asked_for, spans_of
 from rag.words import STOP_WORDS, stem, words
 
 _WORD = re.compile(r"[^\W_]+")
-_HOW = re.compile(r"\bhow (many|much|long|old|far|large|tall|big|high|often|deep|wide|fast)\b", re.I)
 _LENGTH = "kilomet|metre|meter|mile|km|feet|foot|ft|inch"
 _UNITS = {
     "long": f"second|minute|hour|day|week|month|year|decade|centur|{_LENGTH}",
@@ -25,14 +24,10 @@ _UNITS = {
 }
 _MONEY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|kron|yen|yuan|franc|mark|ruble|cent)", re.I)
 _PERCENT = re.compile(r"%|\bper ?cent", re.I)
-_WHERE = re.compile(r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|river)\b", re.I)
 _IN = re.compile(
     r"\b(?:in|at|near|on|from|to|into|across|outside|around|between|over|off)\s+(?:the\s+)?$", re.I
 )
-_NO_PERSON = re.compile(
-    r"(?:On\s)?(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|January|February|March|April|May|June|July"
-    r"|August|September|October|November|December|Yesterday|Today|Tomorrow)(?:\s\d+)?"
-)
+_NO_PERSON = re.compile(rf"(?:On\s)?(?:{DAY}|{MONTH}|Yesterday|Today|Tomorrow)(?:\s\d+)?")
 _BY = re.compile(r"\bby\s+(?:the\s+)?$", re.I)
 _OPENERS = STOP_WORDS | {
     *("although", "though", "since", "however", "many", "another", "later", "without", "despite", "today"),
@@ -59,7 +54,7 @@ def short_answer(question: str, sentence: str) -> str | None:
     if others and worth(first) - worth(others[0]) < CLEAR:
         return None
     start, end = first
-    how = _HOW.search(question)
+    how = HOW.search(question)
     if kind == "number" and how and (units := _UNITS.get(how[1].lower())):
         unit = re.match(rf"[\s-](?:{units})\w*", sentence[end:], re.I)
         end += unit.end() if unit else 0
@@ -71,10 +66,10 @@ def _fits(kind: Kind, question: str, sentence: str, span: tuple[int, int]) -> bo
     start, end = span
     text, before, after = sentence[start:end], sentence[:start], sentence[end : end + 25]
     if kind == "name":
-        if _WHERE.search(question):
+        if WHERE.search(question):
             return _IN.search(before) is not None
         return _IN.search(before) is None and _NO_PERSON.fullmatch(text) is None
-    how = _HOW.search(question)
+    how = HOW.search(question)
     if kind != "number" or how is None:
         return (
             kind != "number"
@@ -104,7 +99,7 @@ def _worth(kind: Kind, question: str, sentence: str) -> Callable[[tuple[int, int
     places = [
         (match.start(), stem(word)) for match in _WORD.finditer(sentence) for word in words(match.group())[:1]
     ]
-    how = _HOW.search(question)
+    how = HOW.search(question)
     counted = [stem(word) for word in words(question[how.end() :])[:2]] if how else []
     units = _UNITS.get(how[1].lower()) if how else None
 
@@ -140,7 +135,7 @@ def _worth(kind: Kind, question: str, sentence: str) -> Callable[[tuple[int, int
         return bonus
 
     def _as_name(before: str) -> float:
-        if _WHERE.search(question):
+        if WHERE.search(question):
             return 2.0 * bool(_IN.search(before))
         return 1.0 * bool(_BY.search(before)) - 1.0 * bool(_IN.search(before))
 

@@ -37,7 +37,11 @@ class Worker:
     """Runs work on a model that it loads at the first use, one piece of work at a time."""
 
     def __init__(self, load: Callable[[], LanguageModel]) -> None:
-        """Start the thread; `load` is called in it."""
+        """Start the thread; `load` is called in it.
+
+        `model` is None until then. Only work may use it; anybody may read its name and sizes.
+        """
+        self.model: LanguageModel | None = None
         self._load = load
         self._jobs: list[_Job] = []
         self._running = False
@@ -81,7 +85,6 @@ class Worker:
                 job.results.put(Waiting(ahead))
 
     def _serve(self) -> None:
-        model: LanguageModel | None = None
         while True:
             error = None
             with self._changed:
@@ -89,7 +92,7 @@ class Worker:
                 self._warming = False
             try:
                 # Before a question is taken: one that waits for the model is not behind another one.
-                model = model or self._load()
+                self.model = self.model or self._load()
             except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asks
                 error = raised
             with self._changed:
@@ -99,8 +102,8 @@ class Worker:
                 self._running = True
                 self._tell_places()
             try:
-                if model is not None:
-                    with contextlib.closing(job.work(model, job.cancelled.is_set)) as results:
+                if self.model is not None:
+                    with contextlib.closing(job.work(self.model, job.cancelled.is_set)) as results:
                         for result in results:
                             job.results.put(result)
                             if job.cancelled.is_set():

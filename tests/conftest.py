@@ -63,6 +63,9 @@ class QueuedModel:
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
+    def can_write(self, text: str) -> bool:
+        return "\x04" not in text
+
     def generate(
         self,
         message: str,

@@ -2,9 +2,11 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
+from rag import parts
 from rag.engine import Engine
 from rag.settings import Settings
 from rag.types import Answer
@@ -49,6 +51,12 @@ def test_a_follow_up_is_about_the_question_before_it(seed_engine: Engine):
     answer = seed_engine.answer("Did he visit Moscow before?", history=[(first.question, first.text)])
 
     assert answer.citations[0].quote == "Rex Tillerson is scheduled to visit Moscow early next week."
+
+
+def test_engines_of_one_index_share_its_parts(seed_settings: Settings):
+    other = replace(seed_settings, threshold=0.0, mode="quote")
+    assert parts.retriever(other) is parts.retriever(seed_settings)
+    assert parts.engine(other) is not parts.engine(seed_settings)
 
 
 def test_two_questions_at_once_each_get_their_own_answer(seed_engine: Engine):

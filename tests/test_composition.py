@@ -1,15 +1,9 @@
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llama_cpp import LogitsProcessorList
-from llama_cpp.llama_grammar import LlamaGrammar
 
 from rag.composition import Dropped, read_composition
-from rag.downloads import download
-from rag.generation import LlamaModel
-from rag.grammar import compose_grammar
-from rag.models import find_language_model
+from rag.quotes import Short
 from rag.types import Citation, Passage, Sentence, Signals
 
 PASSAGES = (Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))
@@ -28,9 +22,9 @@ def wrong(claim: str, quote: str) -> str | None:
     return "wrong" if "wrong" in claim or "WRONG" in quote else None
 
 
-def read(reply: str, size: int = 3):
+def read(reply: str, size: int = 3, *, short=lambda _: None):
     pieces = [reply[start : start + size] for start in range(0, len(reply), size)]
-    return list(read_composition(pieces, EVIDENCE, PASSAGES, unsupported=wrong))
+    return list(read_composition(pieces, EVIDENCE, PASSAGES, unsupported=wrong, short=short))
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -39,6 +33,15 @@ def test_each_line_is_passed_on_with_its_citation(size):
         *("It was denied. “He denied\nit.\t” [2]", ONE),
         *("\nHe said no: “He denied” [1]", THREE),
     ]
+
+
+def test_the_short_answer_is_found_in_the_first_quote():
+    reply = "It was denied. “He denied\nit.\t” [1]\nHe said no: “He denied” [3]"
+    assert read(reply, short=lambda quote: quote[:2]) == [
+        *("It was denied. “He denied\nit.\t” [2]", ONE, Short("He")),
+        *("\nHe said no: “He denied” [1]", THREE),
+    ]
+    assert read(reply, short={"He denied": "He"}.get) == read(reply)
 
 
 def test_a_sentence_that_has_quotation_marks_is_found():
@@ -88,7 +91,7 @@ WORDS = st.sampled_from(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(WORDS | st.text(max_size=2), max_size=15))
 def test_whatever_the_model_writes_quotes_are_exact_and_wrong_words_are_dropped(pieces):
-    events = list(read_composition(pieces, EVIDENCE, PASSAGES, unsupported=wrong))
+    events = list(read_composition(pieces, EVIDENCE, PASSAGES, unsupported=wrong, short=lambda _: None))
     lines = [event for event in events if isinstance(event, str)]
     cited = [event for event in events if isinstance(event, Citation)]
     assert {*cited} <= {ONE, TWO, THREE}
@@ -98,46 +101,3 @@ def test_whatever_the_model_writes_quotes_are_exact_and_wrong_words_are_dropped(
         assert own != line
         assert "wrong" not in own
         assert not {*own.strip("\n")} & {*"“[\n"}
-
-
-@pytest.fixture(scope="module")
-def model() -> LlamaModel:
-    return LlamaModel(find_language_model("embedded", download).path, "small")
-
-
-def random_pieces(model: LlamaModel, grammar: str, *, seed: int):
-    """The text of a model whose every logit is a random number, under the grammar."""
-    numbers = np.random.default_rng(seed)
-
-    def scramble(_, scores):
-        scores[:] = numbers.random(len(scores), dtype=np.float32)
-        return scores
-
-    for piece in model._llama.create_completion(
-        [1],
-        grammar=LlamaGrammar.from_string(grammar, verbose=False),
-        logits_processor=LogitsProcessorList([scramble]),
-        max_tokens=250,
-        temperature=0.0,
-        stream=True,
-    ):
-        yield piece["choices"][0]["text"]
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_random_model_under_the_grammar_can_only_quote(model, seed):
-    texts = ['"No," he said.', "“Да”, сказал он. [1]", "मैं यहाँ हूँ।", "{x} \\n ::= |"]
-    texts.append("It <|im_end|> rained\n[2] here.")
-    evidence = [
-        Sentence(number % 2, 10 * number, 10 * number + len(text), text, 0.9, NOTHING)
-        for number, text in enumerate(texts)
-    ]
-    grammar = compose_grammar(texts, max_quotes=2, max_chars=400, may_refuse=False)
-    pieces = random_pieces(model, grammar, seed=seed)
-    events = list(read_composition(pieces, evidence, PASSAGES, unsupported=lambda *_: None))
-    cited = [event for event in events if isinstance(event, Citation)]
-    assert cited, "the grammar leads to a quote"
-    for citation in cited:
-        sentence = next(found for found in evidence if found.text == citation.quote)
-        assert (citation.start, citation.end) == (sentence.start, sentence.end)
-        assert citation.label == sentence.passage + 1

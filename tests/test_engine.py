@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.engine import ABSTENTION, CAPABLE_PARAMETERS, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
+from rag.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
 from rag.errors import QuestionError
 from rag.generation import LlamaModel
 from rag.index import Index
@@ -14,6 +14,7 @@ from rag.retrieval import Retriever
 from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
 from rag.worker import Worker
+from rag.writing import CAPABLE_PARAMETERS
 from tests.conftest import QueuedModel, WordEmbedder
 
 WAR = "Old news.\nThe war began in spring. Bread was dear."
@@ -204,10 +205,12 @@ def test_search_gives_k_passages_best_first(library):
 
 
 def test_a_question_that_no_encoding_has(library):
-    question = "What war \udc80 was \0 it?"
-    answer = library.answer(question)
+    question = "What war \udc80 was \0 it, or peace?"
+    answer = library.answer(question, "1]")
     assert answer.question == question
-    assert answer.text == "“The war began in spring.” [1]"
+    assert answer.citations[0].quote == "The war began in spring."
+    assert library.model.messages[0].endswith("Question: What war ? was \0 it, or peace?")
+    assert answer.taken_as is None
 
 
 def test_a_follow_up_is_searched_for_with_the_question_before(library):
@@ -217,6 +220,9 @@ def test_a_follow_up_is_searched_for_with_the_question_before(library):
     assert answer.taken_as == "Did peace come over the river? Why?"
     assert answer.passages[0].source == "peace.md"
     assert answer.text == "“Peace came over the river.” [1]"
+    history = [("War or peace?", "“Peace came over the river.” [1]")]
+    library.answer("Why?", "2]", history=history)
+    assert library.model.messages[0].endswith("Question: War or peace? Why?")
 
 
 def test_a_question_of_its_own_is_taken_as_it_is(library):
@@ -340,6 +346,21 @@ def test_a_context_smaller_than_the_question_is_an_error(library, context_tokens
         library.with_model(model).answer("When did the war begin?")
 
 
+def test_a_refusal_is_no_want_of_room(library):
+    model = QueuedModel("0]", parameters=CAPABLE_PARAMETERS)
+    model.count_tokens = lambda text: 200
+    answer = library.with_model(model, mode="quote").answer("War or peace?")
+    assert (answer.abstained, answer.left_out) == (NONE_ANSWERS, 1)
+
+
+def test_a_sentence_that_the_model_can_not_write_is_quoted_for_it(library):
+    library.write("war.txt", "The war\x04 began in spring.")
+    library.build()
+    answer = library.with_model(QueuedModel(), mode="compose").answer("When did the war begin?")
+    assert answer.text == "“The war\x04 began in spring.” [1]"
+    assert answer.left_out == 0
+
+
 def test_a_context_smaller_than_a_sentence_is_an_abstention(library):
     model = QueuedModel(context_tokens=112)
     answer = library.with_model(model).answer("When did the war begin?")
@@ -379,6 +400,26 @@ def test_a_second_question_waits_and_gets_its_own_answer(library):
     asking.join()
     assert rest[-1].question == "War or peace?"
     assert list(second)[-1].question == "Which war?"
+
+
+def test_the_passages_of_a_follow_up_do_not_wait_for_a_small_model(library):
+    history = [("Did peace come over the river?", "Yes.")]
+    library.answer("War or peace?", "1]")
+    go = threading.Event()
+
+    def slow(message, **_):
+        go.wait()
+        yield "1]"
+
+    library.model.generate = slow
+    first = library.engine.stream("War or peace?")
+    next(first)
+    asking = threading.Thread(target=lambda: list(first))
+    asking.start()
+    passages = next(library.engine.stream("Why?", history=history))
+    assert passages[0].source == "peace.md"
+    go.set()
+    asking.join()
 
 
 @pytest.fixture(scope="module")

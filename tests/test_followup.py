@@ -1,7 +1,7 @@
 import pytest
 
 from rag.errors import QuestionError
-from rag.followup import MAX_TOPIC_CHARS, Asked, in_context
+from rag.followup import MAX_TOPIC_CHARS, MAX_TURNS, TOPIC_TURNS, Asked, in_context
 
 KREMLIN = ("Who is the Kremlin spokesman?", "“Dmitry Peskov.” [1]")
 ALEPPO = ("Where is the city of Aleppo?", "“In Syria.” [1]")
@@ -94,6 +94,13 @@ def test_the_answers_are_not_searched_for():
 def test_a_huge_history_is_cut():
     found = in_context("Why?", [("Did peace come " + "x" * 10**6, "y" * 10**6)] * 1000)
     assert len(found.topic) == MAX_TOPIC_CHARS
+    assert found.turns == (("x" * MAX_TOPIC_CHARS, "y" * MAX_TOPIC_CHARS),) * TOPIC_TURNS
+
+
+def test_what_was_asked_long_ago_is_not_looked_at():
+    turns = [KREMLIN, *[("Why?", "")] * MAX_TURNS]
+    assert "Kremlin" not in in_context("Who?", turns).text
+    assert "Kremlin" in in_context("Who?", turns[:-1]).text
 
 
 def test_characters_that_no_encoding_has_are_replaced():

@@ -79,6 +79,51 @@ def test_free_words_have_no_marks_that_could_look_like_a_quote_or_a_label():
         assert f"\\u{ord(mark):04X}" in prose
 
 
+def orders(sentences: list[str], *, max_quotes: int, max_chars: int) -> set[tuple[int, ...]]:
+    """The orders in which the grammar lets the sentences be quoted."""
+    grammar = compose_grammar(sentences, max_quotes=max_quotes, max_chars=max_chars, may_refuse=False)
+    rules = dict(line.split(" ::= ", 1) for line in grammar.split("\n"))
+    found = set()
+
+    def walk(choice: str, before: tuple[int, ...]) -> None:
+        for sentence, number, rest in re.findall(r's(\d) "” \[(\d)\]" (rest[-\d]*)', rules[choice]):
+            assert number == sentence
+            found.add((*before, int(number)))
+            if more := re.fullmatch(r'\("\\n" (choice[-\d]*)\)\?', rules[rest]):
+                walk(more[1], (*before, int(number)))
+            else:
+                assert rules[rest] == '""'
+
+    assert rules["root"] == "choice"
+    walk("choice", ())
+    return found
+
+
+def test_each_sentence_is_quoted_once_at_most():
+    sentences = ["One.", "Two.", "Six."]
+    assert orders(sentences, max_quotes=1, max_chars=400) == {(1,), (2,), (3,)}
+    two = {(1,), (2,), (3,), (1, 2), (1, 3), (2, 1), (2, 3), (3, 1), (3, 2)}
+    assert orders(sentences, max_quotes=2, max_chars=400) == two
+    three = {(1, 2, 3), (1, 3, 2), (2, 1, 3), (2, 3, 1), (3, 1, 2), (3, 2, 1)}
+    assert orders(sentences, max_quotes=3, max_chars=400) == two | three
+
+
+def test_the_quotes_are_at_most_max_chars_together_but_one_is_always_offered():
+    sentences = ["1234", "123456", "123456789"]
+    assert orders(sentences, max_quotes=3, max_chars=10) == {(1,), (2,), (3,), (1, 2), (2, 1)}
+    assert orders(sentences, max_quotes=3, max_chars=1) == {(1,), (2,), (3,)}
+
+
+def test_one_sentence():
+    grammar = compose_grammar(["One."], max_quotes=3, max_chars=400, may_refuse=True)
+    assert grammar.split("\n")[:-1] == [
+        'root ::= "[0]" | choice',
+        's1 ::= "One."',
+        'rest-1 ::= ""',
+        'choice ::= prose " “" (s1 "” [1]" rest-1)',
+    ]
+
+
 def test_composing_cannot_be_refused_when_it_may_not():
     grammar = compose_grammar(["One."], max_quotes=1, max_chars=400, may_refuse=False)
     assert grammar.split("\n")[0] == "root ::= choice"

@@ -41,7 +41,29 @@ SUPPORTED = [
     (SOME, "Some of the 12 workers returned before noon."),
     (NEVER, "The bridge was not finished because money ran out."),
     (MONEY, "The city paid $5 million for the land."),
+    (CURBS, "The European Union extended curbs on Syria."),
+    (RAID, "The raid injured 546 in Khan Sheikhoun."),
+    (DENIAL, "Russia denied that its planes bombed the town."),
+    (GROWTH, "The economy had shrunk by 2 percent in 2013."),
+    (MINE, "The mine was opened in the 13th century."),
+    (MINE, "The salt mine closed in 1996."),
+    (SOME, "Some workers returned before noon."),
 ]
+LOST = [
+    (CURBS, "They are linked to investment, oil production and trade."),
+    (CURBS, "The curbs on Syria have been extended until June 2017."),
+    (CURBS, "The EU has extended the curbs until June 2017."),
+    (VISIT, "Tillerson is scheduled to visit Moscow next week."),
+    (VISIT, "Tillerson's visit to Moscow is scheduled early next week."),
+    (RAID, "86 people were killed, among them 30 children."),
+    (RAID, "On Tuesday 546 were injured in Khan Sheikhoun."),
+    (GROWTH, "In 2014 the economy of Norland grew."),
+    (GROWTH, "Norland's economy grew by 3.5 % in 2014."),
+    (MINE, "Wieliczka's salt mine closed in 1996."),
+    (PERHAPS, "The minister may resign if parliament rejects the budget."),
+]
+"""Sentences that are borne out as well, and that the check drops all the same: what its strictness costs."""
+
 UNSUPPORTED = [
     # numbers
     (CURBS, "The EU has extended until June 2018 its curbs on Syria."),
@@ -162,6 +184,12 @@ def similarity(seed_settings: Settings):
 
 @pytest.mark.parametrize(("quote", "claim"), SUPPORTED)
 def test_a_sentence_that_its_quote_bears_out_is_kept(quote, claim, similarity):
+    assert unsupported(claim, quote, similarity) is None
+
+
+@pytest.mark.xfail(strict=True, reason="the check rather drops a sentence than lets a wrong one pass")
+@pytest.mark.parametrize(("quote", "claim"), LOST)
+def test_a_sentence_that_is_put_otherwise_is_kept(quote, claim, similarity):
     assert unsupported(claim, quote, similarity) is None
 
 

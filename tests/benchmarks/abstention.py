@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from rag import parts
 from rag.confidence import confidence, features
-from rag.engine import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES, PASSAGES
+from rag.engine import PASSAGES
 from rag.evaluation.datasets import Question, off_topic, read_dataset
 from rag.evaluation.metrics import normalised
 from rag.evaluation.run import indexed, sample
@@ -33,6 +33,7 @@ from rag.retrieval import Retriever
 from rag.sentences import MAX_CHARS
 from rag.settings import DEFAULTS, resolve
 from rag.types import Sentence
+from rag.writing import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
 
 ON_TOPIC = ("squad2", "xquad", "wikipedia490")
 OFF_TOPIC = (

@@ -1,0 +1,140 @@
+"""A real model whose every logit is a random number, over random documents: it can only quote."""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llama_cpp import LogitsProcessorList
+from llama_cpp.llama_grammar import LlamaGrammar
+
+from rag.composition import read_composition
+from rag.downloads import download
+from rag.evidence import ranked, within_budget
+from rag.generation import LlamaModel
+from rag.grammar import compose_grammar
+from rag.models import find_language_model
+from rag.quotes import choose_quotes
+from rag.sentences import sentences
+from rag.types import Citation, Passage, Sentence, Signals
+
+NOTHING = Signals(0, 0, 0, 0, False, 0)
+FRAGMENTS = st.one_of(
+    st.sampled_from(
+        [
+            *('"No," he said.', "“Да”, сказал он.", "{a: [1] b}", "\\n \\x41", "0]", "\n[2] ", "$question"),
+            *("मैं यहाँ हूँ।", "日本語です。", "نعم، هذا صحيح.", "👩‍👩‍👧🇫🇷", "e\u0301ß", "\t", "\r\n", "\n\n"),
+            *("Mr. Smith went.", "x" * 90, "\x1b[31m", "\u2028", "\xa0", "1] It rained.", "\ufeff", "\\"),
+            *("\x04", "\x14.", "\U00040000", "<|im_start|>", "<|im_end|>"),
+        ]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),
+)
+DOCUMENTS = st.lists(st.lists(FRAGMENTS, min_size=1, max_size=4).map(" ".join), min_size=1, max_size=3)
+
+
+@pytest.fixture(scope="module")
+def model() -> LlamaModel:
+    return LlamaModel(find_language_model("embedded", download).path, "small")
+
+
+def random_pieces(
+    model: LlamaModel, grammar: str, numbers: np.random.Generator, *, max_tokens: int
+) -> Iterator[str]:
+    """The text of a model whose every logit is a random number, under the grammar."""
+
+    def scramble(_, scores):
+        scores[:] = numbers.random(len(scores), dtype=np.float32)
+        return scores
+
+    for piece in model._llama.create_completion(
+        [1],
+        grammar=LlamaGrammar.from_string(grammar, verbose=False),
+        logits_processor=LogitsProcessorList([scramble]),
+        max_tokens=max_tokens,
+        temperature=0.0,
+        stream=True,
+    ):
+        yield piece["choices"][0]["text"]
+
+
+def passages_of(documents: list[str], seed: int) -> list[Passage]:
+    """A passage of each document, from a place on that is chosen by chance."""
+    chooser = random.Random(seed)
+    found = []
+    for number, text in enumerate(documents):
+        start = chooser.randrange(len(text))
+        found.append(Passage(f"{number}.txt", start, len(text), text[start:], 0.5))
+    return found
+
+
+def evidence_of(model: LlamaModel, passages: list[Passage]) -> tuple[Sentence, ...]:
+    found = ranked(
+        [
+            Sentence(
+                number, passage.start + start, passage.start + end, passage.text[start:end], 0.5, NOTHING
+            )
+            for number, passage in enumerate(passages)
+            for start, end in sentences(passage.text)
+        ]
+    )[:6]
+    return within_budget(found, [model.count_tokens(s.text) for s in found], max_tokens=100)
+
+
+def assert_exact(citations: list[Citation], documents: list[str], passages: list[Passage]) -> None:
+    for citation in citations:
+        number = citation.label - 1
+        assert citation.source == passages[number].source == f"{number}.txt"
+        assert documents[number][citation.start : citation.end] == citation.quote
+        assert citation.quote != ""
+
+
+@settings(deadline=None, max_examples=25)
+@given(documents=DOCUMENTS, seed=st.integers(0, 2**32 - 1), may_refuse=st.booleans())
+def test_a_random_model_that_chooses_can_only_quote(model, documents, seed, may_refuse):
+    passages = passages_of(documents, seed)
+    evidence = evidence_of(model, passages)
+    numbers = np.random.default_rng(seed)
+    events = list(
+        choose_quotes(
+            lambda written, grammar: "".join(random_pieces(model, grammar, numbers, max_tokens=4)),
+            evidence,
+            passages,
+            max_quotes=3,
+            max_chars=200,
+            may_refuse=may_refuse,
+            short=lambda _: None,
+        )
+    )
+    citations = [event for event in events if isinstance(event, Citation)]
+    assert_exact(citations, documents, passages)
+    assert bool(citations) or may_refuse or not evidence
+    text = "".join(event for event in events if isinstance(event, str))
+    assert text == "\n".join(f"“{found.quote}” [{found.label}]" for found in citations)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    documents=DOCUMENTS,
+    seed=st.integers(0, 2**32 - 1),
+    max_tokens=st.sampled_from([5, 70, 300]),
+)
+def test_a_random_model_that_composes_can_only_quote(model, documents, seed, max_tokens):
+    passages = passages_of(documents, seed)
+    evidence = tuple(found for found in evidence_of(model, passages) if model.can_write(found.text))
+    if not evidence:
+        return
+    grammar = compose_grammar(
+        [found.text for found in evidence], max_quotes=2, max_chars=200, may_refuse=False
+    )
+    pieces = random_pieces(model, grammar, np.random.default_rng(seed), max_tokens=max_tokens)
+    events = list(
+        read_composition(pieces, evidence, passages, unsupported=lambda *_: "checked", short=lambda _: None)
+    )
+    citations = [event for event in events if isinstance(event, Citation)]
+    assert_exact(citations, documents, passages)
+    assert bool(citations) or max_tokens < 300
+    text = "".join(event for event in events if isinstance(event, str))
+    assert text == "\n".join(f"“{found.quote}” [{found.label}]" for found in citations)
