@@ -32,25 +32,30 @@ def read_composition(
     """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
 
     `pieces` is the model's text (see `rag.grammar`). `unsupported` says why a quote doesn't bear out a
-    sentence, or None. A line without a whole quote of the evidence, and what follows it, is dropped. What
+    sentence, or None; one that was said already is not said again. A line without a whole quote of the evidence, and what follows it, is dropped. What
     `short` finds in the first quote comes after that as `Short`.
     """
     characters = (character for piece in pieces for character in piece)
     separator = ""
+    said: set[str] = set()
     while (line := _line(characters, evidence)) is not None:
         prose, sentence = line
         kept: list[str] = []
         for start, end in sentences(prose):
-            reason = unsupported(prose[start:end], sentence.text)
+            claim = prose[start:end]
+            if claim in said:
+                continue
+            said.add(claim)
+            reason = unsupported(claim, sentence.text)
             if reason is None:
-                kept.append(prose[start:end])
+                kept.append(claim)
             else:
-                yield Dropped(prose[start:end], reason)
+                yield Dropped(claim, reason)
         citation = citation_of(sentence, passages)
         yield separator + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
         yield citation
-        if not separator and (said := short(citation.quote)) is not None:
-            yield Short(said)
+        if not separator and (found := short(citation.quote)) is not None:
+            yield Short(found)
         separator = SEPARATOR
         if next(characters, "") != "\n":
             return

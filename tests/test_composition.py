@@ -35,6 +35,13 @@ def test_each_line_is_passed_on_with_its_citation(size):
     ]
 
 
+def test_what_was_said_is_not_said_again():
+    assert read("It was so. It was so. “He denied” [3]\nIt was so. “He denied\nit.\t” [1]") == [
+        *("It was so. “He denied” [1]", THREE, "\n“He denied\nit.\t” [2]", ONE),
+    ]
+    assert read("Wrong. wrong. wrong. “He denied” [3]").count(Dropped("wrong.", "wrong")) == 1
+
+
 def test_the_short_answer_is_found_in_the_first_quote():
     reply = "It was denied. “He denied\nit.\t” [1]\nHe said no: “He denied” [3]"
     assert read(reply, short=lambda quote: quote[:2]) == [
