@@ -32,8 +32,9 @@ def read_composition(
     """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
 
     `pieces` is the model's text (see `rag.grammar`). `unsupported` says why a quote doesn't bear out a
-    sentence, or None; one that was said already is not said again. A line without a whole quote of the evidence, and what follows it, is dropped. What
-    `short` finds in the first quote comes after that as `Short`.
+    sentence, or None; one that was said already is not said again. A line without a whole quote of the
+    evidence, and what follows it, is dropped. What `short` finds in the first quote comes after that as
+    `Short`.
     """
     characters = (character for piece in pieces for character in piece)
     separator = ""
