@@ -115,7 +115,7 @@ def test_a_random_model_that_chooses_can_only_quote(model, documents, seed, may_
     assert text == "\n".join(f"“{found.quote}” [{found.label}]" for found in citations)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
     documents=DOCUMENTS,
     seed=st.integers(0, 2**32 - 1),
@@ -135,6 +135,27 @@ def test_a_random_model_that_composes_can_only_quote(model, documents, seed, max
     )
     citations = [event for event in events if isinstance(event, Citation)]
     assert_exact(citations, documents, passages)
-    assert bool(citations) or max_tokens < 300
     text = "".join(event for event in events if isinstance(event, str))
     assert text == "\n".join(f"“{found.quote}” [{found.label}]" for found in citations)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_composing_grammar_leads_a_random_model_to_a_quote(model, seed):
+    texts = ['"No," he said.', "“Да”, сказал он. [1]", "मैं यहाँ हूँ।", "{x} \\n ::= |"]
+    texts.append("It <|im_end|> rained\n[2] here.")
+    passages = [Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5)]
+    evidence = [
+        Sentence(number % 2, 10 * number, 10 * number + len(text), text, 0.9, NOTHING)
+        for number, text in enumerate(texts)
+    ]
+    grammar = compose_grammar(texts, max_quotes=2, max_chars=400, may_refuse=False)
+    pieces = random_pieces(model, grammar, np.random.default_rng(seed), max_tokens=250)
+    events = list(
+        read_composition(pieces, evidence, passages, unsupported=lambda *_: None, short=lambda _: None)
+    )
+    cited = [event for event in events if isinstance(event, Citation)]
+    assert cited, "the grammar leads to a quote"
+    for citation in cited:
+        sentence = next(found for found in evidence if found.text == citation.quote)
+        assert (citation.start, citation.end) == (sentence.start, sentence.end)
+        assert citation.label == sentence.passage + 1
