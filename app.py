@@ -303,6 +303,7 @@ def serve(
     embedder: str | None = None,
     model: str | None = None,
     reranker: str | None = None,
+    reader: str | None = None,
     mode: str | None = None,
     threshold: str | None = None,
     port: int | None = None,
@@ -314,6 +315,7 @@ def serve(
         embedder=embedder,
         model=model,
         reranker=reranker,
+        reader=reader,
         mode=mode,
         threshold=threshold,
     )

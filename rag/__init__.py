@@ -82,6 +82,7 @@ def answer(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
+    reader: str | None = None,
     mode: str | None = None,
     threshold: float | None = None,
 ) -> Answer:
@@ -91,7 +92,13 @@ def answer(
     over-long question, else as `load`.
     """
     engine = load(
-        index=index, model=model, embedder=embedder, reranker=reranker, mode=mode, threshold=threshold
+        index=index,
+        model=model,
+        embedder=embedder,
+        reranker=reranker,
+        reader=reader,
+        mode=mode,
+        threshold=threshold,
     )
     return engine.answer(question, history=history)
 
@@ -122,6 +129,7 @@ def load(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
+    reader: str | None = None,
     mode: str | None = None,
     threshold: float | None = None,
 ) -> "Engine":
@@ -137,6 +145,12 @@ def load(
     from rag import parts
 
     settings = resolve(
-        index=index, model=model, embedder=embedder, reranker=reranker, mode=mode, threshold=threshold
+        index=index,
+        model=model,
+        embedder=embedder,
+        reranker=reranker,
+        reader=reader,
+        mode=mode,
+        threshold=threshold,
     )
     return parts.engine(settings)

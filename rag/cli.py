@@ -123,7 +123,7 @@ def _positive(text: str) -> int:
 
 _PLACES = ("documents", "index")
 _SEARCHING = ("embedder", "reranker")
-_MODELS = (*_SEARCHING, "model", "mode", "threshold")
+_MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
         "documents", "the documents folder, which build and serve read; others read the index"
@@ -131,6 +131,7 @@ _OPTIONS: dict[str, Any] = {
     "index": _place("index", "the index folder"),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
     "reranker": _place("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
+    "reader": _place("reader", "what scores how well a sentence answers: none, or a trained reader's file"),
     "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
     "mode": lambda parser: parser.add_argument(
         "--mode",
@@ -202,6 +203,7 @@ def _eval(arguments: argparse.Namespace) -> int:
         embedder=arguments.embedder,
         model=arguments.model,
         reranker=arguments.reranker,
+        reader=arguments.reader,
         mode=arguments.mode,
         threshold=arguments.threshold,
     )
@@ -245,6 +247,7 @@ def _engine(arguments: argparse.Namespace) -> Any:
         model=arguments.model,
         embedder=arguments.embedder,
         reranker=arguments.reranker,
+        reader=arguments.reader,
         mode=arguments.mode,
         threshold=arguments.threshold,
     )
@@ -286,6 +289,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         embedder=arguments.embedder,
         model=arguments.model,
         reranker=arguments.reranker,
+        reader=arguments.reader,
         mode=arguments.mode,
         threshold=arguments.threshold,
         port=arguments.port,

@@ -27,7 +27,7 @@ def read_composition(
     passages: Sequence[Passage],
     *,
     unsupported: Callable[[str, str], str | None],
-    short: Callable[[str], str | None],
+    short: Callable[[Sentence], str | None],
 ) -> Iterator[str | Short | Citation | Dropped]:
     """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
 
@@ -55,7 +55,7 @@ def read_composition(
         citation = citation_of(sentence, passages)
         yield separator + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
         yield citation
-        if not separator and (found := short(citation.quote)) is not None:
+        if not separator and (found := short(sentence)) is not None:
             yield Short(found)
         separator = SEPARATOR
         if next(characters, "") != "\n":

@@ -10,15 +10,18 @@ from dataclasses import replace
 
 from rag.composition import Dropped
 from rag.confidence import confidence
+from rag.encoders import Reader
 from rag.errors import QuestionError
 from rag.evidence import ranked
 from rag.followup import Asked, History, in_context
 from rag.prompt import Templates
 from rag.quotes import Short
+from rag.reading import marked, read
 from rag.retrieval import Retrieval, Retriever
 from rag.settings import Mode
+from rag.short_answer import short_answer
 from rag.support import unsupported
-from rag.types import Answer, Citation, Event, Passage, Waiting
+from rag.types import Answer, Citation, Event, Passage, Sentence, Waiting
 from rag.worker import Worker
 from rag.writing import LeftOut, Step, Writer
 
@@ -45,6 +48,7 @@ class Engine:
         self,
         *,
         retriever: Retriever,
+        reader: Reader | None,
         worker: Worker,
         model_name: str,
         templates: Templates,
@@ -58,10 +62,17 @@ class Engine:
         `threshold`; with 0 whatever is nearest is quoted.
         """
         self._retriever = retriever
+        self._reader = reader
         self._worker = worker
         self._model_name = model_name
         self._threshold = threshold
-        self._writer = Writer(templates, mode, may_refuse=threshold > 0, unsupported=self._unsupported)
+        self._writer = Writer(
+            templates,
+            mode,
+            may_refuse=threshold > 0,
+            unsupported=self._unsupported,
+            short_answer=self._short_answer,
+        )
 
     def search(self, question: str, *, k: int = 10, history: History = ()) -> tuple[Passage, ...]:
         """The k passages nearest to the question, best first; fewer when the index has fewer."""
@@ -89,10 +100,14 @@ class Engine:
         yield retrieval.passages
 
         sentences = ranked(retrieval.sentences)
+        bears = bool(sentences) and (self._threshold == 0 or sentences[0].score >= GATE)
+        if bears and self._reader is not None:
+            with _timed(timings, "read"):
+                sentences = read(self._reader, asked.text, sentences)
         sure = confidence(asked.question, sentences[0].text, sentences[0].signals) if sentences else 0.0
         steps: list[Step] = []
         reason = NONE_ANSWERS
-        if not sentences or (self._threshold and sentences[0].score < GATE):
+        if not bears:
             reason = NOTHING_BEARS
         elif sure >= self._threshold:
             with _timed(timings, "generate"):
@@ -136,6 +151,11 @@ class Engine:
                 text += step
         text = " ".join(text.split())
         return replace(asked, question=text, text=text, goes_on=False) if text else asked
+
+    def _short_answer(self, question: str, sentence: Sentence) -> str | None:
+        if self._reader is None:
+            return short_answer(question, sentence.text)
+        return marked(self._reader, question, sentence)
 
     def _unsupported(self, claim: str, quote: str) -> str | None:
         def similarity(*texts: str) -> float:

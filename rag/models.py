@@ -136,6 +136,21 @@ def find_reranker(spec: str, download: Download) -> Weights | None:
     )
 
 
+def find_reader(spec: str) -> tuple[Weights, Weights] | None:
+    """The embedder's weights that a reader begins from, and the file of what it learnt; None for `none`.
+
+    `ModelError` when one of the two is missing.
+    """
+    if spec == "none":
+        return None
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111  as above
+    if not os.path.isfile(path):  # noqa: PTH113  as above
+        raise ModelError(
+            f"There is no reader at {spec}. Name a file that python -m rag.training reader made, or none."
+        )
+    return _embedded(EMBEDDED_EMBEDDER), _weights(path.stem, path)
+
+
 def embedding_dimension(folder: Path) -> int:
     """The dimension of the vectors of a sentence-transformers folder, without loading the model.
 

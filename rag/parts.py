@@ -8,13 +8,27 @@ from pathlib import Path
 from typing import TypeVar
 
 from rag.downloads import download
-from rag.encoders import CrossEncoderReranker, Embedder, Reranker, SentenceTransformerEmbedder
+from rag.encoders import (
+    CrossEncoderReader,
+    CrossEncoderReranker,
+    Embedder,
+    Reader,
+    Reranker,
+    SentenceTransformerEmbedder,
+)
 from rag.engine import Engine
 from rag.errors import ModelError
 from rag.generation import LlamaModel
 from rag.index import Index
 from rag.indexing import Progress, build_index, embedder_identity
-from rag.models import Weights, embedding_dimension, find_embedder, find_language_model, find_reranker
+from rag.models import (
+    Weights,
+    embedding_dimension,
+    find_embedder,
+    find_language_model,
+    find_reader,
+    find_reranker,
+)
 from rag.prompt import read_templates
 from rag.retrieval import Retriever
 from rag.settings import Settings
@@ -80,12 +94,20 @@ def engine(settings: Settings) -> Engine:
     templates = read_templates()
     return Engine(
         retriever=retriever(settings),
+        reader=reader(settings.reader),
         worker=_worker(weights),
         model_name=weights.name,
         templates=templates,
         mode=settings.mode,
         threshold=settings.threshold,
     )
+
+
+@once
+def reader(named: str) -> Reader | None:
+    """What scores how well a sentence answers; None for `none`."""
+    found = find_reader(named)
+    return CrossEncoderReader(found[0].path.parent, found[1].path) if found else None
 
 
 @once

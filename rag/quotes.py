@@ -31,7 +31,7 @@ def choose_quotes(
     max_quotes: int,
     max_chars: int,
     may_refuse: bool,
-    short: Callable[[str], str | None],
+    short: Callable[[Sentence], str | None],
 ) -> Iterator[str | Short | Citation]:
     """The answer's text as it grows, each quote followed by its `Citation`; nothing if no sentence is chosen.
 
@@ -43,7 +43,7 @@ def choose_quotes(
     """
     chosen = _chosen(reply, evidence, max_quotes=max_quotes, max_chars=max_chars, may_refuse=may_refuse)
     separator = ""
-    if chosen and (said := short(chosen[0].text)) is not None:
+    if chosen and (said := short(chosen[0])) is not None:
         yield Short(said)
         separator = f"{said}{SEPARATOR}"
     for sentence in with_lead_ins(chosen, max_chars=max_chars):

@@ -150,13 +150,16 @@ class Retriever:
                 )
             )
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
-            before = start
+            place = start
             for sentence, signals in zip(within, judge.signals(within, found.score), strict=True):
                 first, last = sentence.span
-                lead_in = text[before - start : first - start] if refers_back(sentence.text) else ""
+                before = text[place - start : first - start]
+                lead_in = before if refers_back(sentence.text) else ""
                 score = quote_score(signals)
-                sentences.append(Sentence(number, first, last, sentence.text, score, signals, lead_in))
-                before = first
+                sentences.append(
+                    Sentence(number, first, last, sentence.text, score, signals, lead_in, before)
+                )
+                place = first
         return Retrieval(tuple(passages), tuple(sentences))
 
 

@@ -14,6 +14,7 @@ DEFAULTS = {
     "embedder": "embedded",
     "model": "embedded",
     "reranker": "none",
+    "reader": "none",
     "mode": "auto",
     "threshold": "0.5",
 }
@@ -33,6 +34,7 @@ class Settings:
     embedder: str
     model: str
     reranker: str
+    reader: str
     mode: Mode
     threshold: float
 
@@ -44,6 +46,7 @@ def resolve(
     embedder: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
     reranker: str | os.PathLike[str] | None = None,
+    reader: str | None = None,
     mode: str | None = None,
     threshold: float | str | None = None,
 ) -> Settings:
@@ -66,6 +69,7 @@ def resolve(
         embedder=value("embedder", embedder),
         model=value("model", model),
         reranker=value("reranker", reranker),
+        reader=value("reader", reader),
         mode=_mode(value("mode", None if mode is None else str(mode))),
         threshold=_share("threshold", value("threshold", None if threshold is None else str(threshold))),
     )

@@ -74,8 +74,9 @@ class Sentence:
     """A sentence of a passage, offered to the model as evidence.
 
     `passage` is the 0-based position of its passage among the passages of the answer; `start` and
-    `end` are offsets into the document; `score` is what its signals are worth together. `lead_in` is the text
-    right before it that says who "he" is, where it begins with such a word: the sentence before, or "".
+    `end` are offsets into the document; `score` is what its signals are worth together. `before` is the text
+    right before it in its passage, the sentence before; `lead_in` is the same where the sentence begins with
+    a word like "he" that needs it, else "".
     """
 
     passage: int
@@ -85,6 +86,7 @@ class Sentence:
     score: float
     signals: Signals
     lead_in: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

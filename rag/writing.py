@@ -18,7 +18,6 @@ from rag.prompt import Templates, render, render_rewrite
 from rag.quotes import Short, choose_quotes
 from rag.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.settings import Mode
-from rag.short_answer import short_answer
 from rag.types import Citation, Passage, Sentence
 from rag.worker import Work
 
@@ -73,13 +72,15 @@ class Writer:
     """Makes the work for the model.
 
     `mode` is as in `rag.engine`, `may_refuse` whether a capable model may say that no sentence answers.
-    `unsupported` tells why a quote doesn't bear out a sentence (see `rag.composition`).
+    `unsupported` tells why a quote doesn't bear out a sentence (see `rag.composition`), `short_answer` what
+    in a sentence answers a question in a few words.
     """
 
     templates: Templates
     mode: Mode
     may_refuse: bool
     unsupported: Callable[[str, str], str | None]
+    short_answer: Callable[[str, Sentence], str | None]
 
     def composes(self, model: LanguageModel) -> bool:
         """Whether the model writes sentences of its own."""
@@ -129,7 +130,7 @@ class Writer:
             # A small model refuses at random; for it the confidence alone decides.
             may_refuse = self.may_refuse and _is_capable(model)
             limits = {"max_quotes": MAX_QUOTES, "max_chars": MAX_QUOTE_CHARS}
-            short = partial(short_answer, asked.question)
+            short = partial(self.short_answer, asked.question)
             if composes:
                 texts = [sentence.text for sentence in evidence]
                 pieces = model.generate(

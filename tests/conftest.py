@@ -1,5 +1,6 @@
 """What tests share: the seed articles, an index of them, and fakes whose arithmetic can be done by hand."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,22 @@ class WordEmbedder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) + 2 for text in texts]
+
+
+class ScriptedReader:
+    """A reader whose score of a sentence is the one given for it, and that marks the same place each time."""
+
+    def __init__(self, scores: Mapping[str, float], answer=((0, 0), 0.0)) -> None:
+        self.known = scores
+        self.marks = answer
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        self.asked.append((question, list(texts)))
+        return [self.known[re.sub(r"\s+", " ", text).partition(" « ")[0]] for text in texts]
+
+    def answer(self, question: str, text: str, *, end: int) -> tuple[tuple[int, int], float]:
+        return self.marks
 
 
 class QueuedModel:

@@ -44,11 +44,11 @@ def test_what_was_said_is_not_said_again():
 
 def test_the_short_answer_is_found_in_the_first_quote():
     reply = "It was denied. “He denied\nit.\t” [1]\nHe said no: “He denied” [3]"
-    assert read(reply, short=lambda quote: quote[:2]) == [
+    assert read(reply, short=lambda found: found.text[:2]) == [
         *("It was denied. “He denied\nit.\t” [2]", ONE, Short("He")),
         *("\nHe said no: “He denied” [1]", THREE),
     ]
-    assert read(reply, short={"He denied": "He"}.get) == read(reply)
+    assert read(reply, short=lambda found: {"He denied": "He"}.get(found.text)) == read(reply)
 
 
 def test_a_sentence_that_has_quotation_marks_is_found():

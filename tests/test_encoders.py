@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 import rag
 from rag import settings
 from rag.downloads import download
-from rag.encoders import CrossEncoderReranker, SentenceTransformerEmbedder
+from rag.encoders import CrossEncoderReader, CrossEncoderReranker, SentenceTransformerEmbedder
 from rag.errors import ModelError
 from rag.models import find_embedder, find_reranker
 
@@ -193,6 +193,18 @@ def test_a_reranker_without_its_tokenizer_is_told_of(cross_encoder, tmp_path):
         (tmp_path / name).write_bytes((cross_encoder / name).read_bytes())
     with pytest.raises(ModelError, match="There is no reranker at "):
         find_reranker(str(tmp_path), download)
+
+
+@pytest.mark.parametrize("content", ["", "no weights", {"head": 1}, {"span.weight": 2, "span.bias": 2}])
+def test_a_reader_that_does_not_fit_is_told_of(folder, tmp_path, content):
+    path = tmp_path / "mine.safetensors"
+    if isinstance(content, dict):
+        save_file({name: torch.zeros(size) for name, size in content.items()}, path)
+    else:
+        path.write_text(content)
+    with pytest.raises(ModelError) as raised:
+        CrossEncoderReader(folder, path)
+    assert str(raised.value).startswith(f"{path} is not a reader that fits {folder}: ")
 
 
 def test_weights_of_half_precision_embed(folder, tmp_path):

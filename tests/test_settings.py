@@ -18,7 +18,9 @@ def here(tmp_path, monkeypatch) -> Path:
 
 
 def test_defaults(here):
-    assert resolve() == Settings(here / "seeds", here / "index", "embedded", "embedded", "none", "auto", 0.5)
+    assert resolve() == Settings(
+        here / "seeds", here / "index", "embedded", "embedded", "none", "none", "auto", 0.5
+    )
 
 
 def test_the_environment_comes_before_the_defaults(here, monkeypatch):
@@ -27,6 +29,7 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
     monkeypatch.setenv("RAG_EMBEDDER", "hf:owner/embedder")
     monkeypatch.setenv("RAG_MODEL", "big.gguf")
     monkeypatch.setenv("RAG_RERANKER", "hf:owner/reranker")
+    monkeypatch.setenv("RAG_READER", "mine.safetensors")
     monkeypatch.setenv("RAG_MODE", "quote")
     monkeypatch.setenv("RAG_THRESHOLD", "0.25")
 
@@ -36,6 +39,7 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
         "hf:owner/embedder",
         "big.gguf",
         "hf:owner/reranker",
+        "mine.safetensors",
         "quote",
         0.25,
     )
@@ -53,10 +57,11 @@ def test_an_argument_comes_before_the_environment(here, monkeypatch):
         embedder="c",
         model=Path("d"),
         reranker="e",
+        reader="f",
         mode="compose",
         threshold=0,
     )
-    assert found == Settings(here / "a", here / "b", "c", "d", "e", "compose", 0.0)
+    assert found == Settings(here / "a", here / "b", "c", "d", "e", "f", "compose", 0.0)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

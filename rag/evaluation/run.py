@@ -80,6 +80,7 @@ def evaluate(
             index=index,
             embedder=embedder,
             reranker=reranker,
+            reader=settings.reader,
             model=settings.model,
             mode=settings.mode,
             threshold=settings.threshold,

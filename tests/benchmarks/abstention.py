@@ -1,13 +1,14 @@
 """The fit of the confidence, and the curve along which a threshold moves.
 
-    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE]
+    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE] [--reader FILE]
 
 Positive are the questions of squad2, xquad and wikipedia490 that their documents answer; negative those of
 squad2 on the topic of a paragraph that doesn't answer them, and questions asked of another set's documents.
 The weights that are printed first are fitted on all of them, as they stand in `rag.confidence`. The figures
 are of squad2, each of its articles judged by weights fitted without it, and of each set with the shipped
-weights and threshold. An answer is right when the quotes that the retrieval scores choose hold the gold.
-No language model takes part. The curve, answered right against refused right, is drawn to FILE.
+weights and threshold. With the reader, only documents serve that it hasn't learnt from. An answer is right
+when the quotes that the scores choose hold the gold. No language model takes part. The curve, answered right
+against refused right, is drawn to FILE.
 """
 
 import argparse
@@ -24,14 +25,17 @@ from tqdm import tqdm
 
 from rag import parts
 from rag.confidence import confidence, features
+from rag.encoders import Reader
 from rag.engine import PASSAGES
 from rag.evaluation.datasets import Question, off_topic, read_dataset
 from rag.evaluation.metrics import normalised
 from rag.evaluation.run import indexed, sample
 from rag.evidence import ranked
+from rag.reading import read
 from rag.retrieval import Retriever
 from rag.sentences import MAX_CHARS
 from rag.settings import DEFAULTS, resolve
+from rag.training.examples import is_held_out
 from rag.types import Sentence
 from rag.writing import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
 
@@ -56,10 +60,12 @@ class Case:
     right: bool
 
 
-def cases(questions: Sequence[Question], retriever: Retriever) -> Iterator[Case]:
+def cases(questions: Sequence[Question], retriever: Retriever, reader: Reader | None) -> Iterator[Case]:
     """Each question with what the best sentence is worth; one without a sentence is passed over."""
     for question in tqdm(questions, leave=False):
         found = ranked(retriever.retrieve(question.text, PASSAGES).sentences)
+        if reader is not None:
+            found = read(reader, question.text, found)
         if found:
             best = found[0]
             yield Case(
@@ -158,18 +164,23 @@ def main() -> None:
     parser.add_argument("--bench", type=Path, default=Path("../shared/bench"))
     parser.add_argument("--limit", type=int, default=500, help="questions of each set but squad2")
     parser.add_argument("--curve", type=Path, default=Path(__file__).with_suffix(".svg"))
+    parser.add_argument("--reader", default="none", metavar="FILE")
     arguments = parser.parse_args()
+    reader = parts.reader(arguments.reader)
     documents = resolve().documents
     found: dict[str, list[Case]] = {}
     for name, other in [*((name, name) for name in ON_TOPIC), *OFF_TOPIC]:
         dataset = read_dataset(name, arguments.bench, documents)
+        questions = dataset.questions
         if other != name:
-            dataset = off_topic(dataset, read_dataset(other, arguments.bench, documents))
+            questions = off_topic(dataset, read_dataset(other, arguments.bench, documents)).questions
+        elif reader is not None:
+            questions = tuple(one for one in questions if is_held_out(min(one.sources, default="")))
         limit = None if name == other == "squad2" else arguments.limit if name == other else 200
         index = indexed(read_dataset(other, arguments.bench, documents), resolve())
         retriever = parts.retriever(resolve(index=index))
         found[name if other == name else f"{name} of {other}"] = list(
-            cases(sample(dataset.questions, limit, 0), retriever)
+            cases(sample(questions, limit, 0), retriever, reader)
         )
     squad, others = found["squad2"], [case for name in found if name != "squad2" for case in found[name]]
     weights, intercept = fitted([*squad, *others])

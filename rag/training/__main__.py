@@ -1,0 +1,109 @@
+"""The steps of the recipe, one command each: `python -m rag.training --help`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rag.downloads import download
+from rag.encoders import CrossEncoderReader
+from rag.evaluation.datasets import read_dataset
+from rag.evaluation.report import table
+from rag.evaluation.run import evaluate, sample
+from rag.models import find_embedder
+from rag.settings import DEFAULTS, resolve
+from rag.training import examples
+from rag.training.examples import is_held_out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the step that is named."""
+    parser = argparse.ArgumentParser(prog="python -m rag.training", description=__doc__)
+    steps = parser.add_subparsers(required=True)
+
+    making = steps.add_parser("examples", help="sets of questions → examples")
+    making.add_argument("--out", type=Path, required=True, help="the file of examples to write")
+    making.set_defaults(step=_examples)
+
+    training = steps.add_parser("reader", help="examples → a reader's weights")
+    training.add_argument("--examples", type=Path, required=True, help="the file of examples")
+    training.add_argument("--questions", type=int, default=16_000, help="how many to learn from")
+    training.add_argument("--seed", type=int, default=0)
+    training.add_argument(
+        "--out", type=Path, required=True, help="the folder for weights, figures and checkpoint"
+    )
+    training.set_defaults(step=_reader)
+
+    comparing = steps.add_parser("compare", help="the product with and without the reader")
+    comparing.add_argument("--reader", required=True, metavar="FILE", help="what the reader learnt")
+    comparing.add_argument("sets", nargs="+", metavar="SET", help="sets of questions")
+    comparing.add_argument("--threshold", default=DEFAULTS["threshold"], help="as in rag eval")
+    comparing.set_defaults(step=_compare)
+
+    for step in (making, comparing):
+        step.add_argument(
+            "--bench", type=Path, default=Path("../shared/bench"), help="the folder of the sets"
+        )
+        step.add_argument("--limit", type=int, help="at most so many questions of each set")
+    given = parser.parse_args(arguments)
+    given.step(given)
+
+
+def _examples(given: argparse.Namespace) -> None:
+    with tqdm(desc="Examples", unit="question", file=sys.stderr) as bar:
+        examples.write(examples.make(given.bench, bar.update, limit=given.limit), given.out)
+
+
+def _reader(given: argparse.Namespace) -> None:
+    from rag.training import reader
+    from rag.training.figures import figures
+
+    found = examples.read(given.examples)
+    given.out.mkdir(parents=True, exist_ok=True)
+    folder = find_embedder("embedded", download).path.parent
+    model = reader.Model(folder)
+    bar = tqdm(desc="Reader", unit="step", file=sys.stderr)
+
+    def report(done: int, steps: int, loss: float) -> None:
+        bar.total = steps
+        bar.update(done - bar.n)
+        bar.set_postfix(loss=f"{loss:.3f}")
+
+    reader.train(
+        model,
+        [one for one in found if not one.held_out],
+        questions=given.questions,
+        seed=given.seed,
+        checkpoint=given.out / "reader.checkpoint",
+        report=report,
+    )
+    weights = given.out / "reader.safetensors"
+    reader.write(model, folder, weights)
+    held_out = [one for one in found if one.held_out]
+    measured = figures(CrossEncoderReader(folder, weights), held_out)
+    (given.out / "reader.json").write_text(json.dumps(measured, indent=2) + "\n", "utf-8")
+    for name, figure in measured.items():
+        print(f"{name:24}{figure:.3f}")
+
+
+def _compare(given: argparse.Namespace) -> None:
+    """The figures of `rag eval`, for questions on documents that are held out from the training."""
+    for name in given.sets:
+        dataset = read_dataset(name, given.bench, Path(DEFAULTS["documents"]))
+        held_out = [one for one in dataset.questions if is_held_out(min(one.sources, default=""))]
+        questions = sample(held_out, given.limit, seed=0)
+        reports = []
+        for reader in ("none", given.reader):
+            settings = resolve(reader=reader, threshold=given.threshold)
+            with tqdm(desc=f"{name}, {Path(reader).stem}", total=len(questions), file=sys.stderr) as bar:
+                report = evaluate(dataset, questions, settings, answers=True, advance=bar.update)
+            reports.append(replace(report, name=f"{name}, {Path(reader).stem}"))
+        print(table(reports))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Examples → a reader: the embedded embedder's weights, taught to tell which sentence answers.
+
+Listwise: the softmax over the scores of a question's sentences and a 0 that stands for none of them. A second
+head marks where the short answer begins and ends in the sentence that answers. The embeddings of words stay
+as they are, and only what the layers changed is written (see `rag.deltas`).
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
+
+from rag.deltas import write_deltas
+from rag.encoders import MAX_READ_TOKENS, load_cross_encoder
+from rag.reading import read_as
+from rag.training.batches import List, epoch
+from rag.training.examples import Example
+
+QUESTIONS = 8
+"""In a step."""
+
+FROZEN = (".embeddings.", ".layer.0.", ".layer.1.")
+"""What stays as it is: it saves a third of the time."""
+
+PARTS = 3
+RATE = 1e-4
+HEAD_RATE = 1e-3
+WARM_UP = 0.05
+SPAN_WEIGHT = 0.5
+CHECKPOINT_STEPS = 100
+
+
+class Model(torch.nn.Module):
+    """The cross-encoder, and the head for the short answer."""
+
+    def __init__(self, folder: Path) -> None:
+        """The weights of the folder, with heads that know nothing yet."""
+        super().__init__()
+        encoder = load_cross_encoder(folder, max_tokens=MAX_READ_TOKENS)
+        self.tokenizer = encoder.tokenizer
+        self.scorer = encoder.model
+        self.span = torch.nn.Linear(self.scorer.config.hidden_size, 2)
+        for name, weights in self.scorer.named_parameters():
+            weights.requires_grad = not any(part in name for part in FROZEN)
+
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> Any:
+        """Questions and texts as tokens, padded to the longest."""
+        return self.tokenizer(
+            [question for question, _ in pairs],
+            [text for _, text in pairs],
+            truncation="longest_first",
+            max_length=MAX_READ_TOKENS,
+            padding=True,
+            return_offsets_mapping=True,
+            return_tensors="pt",
+        )
+
+    def forward(self, encoded: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """The scores, of shape (n,), and the logits of start and end, of shape (n, tokens, 2)."""
+        inputs = {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        read = self.scorer.base_model(**inputs)
+        scores = self.scorer.classifier(self.scorer.dropout(read.pooler_output))
+        return scores[:, 0], self.span(read.last_hidden_state)
+
+
+def loss(model: Model, lists: Sequence[List]) -> torch.Tensor:
+    """How far the model is from choosing what answers, or nothing, and from marking the short answer."""
+    pairs = [(one.question, read_as(found.text, found.before)) for one in lists for found in one.candidates]
+    # Some of them at a time, from the short to the long, for less padding.
+    order = sorted(range(len(pairs)), key=lambda place: len(pairs[place][0]) + len(pairs[place][1]))
+    size = math.ceil(len(order) / PARTS)
+    scores = torch.empty(len(pairs))
+    spans: dict[int, tuple[torch.Tensor, Any, int]] = {}
+    for part in (order[begin : begin + size] for begin in range(0, len(order), size)):
+        encoded = model.encode([pairs[place] for place in part])
+        found, marks = model(encoded)
+        scores = scores.index_copy(0, torch.tensor(part), found)
+        spans |= {place: (marks[row], encoded, row) for row, place in enumerate(part)}
+    total = torch.zeros(())
+    marked: list[torch.Tensor] = []
+    first = 0
+    for one in lists:
+        of_list = torch.cat([torch.zeros(1), scores[first : first + len(one.candidates)]])
+        target = 0 if one.right is None else 1 + one.right
+        total = total + cross_entropy(of_list[None], torch.tensor([target]))
+        if one.right is not None and one.answer is not None:
+            length = len(one.candidates[one.right].text)
+            marked.extend(span_loss(*spans[first + one.right], one.answer, length))
+        first += len(one.candidates)
+    return total / len(lists) + (SPAN_WEIGHT * sum(marked) / len(marked) if marked else 0.0)
+
+
+def span_loss(
+    marks: torch.Tensor, encoded: Any, row: int, answer: tuple[int, int], length: int
+) -> Iterator[torch.Tensor]:
+    """The cross entropy of the first and the last token of the answer among those of the sentence."""
+    inside = sentence_tokens(encoded, row, length)
+    start, end = answer
+    tokens = [token for token, (first, last) in inside.items() if first < end and start < last]
+    if tokens:
+        places = list(inside)
+        for side, token in enumerate((tokens[0], tokens[-1])):
+            yield cross_entropy(marks[places, side][None], torch.tensor([places.index(token)]))
+
+
+def sentence_tokens(encoded: Any, row: int, length: int) -> dict[int, tuple[int, int]]:
+    """The tokens of a sentence of so many characters, with their offsets in it."""
+    offsets = encoded["offset_mapping"][row].tolist()
+    return {
+        token: (first, last)
+        for token, ((first, last), sequence) in enumerate(
+            zip(offsets, encoded.sequence_ids(row), strict=True)
+        )
+        if sequence == 1 and last <= length
+    }
+
+
+def train(
+    model: Model,
+    examples: Sequence[Example],
+    *,
+    questions: int,
+    seed: int,
+    checkpoint: Path,
+    report: Callable[[int, int, float], None],
+) -> None:
+    """Teach the model with so many questions, from the checkpoint on if there is one.
+
+    `report` is told of each step: how many are done, of how many, and its loss.
+    """
+    torch.manual_seed(seed)
+    heads = [*model.span.parameters(), *model.scorer.classifier.parameters()]
+    body = [weights for weights in model.scorer.base_model.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": body, "lr": RATE}, {"params": heads, "lr": HEAD_RATE}], weight_decay=0.01
+    )
+    steps = questions // QUESTIONS
+    warm_up = max(int(WARM_UP * steps), 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / max(steps - warm_up, 1))
+    )
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    done = 0
+    if checkpoint.is_file():
+        saved = torch.load(checkpoint, weights_only=True)
+        done = saved.pop("done")
+        torch.set_rng_state(saved.pop("chance"))
+        for name, state in saved.items():
+            parts[name].load_state_dict(state)
+    lists = itertools.chain.from_iterable(epoch(examples, seed + number) for number in itertools.count())
+    batches = iter(lambda: list(itertools.islice(lists, QUESTIONS)), [])
+    model.eval()  # without dropout, which takes a third of the time on a CPU and isn't missed
+    for step, batch in enumerate(itertools.islice(batches, steps)):
+        if step < done:
+            continue  # drawn before the interruption
+        optimizer.zero_grad()
+        found = loss(model, batch)
+        found.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(body + heads, 1.0)
+        optimizer.step()
+        schedule.step()
+        report(step + 1, steps, found.item())
+        if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
+            saved = {name: part.state_dict() for name, part in parts.items()}
+            part = checkpoint.with_suffix(".part")
+            torch.save(saved | {"done": step + 1, "chance": torch.get_rng_state()}, part)
+            part.replace(checkpoint)
+
+
+def write(model: Model, folder: Path, path: Path) -> None:
+    """Write what the training changed in the weights of the folder, and the heads whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_deltas(path, _taught(Model(folder), heads=False), _taught(model, heads=True))
+
+
+def _taught(model: Model, *, heads: bool) -> dict[str, npt.NDArray[np.float32]]:
+    """The weights that training changes, by their names in the cross-encoder."""
+    base = f"{model.scorer.base_model_prefix}."
+    named = {name: values for name, values in model.scorer.named_parameters() if values.requires_grad}
+    if heads:
+        named |= {f"span.{name}": values for name, values in model.span.named_parameters()}
+    return {name: values.detach().numpy() for name, values in named.items() if heads or name.startswith(base)}

@@ -1,0 +1,77 @@
+"""The recipe of the reader in small: it learns, is written and read, and goes on when it was cut off."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rag.downloads import download
+from rag.encoders import CrossEncoderReader
+from rag.models import find_embedder
+from rag.reading import read_as
+from rag.training import reader
+from rag.training.examples import Candidate, Example
+from rag.training.figures import figures
+
+PLACES = {"Rhine": "Chur", "Danube": "Donau", "Elbe": "Bohemia", "Seine": "Burgundy", "Thames": "Kemble"}
+CANDIDATES = tuple(Candidate(f"The {river} rises in {place}.", "") for river, place in PLACES.items())
+EXAMPLES = [
+    Example(
+        "rivers",
+        False,
+        f"Where does the {river} rise?",
+        CANDIDATES,
+        (number,),
+        (len(f"The {river} rises in "), len(f"The {river} rises in {place}")),
+    )
+    for number, (river, place) in enumerate(PLACES.items())
+] + [Example("rivers", False, f"Who swam in the {river}?", CANDIDATES, ()) for river in PLACES]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return find_embedder("embedded", download).path.parent
+
+
+def train(folder: Path, out: Path, *, questions: int, stop_after: int | None = None) -> list[float]:
+    """The losses, step by step; with `stop_after` the run is cut off after so many steps."""
+    model, losses = reader.Model(folder), []
+
+    def report(done: int, steps: int, loss: float) -> None:
+        losses.append(loss)
+        if stop_after is not None and done > stop_after:
+            raise KeyboardInterrupt
+
+    try:
+        reader.train(
+            model, EXAMPLES, questions=questions, seed=0, checkpoint=out / "checkpoint", report=report
+        )
+        reader.write(model, folder, out / "reader.safetensors")
+    except KeyboardInterrupt:
+        pass
+    return losses
+
+
+def test_it_learns_to_choose_to_refuse_and_to_mark(folder, tmp_path):
+    torch.manual_seed(0)
+    losses = train(folder, tmp_path, questions=320)
+    assert len(losses) == 40
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    found = CrossEncoderReader(folder, tmp_path / "reader.safetensors")
+    assert figures(found, EXAMPLES) == {"rivers first": 1.0, "rivers f1": 1.0, "rivers auc": 1.0}
+    text = read_as("The Rhine rises in Chur.", "")
+    assert found.answer("Where does the Rhine rise?", text, end=len(text))[0] == (19, 23)
+
+
+def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "CHECKPOINT_STEPS", 2)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    torch.manual_seed(0)
+    whole = train(folder, tmp_path / "whole", questions=40)
+    torch.manual_seed(0)
+    first = train(folder, tmp_path / "parts", questions=40, stop_after=2)
+    rest = train(folder, tmp_path / "parts", questions=40)
+    assert [*first[:2], *rest] == pytest.approx(whole, abs=1e-5)
+    files = [tmp_path / name / "reader.safetensors" for name in ("whole", "parts")]
+    assert files[0].read_bytes() == files[1].read_bytes()
