@@ -185,13 +185,20 @@ def test_the_short_answer_comes_first_and_is_part_of_the_quote(library):
     assert text == answer.text == "May 1914\n“The war began in May 1914.” [1]"
 
 
-def test_the_reader_orders_the_evidence_and_marks_the_short_answer(library):
-    scores = {"The war began in spring.": 9.0, "Peace came over the river.": -9.0}
-    reader = ScriptedReader({**scores, "Old news.": -9.0, "Bread was dear.": -9.0}, answer=((17, 23), 0.9))
+@pytest.mark.parametrize(
+    ("liked", "marked", "text"),
+    [
+        ("The war began in spring.", (17, 23), "spring\n“The war began in spring.” [1]"),
+        ("Peace came over the river.", (20, 25), "river\n“Peace came over the river.” [2]"),
+    ],
+)
+def test_the_reader_orders_the_evidence_and_marks_the_short_answer(library, liked, marked, text):
+    sentences = ("The war began in spring.", "Peace came over the river.", "Old news.", "Bread was dear.")
+    reader = ScriptedReader({one: 9.0 if one == liked else -9.0 for one in sentences}, answer=(marked, 0.9))
     engine = library.with_model(QueuedModel(), reader=reader, threshold=0.0)
     answer = engine.answer("Peace, or war?")
-    assert answer.text == "spring\n“The war began in spring.” [2]"
-    assert (answer.short, sorted(answer.timings)) == ("spring", ["generate", "read", "retrieve"])
+    assert answer.text == text
+    assert (answer.short, sorted(answer.timings)) == (text.split("\n")[0], ["generate", "read", "retrieve"])
     assert [question for question, _ in reader.asked] == ["Peace, or war?"]
 
 
