@@ -163,27 +163,21 @@ class CrossEncoderReader:
             self._model = load_cross_encoder(folder, max_tokens=MAX_READ_TOKENS)
             changes = {name: torch.from_numpy(values) for name, values in read_deltas(deltas).items()}
             self._span = torch.nn.Linear(self._model.model.config.hidden_size, 2)
-            self._span.load_state_dict({name: changes.pop(f"span.{name}") for name in ("weight", "bias")})
+            for head, part in ((self._span, "span"), (self._model.model.classifier, "classifier")):
+                head.load_state_dict({name: changes.pop(f"{part}.{name}") for name in ("weight", "bias")})
             weights = dict(self._model.model.named_parameters())
             with torch.inference_mode():
                 for name, change in changes.items():
-                    weights[name].copy_(change if name.startswith("classifier.") else weights[name] + change)
+                    weights[name].add_(change)
         except Exception as error:
             raise ModelError(f"{deltas} is not a reader that fits {folder}: {error}") from error
+        self._deltas = deltas
         self._lock = threading.Lock()
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         """For each text (see `rag.reading`) the log-odds of its sentence against none that answers."""
-        if not texts:
-            return []
         with self._lock:
-            found = self._model.predict(
-                [(question, text) for text in texts],
-                batch_size=_BATCH,
-                activation_fn=lambda logits: logits,
-                show_progress_bar=False,
-            )
-        return [float(score) for score in found]
+            return _scores(self._model, question, texts, lambda logits: logits, self._deltas)
 
     def answer(self, question: str, text: str, *, end: int) -> tuple[Span, float]:
         """The (start, end) of the short answer among the first `end` characters, and its probability.
@@ -240,17 +234,21 @@ class CrossEncoderReranker:
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         """How well each text answers the question, 0 to 1."""
-        if not texts:
-            return []
         with self._lock:
-            found = self._model.predict(
-                [(question, text) for text in texts],
-                activation_fn=lambda logits: logits.sigmoid(),
-                show_progress_bar=False,
-            )
-        if not np.isfinite(found).all():
-            raise ModelError(f"{self._folder} is damaged: it gives scores that are no numbers. Name another.")
-        return [float(score) for score in found]
+            return _scores(self._model, question, texts, lambda logits: logits.sigmoid(), self._folder)
+
+
+def _scores(
+    model: Any, question: str, texts: Sequence[str], activation: Callable[[Any], Any], origin: Path
+) -> list[float]:
+    """The cross-encoder's score of each text; `ModelError` with its origin where one is no number."""
+    if not texts:
+        return []
+    pairs = [(question, text) for text in texts]
+    found = model.predict(pairs, activation_fn=activation, show_progress_bar=False)
+    if not np.isfinite(found).all():
+        raise ModelError(f"{origin} is damaged: it gives scores that are no numbers. Name another.")
+    return [float(score) for score in found]
 
 
 def _is_mean_of_tokens(model: Any) -> bool:

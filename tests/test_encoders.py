@@ -207,6 +207,33 @@ def test_a_reader_that_does_not_fit_is_told_of(folder, tmp_path, content):
     assert str(raised.value).startswith(f"{path} is not a reader that fits {folder}: ")
 
 
+def reader_file(path: Path, *, head: float | None) -> Path:
+    """What a reader learnt: nothing in its layers, and this in all of its head."""
+    tensors = {"span.weight": torch.zeros(2, 384), "span.bias": torch.zeros(2)}
+    if head is not None:
+        tensors |= {"classifier.weight": torch.zeros(1, 384), "classifier.bias": torch.full((1,), head)}
+    save_file(tensors, path)
+    return path
+
+
+def test_a_reader_scores_with_the_head_that_it_learnt(folder, tmp_path):
+    reader = CrossEncoderReader(folder, reader_file(tmp_path / "mine", head=2.5))
+    assert reader.scores("War?", ["War.", "Peace."]) == [2.5, 2.5]
+    assert reader.scores("War?", []) == []
+
+
+def test_a_reader_without_a_head_is_told_of(folder, tmp_path):
+    with pytest.raises(ModelError, match="is not a reader that fits"):
+        CrossEncoderReader(folder, reader_file(tmp_path / "mine", head=None))
+
+
+def test_a_reader_whose_scores_are_no_numbers_is_told_of(folder, tmp_path):
+    path = reader_file(tmp_path / "mine", head=float("nan"))
+    with pytest.raises(ModelError) as raised:
+        CrossEncoderReader(folder, path).scores("War?", ["War."])
+    assert str(raised.value) == f"{path} is damaged: it gives scores that are no numbers. Name another."
+
+
 def test_weights_of_half_precision_embed(folder, tmp_path):
     model = SentenceTransformer(str(folder), device="cpu").bfloat16()
     model.save(str(tmp_path / "half"))

@@ -161,7 +161,7 @@ def train(
             continue  # drawn before the interruption
         optimizer.zero_grad()
         found = loss(model, batch)
-        found.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(found)
         torch.nn.utils.clip_grad_norm_(body + heads, 1.0)
         optimizer.step()
         schedule.step()
