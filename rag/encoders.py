@@ -1,5 +1,6 @@
 """Text → unit vectors; question and text → a score: the only module that imports sentence_transformers."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -138,18 +139,20 @@ class SentenceTransformerEmbedder:
 def load_cross_encoder(folder: Path, *, max_tokens: int) -> Any:
     """A cross-encoder that gives one score, on an embedder's weights, with a head that knows nothing."""
     from sentence_transformers import CrossEncoder
-    from transformers.utils import logging as untyped
 
     _hush()
-    logging: Any = untyped
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # that the head is missing is no news
+    # That an embedder becomes a cross-encoder, and that its head is missing, is no news.
+    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         return CrossEncoder(
             str(folder), num_labels=1, max_length=max_tokens, device="cpu", local_files_only=True
         )
     finally:
-        logging.set_verbosity(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class CrossEncoderReader:

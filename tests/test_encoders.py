@@ -216,10 +216,11 @@ def reader_file(path: Path, *, head: float | None) -> Path:
     return path
 
 
-def test_a_reader_scores_with_the_head_that_it_learnt(folder, tmp_path):
+def test_a_reader_scores_with_the_head_that_it_learnt(folder, tmp_path, caplog):
     reader = CrossEncoderReader(folder, reader_file(tmp_path / "mine", head=2.5))
     assert reader.scores("War?", ["War.", "Peace."]) == [2.5, 2.5]
     assert reader.scores("War?", []) == []
+    assert caplog.messages == []
 
 
 def test_a_reader_without_a_head_is_told_of(folder, tmp_path):
