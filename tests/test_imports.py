@@ -55,6 +55,17 @@ def test_no_module_imports_a_heavy_library_when_it_is_imported():
     assert found == set()
 
 
+def test_the_recipe_of_a_reader_is_imported_by_nothing_else():
+    found = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rag.training")
+    }
+
+    assert found == set()
+
+
 def loaded(code: str, *arguments: str) -> set[str]:
     """The heavy libraries that a process has loaded at its end, numpy among them."""
     names = json.dumps([*HEAVY, "numpy", "langchain_text_splitters"])
