@@ -82,7 +82,7 @@ def answer(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
-    reader: str | None = None,
+    reader: StrPath | None = None,
     mode: str | None = None,
     threshold: float | None = None,
 ) -> Answer:
@@ -129,7 +129,7 @@ def load(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
-    reader: str | None = None,
+    reader: StrPath | None = None,
     mode: str | None = None,
     threshold: float | None = None,
 ) -> "Engine":

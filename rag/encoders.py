@@ -9,18 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.deltas import read_deltas
 from rag.errors import ModelError
 
 Vectors = npt.NDArray[np.float32]
 Span = tuple[int, int]
 
 _BATCH = 32
-MAX_READ_TOKENS = 128
-"""Question and text of the reader together; what is beyond is what stands before the sentence."""
-
-MAX_ANSWER_TOKENS = 20
-"""How long a short answer may be."""
 
 
 class Embedder(Protocol):
@@ -39,16 +33,6 @@ class Embedder(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """The word pieces of each text, special tokens included, before any cut."""
-
-
-class Reader(Protocol):
-    """What the stages need of a reader: how well a sentence in its context answers a question."""
-
-    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """For each text (see `rag.reading`) the log-odds of its sentence against none that answers."""
-
-    def answer(self, question: str, text: str, *, end: int) -> tuple[Span, float]:
-        """The (start, end) of the short answer among the first `end` characters, and its probability."""
 
 
 class Reranker(Protocol):
@@ -155,65 +139,6 @@ def load_cross_encoder(folder: Path, *, max_tokens: int) -> Any:
             logger.setLevel(level)
 
 
-class CrossEncoderReader:
-    """A reader: an embedder's weights with what `rag.training` taught them. Any thread may call it."""
-
-    def __init__(self, folder: Path, deltas: Path) -> None:
-        """Load the model of the folder, and add the deltas; `ModelError` when they don't fit it."""
-        import torch
-
-        try:
-            self._model = load_cross_encoder(folder, max_tokens=MAX_READ_TOKENS)
-            changes = {name: torch.from_numpy(values) for name, values in read_deltas(deltas).items()}
-            self._span = torch.nn.Linear(self._model.model.config.hidden_size, 2)
-            for head, part in ((self._span, "span"), (self._model.model.classifier, "classifier")):
-                head.load_state_dict({name: changes.pop(f"{part}.{name}") for name in ("weight", "bias")})
-            weights = dict(self._model.model.named_parameters())
-            with torch.inference_mode():
-                for name, change in changes.items():
-                    weights[name].add_(change)
-        except Exception as error:
-            raise ModelError(f"{deltas} is not a reader that fits {folder}: {error}") from error
-        self._deltas = deltas
-        self._lock = threading.Lock()
-
-    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """For each text (see `rag.reading`) the log-odds of its sentence against none that answers."""
-        with self._lock:
-            return _scores(self._model, question, texts, lambda logits: logits, self._deltas)
-
-    def answer(self, question: str, text: str, *, end: int) -> tuple[Span, float]:
-        """The (start, end) of the short answer among the first `end` characters, and its probability.
-
-        (0, 0) with probability 0 where there is no token.
-        """
-        import torch
-
-        with self._lock, torch.inference_mode():
-            encoded = self._model.tokenizer(
-                question,
-                text,
-                truncation="longest_first",
-                max_length=MAX_READ_TOKENS,
-                return_offsets_mapping=True,
-                return_tensors="pt",
-            )
-            offsets = encoded.pop("offset_mapping")[0].tolist()
-            marks = self._span(self._model.model.base_model(**encoded).last_hidden_state)[0].numpy()
-        inside = [
-            token
-            for token, sequence in enumerate(encoded.sequence_ids(0))
-            if sequence == 1 and offsets[token][1] <= end
-        ]
-        if not inside:
-            return (0, 0), 0.0
-        firsts, lasts = (_softmax(marks[inside, side]) for side in (0, 1))
-        worth = np.triu(np.tril(np.outer(firsts, lasts), MAX_ANSWER_TOKENS - 1))
-        first, last = np.unravel_index(worth.argmax(), worth.shape)
-        place = offsets[inside[first]][0], offsets[inside[last]][1]
-        return place, float(worth[first, last])
-
-
 class CrossEncoderReranker:
     """A reranker from a cross-encoder's folder. Any thread may call it; one works at a time."""
 
@@ -237,21 +162,16 @@ class CrossEncoderReranker:
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         """How well each text answers the question, 0 to 1."""
+        if not texts:
+            return []
+        pairs = [(question, text) for text in texts]
         with self._lock:
-            return _scores(self._model, question, texts, lambda logits: logits.sigmoid(), self._folder)
-
-
-def _scores(
-    model: Any, question: str, texts: Sequence[str], activation: Callable[[Any], Any], origin: Path
-) -> list[float]:
-    """The cross-encoder's score of each text; `ModelError` with its origin where one is no number."""
-    if not texts:
-        return []
-    pairs = [(question, text) for text in texts]
-    found = model.predict(pairs, activation_fn=activation, show_progress_bar=False)
-    if not np.isfinite(found).all():
-        raise ModelError(f"{origin} is damaged: it gives scores that are no numbers. Name another.")
-    return [float(score) for score in found]
+            found = self._model.predict(
+                pairs, activation_fn=lambda logits: logits.sigmoid(), show_progress_bar=False
+            )
+        if not np.isfinite(found).all():
+            raise ModelError(f"{self._folder} is damaged: it gives scores that are no numbers. Name another.")
+        return [float(score) for score in found]
 
 
 def _is_mean_of_tokens(model: Any) -> bool:
@@ -286,11 +206,6 @@ def _means(
 def unit(vectors: Vectors) -> Vectors:
     """The vectors, of shape (..., dimension), scaled to length 1; one of zeros stays so."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
-
-
-def _softmax(logits: Vectors) -> Vectors:
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum())
 
 
 def _has_head(model: Any, folder: Path) -> bool:

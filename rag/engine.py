@@ -1,6 +1,6 @@
 """Question → answer: joins the stages and streams what they find.
 
-question → passages → evidence → confidence → the model's choice or words → quotes → answer
+question → passages → evidence → reading → confidence → the model's choice or words → quotes → answer
 """
 
 import time
@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from rag.composition import Dropped
 from rag.confidence import confidence
-from rag.encoders import Reader
 from rag.errors import QuestionError
 from rag.evidence import ranked
 from rag.followup import Asked, History, in_context
 from rag.prompt import Templates
 from rag.quotes import Short
+from rag.reader import Reader
 from rag.reading import marked, read
 from rag.retrieval import Retrieval, Retriever
 from rag.settings import Mode
@@ -71,7 +71,7 @@ class Engine:
             mode,
             may_refuse=threshold > 0,
             unsupported=self._unsupported,
-            short_answer=self._short_answer,
+            short_answer=_short_answer,
         )
 
     def search(self, question: str, *, k: int = 10, history: History = ()) -> tuple[Passage, ...]:
@@ -104,7 +104,7 @@ class Engine:
         if bears and self._reader is not None:
             with _timed(timings, "read"):
                 sentences = read(self._reader, asked.text, sentences)
-        sure = confidence(asked.question, sentences[0].text, sentences[0].signals) if sentences else 0.0
+        sure = confidence(asked.question, sentences[0]) if sentences else 0.0
         steps: list[Step] = []
         reason = NONE_ANSWERS
         if not bears:
@@ -152,11 +152,6 @@ class Engine:
         text = " ".join(text.split())
         return replace(asked, question=text, text=text, goes_on=False) if text else asked
 
-    def _short_answer(self, question: str, sentence: Sentence) -> str | None:
-        if self._reader is None:
-            return short_answer(question, sentence.text)
-        return marked(self._reader, question, sentence)
-
     def _unsupported(self, claim: str, quote: str) -> str | None:
         def similarity(*texts: str) -> float:
             first, second = self._retriever.embedder.embed(texts)
@@ -174,6 +169,12 @@ def search(retriever: Retriever, question: str, *, k: int, history: History = ()
 
 def _retrieved(retriever: Retriever, asked: Asked, k: int) -> Retrieval:
     return retriever.retrieve(asked.question, k, topic=asked.topic, goes_on=asked.goes_on)
+
+
+def _short_answer(question: str, sentence: Sentence) -> str | None:
+    if sentence.reading is None:
+        return short_answer(question, sentence.text)
+    return marked(sentence, sentence.reading)
 
 
 def _asked(question: str, history: History) -> Asked:

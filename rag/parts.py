@@ -9,10 +9,8 @@ from typing import TypeVar
 
 from rag.downloads import download
 from rag.encoders import (
-    CrossEncoderReader,
     CrossEncoderReranker,
     Embedder,
-    Reader,
     Reranker,
     SentenceTransformerEmbedder,
 )
@@ -30,6 +28,7 @@ from rag.models import (
     find_reranker,
 )
 from rag.prompt import read_templates
+from rag.reader import CrossEncoderReader, Reader
 from rag.retrieval import Retriever
 from rag.settings import Settings
 from rag.types import BuildReport, EmbedderIdentity
@@ -103,11 +102,16 @@ def engine(settings: Settings) -> Engine:
     )
 
 
-@once
 def reader(named: str) -> Reader | None:
     """What scores how well a sentence answers; None for `none`."""
     found = find_reader(named)
-    return CrossEncoderReader(found[0].path.parent, found[1].path) if found else None
+    return _reader(found) if found else None
+
+
+@once
+def _reader(weights: tuple[Weights, Weights]) -> Reader:
+    base, learnt = weights
+    return CrossEncoderReader(base.path.parent, learnt.path)
 
 
 @once

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rag.encoders import Reader
-from rag.types import Sentence
+from rag.reader import Reader
+from rag.types import Reading, Sentence
 
 READ = 16
 """How many sentences are read, those that retrieval likes best."""
@@ -20,6 +20,9 @@ Of 329 SQuAD 2 questions on articles that a first reader hadn't learnt from, thr
 SURE = 0.2
 """From which probability the words that the reader marks are shown as the short answer."""
 
+MAX_QUESTION_CHARS = 240
+"""The end of a longer question is read: with more there is no room for the sentence."""
+
 MAX_BEFORE_CHARS = 200
 
 
@@ -30,19 +33,18 @@ def read_as(sentence: str, before: str) -> str:
     return f"{text} « {context}" if context else text
 
 
-def marked(reader: Reader, question: str, sentence: Sentence) -> str | None:
-    """The words of the sentence that are the short answer; None where none stand out."""
-    text = read_as(sentence.text, sentence.before)
-    (start, end), probability = reader.answer(question, text, end=len(sentence.text))
-    return sentence.text[start:end] if probability >= SURE else None
-
-
 def read(reader: Reader, question: str, sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
     """The best `READ` of the sentences, which stand best first, with what the reader makes of them."""
     few = sentences[:READ]
-    found = reader.scores(question, [read_as(sentence.text, sentence.before) for sentence in few])
+    texts = [read_as(sentence.text, sentence.before) for sentence in few]
+    readings = reader.read(question[-MAX_QUESTION_CHARS:], texts, [len(sentence.text) for sentence in few])
     scored = [
-        replace(sentence, score=sentence.score + READER_WEIGHT * odds)
-        for sentence, odds in zip(few, found, strict=True)
+        replace(sentence, score=sentence.score + READER_WEIGHT * reading.odds, reading=reading)
+        for sentence, reading in zip(few, readings, strict=True)
     ]
     return tuple(sorted(scored, key=lambda sentence: -sentence.score))
+
+
+def marked(sentence: Sentence, reading: Reading) -> str | None:
+    """The words of the sentence that are the short answer; None where none stand out."""
+    return sentence.text[reading.start : reading.end] if reading.probability >= SURE else None

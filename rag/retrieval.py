@@ -189,7 +189,8 @@ class _Judge:
     def sentences(self, chunk: StoredChunk) -> list[_Sentence]:
         """The sentences of the chunk in order."""
         texts = [chunk.text[start - chunk.start : end - chunk.start] for start, end in chunk.sentences]
-        cosines = chunk.sentence_vectors @ self._vector
+        # Not `@`, which may warn of what BLAS reads beyond the end of short rows.
+        cosines = chunk.sentence_vectors.dot(self._vector)
         return [
             _Sentence(span, text, stems(text), float(cosine))
             for span, text, cosine in zip(chunk.sentences, texts, cosines, strict=True)

@@ -46,7 +46,7 @@ def resolve(
     embedder: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
     reranker: str | os.PathLike[str] | None = None,
-    reader: str | None = None,
+    reader: str | os.PathLike[str] | None = None,
     mode: str | None = None,
     threshold: float | str | None = None,
 ) -> Settings:

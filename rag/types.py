@@ -70,13 +70,28 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader made of a sentence: the log-odds that it answers, against that none does.
+
+    Its characters from `start` to `end` are the short answer with this probability, if it answers; with 0
+    there is none.
+    """
+
+    odds: float
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
     """A sentence of a passage, offered to the model as evidence.
 
     `passage` is the 0-based position of its passage among the passages of the answer; `start` and
-    `end` are offsets into the document; `score` is what its signals are worth together. `before` is the text
-    right before it in its passage, the sentence before; `lead_in` is the same where the sentence begins with
-    a word like "he" that needs it, else "".
+    `end` are offsets into the document; `score` is what its signals are worth together, and what a reader
+    made of it: `reading`, None where none read it. `before` is the text right before it in its passage, the
+    sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
+    else "".
     """
 
     passage: int
@@ -87,6 +102,7 @@ class Sentence:
     signals: Signals
     lead_in: str = ""
     before: str = ""
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What tests share: the seed articles, an index of them, and fakes whose arithmetic can be done by hand."""
 
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from rag import parts, settings
 from rag.engine import Engine
+from rag.types import Reading
 
 ROOT = Path(__file__).parent.parent
 SEEDS = ROOT / "seeds"
@@ -45,19 +45,17 @@ class WordEmbedder:
 
 
 class ScriptedReader:
-    """A reader whose score of a sentence is the one given for it, and that marks the same place each time."""
+    """A reader whose odds of a sentence are those given for it, and that marks the same place each time."""
 
-    def __init__(self, scores: Mapping[str, float], answer=((0, 0), 0.0)) -> None:
-        self.known = scores
-        self.marks = answer
+    def __init__(self, odds: Mapping[str, float], marks: tuple[int, int, float] = (0, 0, 0.0)) -> None:
+        self.odds = odds
+        self.marks = marks
         self.asked: list[tuple[str, list[str]]] = []
 
-    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+    def read(self, question: str, texts: Sequence[str], ends: Sequence[int]) -> list[Reading]:
         self.asked.append((question, list(texts)))
-        return [self.known[re.sub(r"\s+", " ", text).partition(" « ")[0]] for text in texts]
-
-    def answer(self, question: str, text: str, *, end: int) -> tuple[tuple[int, int], float]:
-        return self.marks
+        sentences = [text[:end] for text, end in zip(texts, ends, strict=True)]
+        return [Reading(self.odds[sentence], *self.marks) for sentence in sentences]
 
 
 class QueuedModel:

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 import rag
 from rag import settings
 from rag.downloads import download
-from rag.encoders import CrossEncoderReader, CrossEncoderReranker, SentenceTransformerEmbedder
+from rag.encoders import CrossEncoderReranker, SentenceTransformerEmbedder
 from rag.errors import ModelError
 from rag.models import find_embedder, find_reranker
 
@@ -193,46 +193,6 @@ def test_a_reranker_without_its_tokenizer_is_told_of(cross_encoder, tmp_path):
         (tmp_path / name).write_bytes((cross_encoder / name).read_bytes())
     with pytest.raises(ModelError, match="There is no reranker at "):
         find_reranker(str(tmp_path), download)
-
-
-@pytest.mark.parametrize("content", ["", "no weights", {"head": 1}, {"span.weight": 2, "span.bias": 2}])
-def test_a_reader_that_does_not_fit_is_told_of(folder, tmp_path, content):
-    path = tmp_path / "mine.safetensors"
-    if isinstance(content, dict):
-        save_file({name: torch.zeros(size) for name, size in content.items()}, path)
-    else:
-        path.write_text(content)
-    with pytest.raises(ModelError) as raised:
-        CrossEncoderReader(folder, path)
-    assert str(raised.value).startswith(f"{path} is not a reader that fits {folder}: ")
-
-
-def reader_file(path: Path, *, head: float | None) -> Path:
-    """What a reader learnt: nothing in its layers, and this in all of its head."""
-    tensors = {"span.weight": torch.zeros(2, 384), "span.bias": torch.zeros(2)}
-    if head is not None:
-        tensors |= {"classifier.weight": torch.zeros(1, 384), "classifier.bias": torch.full((1,), head)}
-    save_file(tensors, path)
-    return path
-
-
-def test_a_reader_scores_with_the_head_that_it_learnt(folder, tmp_path, caplog):
-    reader = CrossEncoderReader(folder, reader_file(tmp_path / "mine", head=2.5))
-    assert reader.scores("War?", ["War.", "Peace."]) == [2.5, 2.5]
-    assert reader.scores("War?", []) == []
-    assert caplog.messages == []
-
-
-def test_a_reader_without_a_head_is_told_of(folder, tmp_path):
-    with pytest.raises(ModelError, match="is not a reader that fits"):
-        CrossEncoderReader(folder, reader_file(tmp_path / "mine", head=None))
-
-
-def test_a_reader_whose_scores_are_no_numbers_is_told_of(folder, tmp_path):
-    path = reader_file(tmp_path / "mine", head=float("nan"))
-    with pytest.raises(ModelError) as raised:
-        CrossEncoderReader(folder, path).scores("War?", ["War."])
-    assert str(raised.value) == f"{path} is damaged: it gives scores that are no numbers. Name another."
 
 
 def test_weights_of_half_precision_embed(folder, tmp_path):

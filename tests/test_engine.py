@@ -194,7 +194,7 @@ def test_the_short_answer_comes_first_and_is_part_of_the_quote(library):
 )
 def test_the_reader_orders_the_evidence_and_marks_the_short_answer(library, liked, marked, text):
     sentences = ("The war began in spring.", "Peace came over the river.", "Old news.", "Bread was dear.")
-    reader = ScriptedReader({one: 9.0 if one == liked else -9.0 for one in sentences}, answer=(marked, 0.9))
+    reader = ScriptedReader({one: 9.0 if one == liked else -9.0 for one in sentences}, marks=(*marked, 0.9))
     engine = library.with_model(QueuedModel(), reader=reader, threshold=0.0)
     answer = engine.answer("Peace, or war?")
     assert answer.text == text

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.reading import MAX_BEFORE_CHARS, READ, READER_WEIGHT, SURE, marked, read, read_as
-from rag.types import Sentence, Signals
+from rag.reading import MAX_BEFORE_CHARS, MAX_QUESTION_CHARS, READ, READER_WEIGHT, SURE, marked, read, read_as
+from rag.types import Reading, Sentence, Signals
 from tests.conftest import ScriptedReader
 
 NOTHING = Signals(0, 0, 0, 0, False, 0)
@@ -28,20 +28,27 @@ def test_the_sentence_keeps_its_offsets(sentence, before):
 
 
 def test_what_the_reader_thinks_counts_in_the_order():
-    reader = ScriptedReader({"It began in May.": -2.0, TWO.text: 3.0})
+    reader = ScriptedReader({"It began in May.": -2.0, TWO.text: 3.0}, marks=(1, 2, 0.5))
     assert read(reader, "When?", [ONE, TWO]) == (
-        replace(TWO, score=0.8 + 3 * READER_WEIGHT),
-        replace(ONE, score=0.9 - 2 * READER_WEIGHT),
+        replace(TWO, score=0.8 + 3 * READER_WEIGHT, reading=Reading(3.0, 1, 2, 0.5)),
+        replace(ONE, score=0.9 - 2 * READER_WEIGHT, reading=Reading(-2.0, 1, 2, 0.5)),
     )
     assert reader.asked == [("When?", ["It began in May. « The war was long.", "Snow fell."])]
 
 
+def test_of_a_long_question_the_end_is_read():
+    reader = ScriptedReader({TWO.text: 0.0})
+    read(reader, "x" * 500 + " When?", [TWO])
+    assert reader.asked[0][0] == "x" * (MAX_QUESTION_CHARS - 6) + " When?"
+
+
 def test_only_the_best_are_read():
     many = [replace(TWO, start=number) for number in range(READ + 5)]
-    assert read(ScriptedReader({TWO.text: 0.0}), "When?", many) == tuple(many[:READ])
+    found = read(ScriptedReader({TWO.text: 0.0}), "When?", many)
+    assert [sentence.start for sentence in found] == list(range(READ))
 
 
 @pytest.mark.parametrize(("probability", "short"), [(SURE, "in May"), (SURE - 0.01, None)])
 def test_the_short_answer_is_what_the_reader_marks(probability, short):
-    reader = ScriptedReader({}, answer=((9, 15), probability))
-    assert marked(reader, "When?", ONE) == short
+    one = replace(ONE, text="It began in May.")
+    assert marked(one, Reading(1.0, 9, 15, probability)) == short

@@ -1,7 +1,7 @@
 """The steps of the recipe, one command each: `python -m rag.training --help`."""
 
 import argparse
-import json
+import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,14 +10,15 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rag.downloads import download
-from rag.encoders import CrossEncoderReader
+from rag.errors import RagError
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.report import table
 from rag.evaluation.run import evaluate, sample
 from rag.models import find_embedder
+from rag.reader import CrossEncoderReader
 from rag.settings import DEFAULTS, resolve
 from rag.training import examples
-from rag.training.examples import is_held_out
+from rag.training.examples import judges
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,15 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     training = steps.add_parser("reader", help="examples → a reader's weights")
     training.add_argument("--examples", type=Path, required=True, help="the file of examples")
-    training.add_argument("--questions", type=int, default=16_000, help="how many to learn from")
+    training.add_argument("--questions", type=int, default=24_000, help="how many to learn from")
     training.add_argument("--seed", type=int, default=0)
     training.add_argument(
-        "--out", type=Path, required=True, help="the folder for weights, figures and checkpoint"
+        "--out", type=Path, required=True, help="the folder for weights, card and checkpoint"
     )
     training.set_defaults(step=_reader)
 
     comparing = steps.add_parser("compare", help="the product with and without the reader")
-    comparing.add_argument("--reader", required=True, metavar="FILE", help="what the reader learnt")
+    comparing.add_argument("--reader", default=DEFAULTS["reader"], help="as in rag ask")
     comparing.add_argument("sets", nargs="+", metavar="SET", help="sets of questions")
     comparing.add_argument("--threshold", default=DEFAULTS["threshold"], help="as in rag eval")
     comparing.set_defaults(step=_compare)
@@ -50,7 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         step.add_argument("--limit", type=int, help="at most so many questions of each set")
     given = parser.parse_args(arguments)
-    given.step(given)
+    try:
+        given.step(given)
+    except FileNotFoundError as error:
+        sys.exit(f"There is no file {error.filename}.")
+    except RagError as error:
+        sys.exit(str(error))
 
 
 def _examples(given: argparse.Namespace) -> None:
@@ -60,12 +66,14 @@ def _examples(given: argparse.Namespace) -> None:
 
 def _reader(given: argparse.Namespace) -> None:
     from rag.training import reader
+    from rag.training.card import card
     from rag.training.figures import figures
+    from rag.training.siblings import Siblings
 
     found = examples.read(given.examples)
     given.out.mkdir(parents=True, exist_ok=True)
     folder = find_embedder("embedded", download).path.parent
-    model = reader.Model(folder)
+    model = reader.Model(folder, seed=given.seed)
     bar = tqdm(desc="Reader", unit="step", file=sys.stderr)
 
     def report(done: int, steps: int, loss: float) -> None:
@@ -76,6 +84,7 @@ def _reader(given: argparse.Namespace) -> None:
     reader.train(
         model,
         [one for one in found if not one.held_out],
+        Siblings(folder),
         questions=given.questions,
         seed=given.seed,
         checkpoint=given.out / "reader.checkpoint",
@@ -83,18 +92,19 @@ def _reader(given: argparse.Namespace) -> None:
     )
     weights = given.out / "reader.safetensors"
     reader.write(model, folder, weights)
-    held_out = [one for one in found if one.held_out]
-    measured = figures(CrossEncoderReader(folder, weights), held_out)
-    (given.out / "reader.json").write_text(json.dumps(measured, indent=2) + "\n", "utf-8")
-    for name, figure in measured.items():
-        print(f"{name:24}{figure:.3f}")
+    measured = figures(CrossEncoderReader(folder, weights), [one for one in found if one.held_out])
+    with weights.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    text = card(found, measured, questions=given.questions, seed=given.seed, sha256=sha256)
+    weights.with_suffix(".md").write_text(text, "utf-8")
+    print(text)
 
 
 def _compare(given: argparse.Namespace) -> None:
     """The figures of `rag eval`, for questions on documents that are held out from the training."""
     for name in given.sets:
         dataset = read_dataset(name, given.bench, Path(DEFAULTS["documents"]))
-        held_out = [one for one in dataset.questions if is_held_out(min(one.sources, default=""))]
+        held_out = [one for one in dataset.questions if judges(dataset, one)]
         questions = sample(held_out, given.limit, seed=0)
         reports = []
         for reader in ("none", given.reader):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag.encoders import Reader
 from rag.evaluation.metrics import token_f1
+from rag.reader import Reader
 from rag.reading import read_as
 from rag.training.examples import Example
 
@@ -27,26 +27,28 @@ def figures(reader: Reader, examples: Sequence[Example]) -> dict[str, float]:
         shuffled = list(group)
         random.Random(0).shuffle(shuffled)
         some = [one for one in shuffled if one.right][:QUESTIONS]
-        none = [one for one in shuffled if not one.right][:QUESTIONS]
+        none = [one for one in shuffled if not one.answerable][:QUESTIONS]
         best: dict[bool, list[float]] = {True: [], False: []}
         first: list[bool] = []
         f1: list[float] = []
         for one in (*some, *none):
-            scores = reader.scores(one.question, [read_as(c.text, c.before) for c in one.candidates])
-            if not scores:
+            if not one.candidates:
                 continue
-            best[bool(one.right)].append(max(scores))
+            texts = [read_as(given.text, given.before) for given in one.candidates]
+            readings = reader.read(one.question, texts, [len(given.text) for given in one.candidates])
+            odds = [reading.odds for reading in readings]
+            best[one.answerable].append(max(odds))
             if one.right:
-                first.append(int(np.argmax(scores)) in one.right)
+                first.append(int(np.argmax(odds)) in one.right)
             if one.answer is not None:
-                given = one.candidates[one.right[0]]
-                text = read_as(given.text, given.before)
-                (start, end), _ = reader.answer(one.question, text, end=len(given.text))
-                f1.append(token_f1(given.text[start:end], [given.text[slice(*one.answer)]]))
-        found[f"{name} first"] = float(np.mean(first))
+                given, reading = one.candidates[one.right[0]], readings[one.right[0]]
+                said = given.text[reading.start : reading.end]
+                f1.append(token_f1(said, [given.text[slice(*one.answer)]]))
+        if first:
+            found[f"{name} first"] = float(np.mean(first))
         if f1:
             found[f"{name} f1"] = float(np.mean(f1))
-        if best[False]:
+        if best[True] and best[False]:
             above = np.subtract.outer(best[True], best[False])
             found[f"{name} auc"] = float(np.mean((above > 0) + 0.5 * (above == 0)))
     return found

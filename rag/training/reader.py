@@ -8,6 +8,7 @@ as they are, and only what the layers changed is written (see `rag.deltas`).
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,19 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from rag.deltas import write_deltas
-from rag.encoders import MAX_READ_TOKENS, load_cross_encoder
+from rag.encoders import load_cross_encoder
+from rag.errors import ModelError
+from rag.reader import MAX_TOKENS, encode, forward, sentence_tokens
 from rag.reading import read_as
 from rag.training.batches import List, epoch
 from rag.training.examples import Example
+from rag.training.siblings import Siblings
 
 QUESTIONS = 8
 """In a step."""
 
-FROZEN = (".embeddings.", ".layer.0.", ".layer.1.")
-"""What stays as it is: it saves a third of the time."""
+FROZEN_LAYERS = 2
+"""How many layers stay as they are, the first ones, with the embeddings: it saves a third of the time."""
 
 PARTS = 3
 RATE = 1e-4
@@ -39,34 +43,22 @@ CHECKPOINT_STEPS = 100
 class Model(torch.nn.Module):
     """The cross-encoder, and the head for the short answer."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, seed: int = 0) -> None:
         """The weights of the folder, with heads that know nothing yet."""
         super().__init__()
-        encoder = load_cross_encoder(folder, max_tokens=MAX_READ_TOKENS)
+        torch.manual_seed(seed)
+        encoder = load_cross_encoder(folder, max_tokens=MAX_TOKENS)
         self.tokenizer = encoder.tokenizer
         self.scorer = encoder.model
         self.span = torch.nn.Linear(self.scorer.config.hidden_size, 2)
+        frozen = (".embeddings.", *(f".layer.{number}." for number in range(FROZEN_LAYERS)))
         for name, weights in self.scorer.named_parameters():
-            weights.requires_grad = not any(part in name for part in FROZEN)
-
-    def encode(self, pairs: Sequence[tuple[str, str]]) -> Any:
-        """Questions and texts as tokens, padded to the longest."""
-        return self.tokenizer(
-            [question for question, _ in pairs],
-            [text for _, text in pairs],
-            truncation="longest_first",
-            max_length=MAX_READ_TOKENS,
-            padding=True,
-            return_offsets_mapping=True,
-            return_tensors="pt",
-        )
+            weights.requires_grad = not any(part in name for part in frozen)
 
     def forward(self, encoded: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """The scores, of shape (n,), and the logits of start and end, of shape (n, tokens, 2)."""
-        inputs = {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-        read = self.scorer.base_model(**inputs)
-        scores = self.scorer.classifier(self.scorer.dropout(read.pooler_output))
-        return scores[:, 0], self.span(read.last_hidden_state)
+        scores, marks = forward(self.scorer, self.span, encoded)
+        return scores, marks
 
 
 def loss(model: Model, lists: Sequence[List]) -> torch.Tensor:
@@ -78,7 +70,7 @@ def loss(model: Model, lists: Sequence[List]) -> torch.Tensor:
     scores = torch.empty(len(pairs))
     spans: dict[int, tuple[torch.Tensor, Any, int]] = {}
     for part in (order[begin : begin + size] for begin in range(0, len(order), size)):
-        encoded = model.encode([pairs[place] for place in part])
+        encoded = encode(model.tokenizer, [pairs[place] for place in part])
         found, marks = model(encoded)
         scores = scores.index_copy(0, torch.tensor(part), found)
         spans |= {place: (marks[row], encoded, row) for row, place in enumerate(part)}
@@ -109,21 +101,10 @@ def span_loss(
             yield cross_entropy(marks[places, side][None], torch.tensor([places.index(token)]))
 
 
-def sentence_tokens(encoded: Any, row: int, length: int) -> dict[int, tuple[int, int]]:
-    """The tokens of a sentence of so many characters, with their offsets in it."""
-    offsets = encoded["offset_mapping"][row].tolist()
-    return {
-        token: (first, last)
-        for token, ((first, last), sequence) in enumerate(
-            zip(offsets, encoded.sequence_ids(row), strict=True)
-        )
-        if sequence == 1 and last <= length
-    }
-
-
 def train(
     model: Model,
     examples: Sequence[Example],
+    siblings: Siblings,
     *,
     questions: int,
     seed: int,
@@ -132,9 +113,11 @@ def train(
 ) -> None:
     """Teach the model with so many questions, from the checkpoint on if there is one.
 
-    `report` is told of each step: how many are done, of how many, and its loss.
+    `report` is told of each step: how many are done, of how many, and its loss. `ModelError` when there are
+    no examples, and when the checkpoint is of another run.
     """
-    torch.manual_seed(seed)
+    if not examples:
+        raise ModelError("There is no example to learn from: name a file that has some.")
     heads = [*model.span.parameters(), *model.scorer.classifier.parameters()]
     body = [weights for weights in model.scorer.base_model.parameters() if weights.requires_grad]
     optimizer = torch.optim.AdamW(
@@ -147,13 +130,21 @@ def train(
     )
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     done = 0
+    data = blake2b("\n".join(one.question for one in examples).encode()).hexdigest()
+    run = {"questions": questions, "seed": seed, "data": data}
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
         done = saved.pop("done")
-        torch.set_rng_state(saved.pop("chance"))
+        if saved.pop("run") != run:
+            raise ModelError(
+                f"{checkpoint} is of a run with other examples, another seed or another number of questions. "
+                "Remove it, or name another folder."
+            )
         for name, state in saved.items():
             parts[name].load_state_dict(state)
-    lists = itertools.chain.from_iterable(epoch(examples, seed + number) for number in itertools.count())
+    lists = itertools.chain.from_iterable(
+        epoch(examples, siblings, seed + number) for number in itertools.count()
+    )
     batches = iter(lambda: list(itertools.islice(lists, QUESTIONS)), [])
     model.eval()  # without dropout, which takes a third of the time on a CPU and isn't missed
     for step, batch in enumerate(itertools.islice(batches, steps)):
@@ -169,7 +160,7 @@ def train(
         if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == steps:
             saved = {name: part.state_dict() for name, part in parts.items()}
             part = checkpoint.with_suffix(".part")
-            torch.save(saved | {"done": step + 1, "chance": torch.get_rng_state()}, part)
+            torch.save(saved | {"done": step + 1, "run": run}, part)
             part.replace(checkpoint)
 
 

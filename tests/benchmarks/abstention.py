@@ -1,6 +1,6 @@
 """The fit of the confidence, and the curve along which a threshold moves.
 
-    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE] [--reader FILE]
+    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE] [--reader none]
 
 Positive are the questions of squad2, xquad and wikipedia490 that their documents answer; negative those of
 squad2 on the topic of a paragraph that doesn't answer them, and questions asked of another set's documents.
@@ -13,7 +13,7 @@ against refused right, is drawn to FILE.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,17 +25,17 @@ from tqdm import tqdm
 
 from rag import parts
 from rag.confidence import confidence, features
-from rag.encoders import Reader
 from rag.engine import PASSAGES
 from rag.evaluation.datasets import Question, off_topic, read_dataset
 from rag.evaluation.metrics import normalised
 from rag.evaluation.run import indexed, sample
 from rag.evidence import ranked
+from rag.reader import Reader
 from rag.reading import read
 from rag.retrieval import Retriever
 from rag.sentences import MAX_CHARS
 from rag.settings import DEFAULTS, resolve
-from rag.training.examples import is_held_out
+from rag.training.examples import judges
 from rag.types import Sentence
 from rag.writing import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
 
@@ -70,8 +70,8 @@ def cases(questions: Sequence[Question], retriever: Retriever, reader: Reader | 
             best = found[0]
             yield Case(
                 group=min(question.sources, default="").partition("#")[0],
-                features=features(question.text, best.text, best.signals),
-                confidence=confidence(question.text, best.text, best.signals),
+                features=features(question.text, best),
+                confidence=confidence(question.text, best),
                 answerable=question.answerable is True,
                 right=question.answerable is True and is_right(question, quoted(found)),
             )
@@ -164,23 +164,23 @@ def main() -> None:
     parser.add_argument("--bench", type=Path, default=Path("../shared/bench"))
     parser.add_argument("--limit", type=int, default=500, help="questions of each set but squad2")
     parser.add_argument("--curve", type=Path, default=Path(__file__).with_suffix(".svg"))
-    parser.add_argument("--reader", default="none", metavar="FILE")
+    parser.add_argument("--reader", default=DEFAULTS["reader"], help="as in rag ask")
     arguments = parser.parse_args()
     reader = parts.reader(arguments.reader)
     documents = resolve().documents
     found: dict[str, list[Case]] = {}
     for name, other in [*((name, name) for name in ON_TOPIC), *OFF_TOPIC]:
         dataset = read_dataset(name, arguments.bench, documents)
-        questions = dataset.questions
+        if reader is not None:
+            kept = tuple(one for one in dataset.questions if judges(dataset, one))
+            dataset = replace(dataset, questions=kept)
         if other != name:
-            questions = off_topic(dataset, read_dataset(other, arguments.bench, documents)).questions
-        elif reader is not None:
-            questions = tuple(one for one in questions if is_held_out(min(one.sources, default="")))
+            dataset = off_topic(dataset, read_dataset(other, arguments.bench, documents))
         limit = None if name == other == "squad2" else arguments.limit if name == other else 200
         index = indexed(read_dataset(other, arguments.bench, documents), resolve())
         retriever = parts.retriever(resolve(index=index))
         found[name if other == name else f"{name} of {other}"] = list(
-            cases(sample(questions, limit, 0), retriever, reader)
+            cases(sample(dataset.questions, limit, 0), retriever, reader)
         )
     squad, others = found["squad2"], [case for name in found if name != "squad2" for case in found[name]]
     weights, intercept = fitted([*squad, *others])

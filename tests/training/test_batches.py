@@ -2,8 +2,11 @@ import random
 
 import pytest
 
+from rag.downloads import download
+from rag.models import find_embedder
 from rag.training.batches import HARDEST, LIST, drawn, epoch, made_wrong
 from rag.training.examples import Candidate, Example
+from rag.training.siblings import Siblings
 
 TEXTS = (
     "The Rhine rises in Chur.",
@@ -15,13 +18,18 @@ TEXTS = (
     "Eel.",
 )
 CANDIDATES = tuple(Candidate(text, f"before {place}") for place, text in enumerate(TEXTS))
-ANSWERED = Example("set", False, "Where does the Rhine rise?", CANDIDATES, (0,), (19, 23))
-UNANSWERED = Example("set", False, "Where does it end?", CANDIDATES, ())
+ANSWERED = Example("set", False, "Where does the Rhine rise?", True, CANDIDATES, (0,), (19, 23))
+UNANSWERED = Example("set", False, "Where does it end?", False, CANDIDATES, ())
 
 
-def test_what_answers_is_read_with_the_hardest_and_some_others():
+@pytest.fixture(scope="module")
+def siblings() -> Siblings:
+    return Siblings(find_embedder("embedded", download).path.parent)
+
+
+def test_what_answers_is_read_with_the_hardest_and_some_others(siblings):
     for seed in range(50):
-        found = drawn(ANSWERED, random.Random(seed))
+        found = drawn(ANSWERED, siblings, random.Random(seed))
         assert len(found.candidates) == len(set(found.candidates)) == LIST
         if found.right is not None:
             assert (found.question, found.right) == (ANSWERED.question, 0)
@@ -29,19 +37,19 @@ def test_what_answers_is_read_with_the_hardest_and_some_others():
             assert found.answer == (19, 23)
 
 
-def test_of_some_questions_the_answer_is_taken_out_or_made_wrong():
-    found = [drawn(ANSWERED, random.Random(seed)) for seed in range(400)]
+def test_of_some_questions_the_answer_is_taken_out_or_made_wrong(siblings):
+    found = [drawn(ANSWERED, siblings, random.Random(seed)) for seed in range(400)]
     taken_out = [one for one in found if CANDIDATES[0] not in one.candidates]
     wrong = [one for one in found if one.question != ANSWERED.question]
     assert 0.1 < len(taken_out) / 400 < 0.2
-    assert 0.14 < len(wrong) / 400 < 0.26
+    assert 0.19 < len(wrong) / 400 < 0.31
     for one in (*taken_out, *wrong):
         assert (one.right, one.answer) == (None, None)
     assert all(CANDIDATES[0] in one.candidates for one in wrong)
 
 
-def test_a_question_without_an_answer_stays_so():
-    found = drawn(UNANSWERED, random.Random(0))
+def test_a_question_without_an_answer_stays_so(siblings):
+    found = drawn(UNANSWERED, siblings, random.Random(0))
     assert (found.question, found.right, found.candidates[:HARDEST]) == (
         "Where does it end?",
         None,
@@ -49,9 +57,9 @@ def test_a_question_without_an_answer_stays_so():
     )
 
 
-def test_other_sentences_that_answer_are_not_read():
-    example = Example("set", False, "Where?", CANDIDATES, (0, 1, 2))
-    assert not {*CANDIDATES[1:3]} & {*drawn(example, random.Random(1)).candidates}
+def test_other_sentences_that_answer_are_not_read(siblings):
+    example = Example("set", False, "Where?", True, CANDIDATES, (0, 1, 2))
+    assert not {*CANDIDATES[1:3]} & {*drawn(example, siblings, random.Random(1)).candidates}
 
 
 @pytest.mark.parametrize(
@@ -69,21 +77,48 @@ def test_other_sentences_that_answer_are_not_read():
         ("Why?", {None}),
     ],
 )
-def test_a_question_is_made_wrong(question, expected):
-    example = Example("set", False, question, CANDIDATES[:4], (0,))
-    found = {made_wrong(example, random.Random(seed)) for seed in range(60)}
+def test_a_question_is_made_wrong(siblings, question, expected):
+    example = Example("set", False, question, True, CANDIDATES[:4], (0,))
+    found = {made_wrong(example, siblings, random.Random(seed)) for seed in range(60)}
     assert {one and one.question for one in found} == expected
     assert {one and (one.right, one.answer) for one in found} <= {((), None), None}
 
 
-def test_an_epoch_has_those_with_short_answers_twice():
-    examples = [Example(name, False, name, CANDIDATES, ()) for name in ("squad2", "xquad", "clapnq")]
-    assert sorted(one.question for one in epoch(examples, 0)) == ["clapnq", *["squad2"] * 2, *["xquad"] * 2]
+def test_the_sentence_that_answered_is_read_with_the_question_made_wrong(siblings):
+    last = Example("set", False, "Where is the eel?", True, CANDIDATES, (6,))
+    for seed in range(30):
+        found = made_wrong(last, siblings, random.Random(seed))
+        assert drawn(found, siblings, random.Random(seed)).candidates[0] == CANDIDATES[6]
 
 
-def test_an_epoch_has_each_example_once_in_an_order_by_its_seed():
-    examples = [Example("set", False, f"Why {number}?", CANDIDATES, ()) for number in range(30)]
-    found = [one.question for one in epoch(examples, 3)]
+def test_a_sentence_that_may_answer_the_question_made_wrong_is_not_read(siblings):
+    candidates = [
+        Candidate(text, "") for text in ("Bell was born in 1847.", "In 1856 Tesla was born.", "Fish.")
+    ]
+    given = Example("set", False, "When was Bell born?", True, tuple(candidates), (0,))
+    found = {made_wrong(given, siblings, random.Random(seed)) for seed in range(60)}
+    of_tesla = [one for one in found if one.question == "When was Tesla born?"]
+    assert [one.candidates for one in of_tesla] == [(candidates[0], candidates[2])]
+
+
+def test_how_short_something_is_that_is_long_is_no_other_question(siblings):
+    given = Example("set", False, "How long is it?", True, CANDIDATES[:1], (0,))
+    found = {made_wrong(given, siblings, random.Random(seed)).question for seed in range(20)}
+    assert found == {"How long isn't it?"}
+
+
+def test_an_epoch_has_some_sets_more_than_once(siblings):
+    examples = [Example(name, False, name, False, CANDIDATES, ()) for name in ("squad2", "xquad", "clapnq")]
+    assert sorted(one.question for one in epoch(examples, siblings, 0)) == [
+        "clapnq",
+        *["squad2"] * 3,
+        *["xquad"] * 2,
+    ]
+
+
+def test_an_epoch_has_each_example_once_in_an_order_by_its_seed(siblings):
+    examples = [Example("set", False, f"Why {number}?", False, CANDIDATES, ()) for number in range(30)]
+    found = [one.question for one in epoch(examples, siblings, 3)]
     assert sorted(found) == sorted(one.question for one in examples)
-    assert found == [one.question for one in epoch(examples, 3)]
-    assert found != [one.question for one in epoch(examples, 4)]
+    assert found == [one.question for one in epoch(examples, siblings, 3)]
+    assert found != [one.question for one in epoch(examples, siblings, 4)]

@@ -1,7 +1,7 @@
 import pytest
 
 from rag.evaluation.datasets import Dataset, Question
-from rag.training.examples import Candidate, Example, example, is_held_out, read, without_answers, write
+from rag.training.examples import Candidate, Example, example, judges, read, without_answers, write
 from rag.types import Passage, Sentence, Signals
 
 NOTHING = Signals(0, 0, 0, 0, False, 0)
@@ -23,8 +23,9 @@ def test_a_sentence_of_the_right_document_with_the_answer_is_right_and_one_of_an
     )
     assert example(SET, question, PASSAGES, SENTENCES) == Example(
         "set",
-        is_held_out("Rhine#1.txt"),
+        True,
         "Where does it rise?",
+        True,
         (Candidate("It rises in Chur.", "The Rhine is long. "), Candidate("The Rhine is long.", "")),
         (0,),
         (9, 16),
@@ -34,38 +35,69 @@ def test_a_sentence_of_the_right_document_with_the_answer_is_right_and_one_of_an
 def test_a_question_without_an_answer_has_nothing_right():
     question = Question("Where?", answers=("Chur",), sources=frozenset({"Rhine#1.txt"}), answerable=False)
     found = example(SET, question, PASSAGES, SENTENCES)
-    assert (len(found.candidates), found.right, found.answer) == (3, (), None)
+    assert (len(found.candidates), found.answerable, found.right, found.answer) == (3, False, (), None)
 
 
-@pytest.mark.parametrize(("start", "right"), [(20, (0,)), (28, (0,)), (30, ()), (4, (2,))])
-def test_a_sentence_with_half_of_the_right_span_is_right(start, right):
+@pytest.mark.parametrize(
+    ("start", "right", "left"),
+    [(20, (0,), 3), (28, (0,), 3), (30, (), 2), (45, (), 3), (4, (1,), 2)],
+)
+def test_a_sentence_with_half_of_the_right_span_is_right_and_one_with_less_is_left_out(start, right, left):
     question = Question(
         "Why?", sources=frozenset({"Rhine#1.txt"}), spans=(("Rhine#1.txt", start, start + 17),)
     )
-    assert example(SET, question, PASSAGES, SENTENCES).right == right
+    found = example(SET, question, PASSAGES, SENTENCES)
+    assert (found.right, len(found.candidates)) == (right, left)
 
 
-def test_all_parts_of_an_article_are_held_out_or_none():
-    assert is_held_out("Rhine#1.txt") == is_held_out("Rhine#22.txt") == is_held_out("Rhine.txt")
-    assert [
-        title for title in ("Huguenot", "Harvard_University", "Normans", "Warsaw") if is_held_out(title)
-    ] == [
-        "Huguenot",
-        "Harvard_University",
-    ]
+@pytest.mark.parametrize(
+    ("text", "answers", "expected"),
+    [
+        ("In 1066, 10 men came.", ("10",), "10"),
+        ("In 1066 men came.", ("10",), None),
+        ("It rose in May 1914.", ("in May 1914", "May 1914"), "May 1914"),
+    ],
+)
+def test_the_short_answer_is_whole_words(text, answers, expected):
+    question = Question("How many?", answers=answers, sources=frozenset({"Rhine#1.txt"}))
+    sentence = Sentence(0, 0, len(text), text, 0.5, NOTHING)
+    found = example(SET, question, PASSAGES, [sentence]).answer
+    assert (found and text[slice(*found)]) == expected
+
+
+TITLES = ("Huguenot", "Normans", "Warsaw", "European_Union_law")
+
+
+def test_all_parts_of_an_article_judge_or_none():
+    sources = [f"{title}{part}.txt" for title in TITLES for part in ("", "#0", "#17")]
+    dataset = Dataset("squad2", {}, ())
+    found = [judges(dataset, Question("Why?", sources=frozenset({source}))) for source in sources]
+    assert found == [False] * 3 + [True] * 3 + [False] * 3 + [True] * 3
+
+
+def test_a_set_that_nothing_is_learnt_from_judges():
+    assert judges(SET, Question("Why?", sources=frozenset({"Huguenot#1.txt"})))
+
+
+@pytest.mark.parametrize(("title", "others"), [("Huguenot", 1), ("Normans", 2)])
+def test_what_judges_is_not_read_with_what_is_learnt_from(title, others):
+    passages = (Passage(f"{title}#1.txt", 0, 9, "", 0.9), Passage("Normans#2.txt", 0, 9, "", 0.8))
+    sentences = [Sentence(passage, 0, 9, f"{passage} fish.", 0.5, NOTHING) for passage in (0, 1)]
+    question = Question("Why?", answers=("cod",), sources=frozenset({f"{title}#1.txt"}))
+    found = example(Dataset("squad2", {}, ()), question, passages, sentences)
+    assert (found.held_out, len(found.candidates)) == (title == "Normans", others)
 
 
 def test_what_answers_is_taken_out():
-    given = Example(
-        "set", False, "Why?", (Candidate("a", ""), Candidate("b", ""), Candidate("c", "")), (0, 2), (0, 1)
-    )
-    assert without_answers(given) == Example("set", False, "Why?", (Candidate("b", ""),), (), None)
+    three = (Candidate("a", ""), Candidate("b", ""), Candidate("c", ""))
+    given = Example("set", False, "Why?", True, three, (0, 2), (0, 1))
+    assert without_answers(given) == Example("set", False, "Why?", True, (three[1],), (), None)
 
 
 def test_examples_are_read_as_they_were_written(tmp_path):
     given = [
-        Example("set", True, "Où ?", (Candidate("là", "\n"),), (0,), (0, 2)),
-        Example("set", False, "Why?", (), ()),
+        Example("set", True, "Où ?", True, (Candidate("là", "\n"),), (0,), (0, 2)),
+        Example("set", False, "Why?", False, (), ()),
     ]
     write(iter(given), tmp_path / "examples.jsonl")
     assert read(tmp_path / "examples.jsonl") == given

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from rag.downloads import download
-from rag.encoders import CrossEncoderReader
+from rag.errors import ModelError
 from rag.models import find_embedder
+from rag.reader import CrossEncoderReader
 from rag.reading import read_as
 from rag.training import reader
 from rag.training.examples import Candidate, Example
 from rag.training.figures import figures
+from rag.training.siblings import Siblings
 
 PLACES = {"Rhine": "Chur", "Danube": "Donau", "Elbe": "Bohemia", "Seine": "Burgundy", "Thames": "Kemble"}
 CANDIDATES = tuple(Candidate(f"The {river} rises in {place}.", "") for river, place in PLACES.items())
@@ -20,12 +21,13 @@ EXAMPLES = [
         "rivers",
         False,
         f"Where does the {river} rise?",
+        True,
         CANDIDATES,
         (number,),
         (len(f"The {river} rises in "), len(f"The {river} rises in {place}")),
     )
     for number, (river, place) in enumerate(PLACES.items())
-] + [Example("rivers", False, f"Who swam in the {river}?", CANDIDATES, ()) for river in PLACES]
+] + [Example("rivers", False, f"Who swam in the {river}?", False, CANDIDATES, ()) for river in PLACES]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def folder() -> Path:
 
 def train(folder: Path, out: Path, *, questions: int, stop_after: int | None = None) -> list[float]:
     """The losses, step by step; with `stop_after` the run is cut off after so many steps."""
-    model, losses = reader.Model(folder), []
+    model, losses = reader.Model(folder, seed=0), []
 
     def report(done: int, steps: int, loss: float) -> None:
         losses.append(loss)
@@ -44,7 +46,13 @@ def train(folder: Path, out: Path, *, questions: int, stop_after: int | None = N
 
     try:
         reader.train(
-            model, EXAMPLES, questions=questions, seed=0, checkpoint=out / "checkpoint", report=report
+            model,
+            EXAMPLES,
+            Siblings(folder),
+            questions=questions,
+            seed=0,
+            checkpoint=out / "checkpoint",
+            report=report,
         )
         reader.write(model, folder, out / "reader.safetensors")
     except KeyboardInterrupt:
@@ -53,25 +61,46 @@ def train(folder: Path, out: Path, *, questions: int, stop_after: int | None = N
 
 
 def test_it_learns_to_choose_to_refuse_and_to_mark(folder, tmp_path):
-    torch.manual_seed(0)
     losses = train(folder, tmp_path, questions=320)
     assert len(losses) == 40
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
     found = CrossEncoderReader(folder, tmp_path / "reader.safetensors")
     assert figures(found, EXAMPLES) == {"rivers first": 1.0, "rivers f1": 1.0, "rivers auc": 1.0}
     text = read_as("The Rhine rises in Chur.", "")
-    assert found.answer("Where does the Rhine rise?", text, end=len(text))[0] == (19, 23)
+    (reading,) = found.read("Where does the Rhine rise?", [text], [len(text)])
+    assert (reading.start, reading.end) == (19, 23)
 
 
 def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "CHECKPOINT_STEPS", 2)
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
-    torch.manual_seed(0)
     whole = train(folder, tmp_path / "whole", questions=40)
-    torch.manual_seed(0)
     first = train(folder, tmp_path / "parts", questions=40, stop_after=2)
     rest = train(folder, tmp_path / "parts", questions=40)
     assert [*first[:2], *rest] == pytest.approx(whole, abs=1e-5)
     files = [tmp_path / name / "reader.safetensors" for name in ("whole", "parts")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_checkpoint_of_another_run_is_told_of(folder, tmp_path):
+    train(folder, tmp_path, questions=16)
+    with pytest.raises(ModelError) as raised:
+        train(folder, tmp_path, questions=24)
+    assert str(raised.value) == (
+        f"{tmp_path / 'checkpoint'} is of a run with other examples, another seed or another number of "
+        "questions. Remove it, or name another folder."
+    )
+
+
+def test_nothing_to_learn_from_is_told_of(folder, tmp_path):
+    with pytest.raises(ModelError, match="There is no example to learn from"):
+        reader.train(
+            reader.Model(folder),
+            [],
+            Siblings(folder),
+            questions=8,
+            seed=0,
+            checkpoint=tmp_path / "checkpoint",
+            report=print,
+        )

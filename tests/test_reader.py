@@ -1,0 +1,102 @@
+"""What a reader is made of; what it learnt is tested in `tests/training`, what it is worth by `rag eval`."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rag.downloads import download
+from rag.errors import ModelError
+from rag.models import find_embedder
+from rag.reader import CrossEncoderReader
+from rag.types import Reading
+
+QUESTION = "When did the war begin?"
+TEXTS = ("The war began in May 1914. « Nobody had wanted it.", "Snow fell.", "Bread was dear in all towns.")
+ENDS = (26, 10, 28)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return find_embedder("embedded", download).path.parent
+
+
+def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
+    """What a reader learnt: nothing in its layers, and these in all of its heads."""
+    tensors = {"span.weight": torch.full((2, 384), spans), "span.bias": torch.zeros(2)}
+    if head is not None:
+        tensors |= {"classifier.weight": torch.zeros(1, 384), "classifier.bias": torch.full((1,), head)}
+    save_file(tensors, path)
+    return path
+
+
+def test_each_text_is_read_as_it_is_alone(folder, tmp_path):
+    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine", spans=0.1))
+    texts, ends = TEXTS * 8, ENDS * 8
+    together = reader.read(QUESTION, texts, ends)
+    alone = [reader.read(QUESTION, [text], [end])[0] for text, end in zip(TEXTS, ENDS, strict=True)] * 8
+    assert [(one.start, one.end) for one in together] == [(one.start, one.end) for one in alone]
+    assert [one.odds for one in together] == pytest.approx([one.odds for one in alone], abs=1e-4)
+    assert reader.read(QUESTION, [], []) == []
+
+
+def test_a_short_answer_is_whole_words(folder, tmp_path):
+    # All places are as likely as all others, and what is taken is the first piece of the first word.
+    (found,) = CrossEncoderReader(folder, deltas(tmp_path / "mine")).read("War?", ["Xyzzyqs came."], [13])
+    assert (found.start, found.end) == (0, 7)
+
+
+def test_a_change_of_another_shape_is_told_of(folder, tmp_path):
+    path = deltas(tmp_path / "mine")
+    save_file(load_file(path) | {"bert.pooler.dense.weight": torch.ones(1, 384)}, path)
+    with pytest.raises(ModelError, match="is not a reader that fits"):
+        CrossEncoderReader(folder, path)
+
+
+def test_a_text_without_a_token_of_its_sentence_has_no_short_answer(folder, tmp_path):
+    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine"))
+    assert [(one.start, one.end, one.probability) for one in reader.read("When?", ["", "War."], [0, 0])] == [
+        (0, 0, 0.0)
+    ] * 2
+
+
+def test_a_long_question_and_a_long_sentence_are_read_as_far_as_they_fit(folder, tmp_path):
+    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine"))
+    (found,) = reader.read("war " * 500, ["The war began in May. " * 100], [2200])
+    assert 0 <= found.start < found.end <= 2200
+
+
+def test_it_scores_with_the_head_that_it_learnt(folder, tmp_path, caplog):
+    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine", head=2.5))
+    # All places are as likely as all others: the first token alone, and the first of all.
+    assert reader.read("War?", ["War.", "Peace is"], [4, 8]) == [
+        Reading(2.5, 0, 3, pytest.approx(1 / 4)),
+        Reading(2.5, 0, 5, pytest.approx(1 / 4)),
+    ]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("content", ["", "no weights", {"head": 1}, {"span.weight": 2, "span.bias": 2}])
+def test_a_file_that_does_not_fit_is_told_of(folder, tmp_path, content):
+    path = tmp_path / "mine.safetensors"
+    if isinstance(content, dict):
+        save_file({name: torch.zeros(size) for name, size in content.items()}, path)
+    else:
+        path.write_text(content)
+    with pytest.raises(ModelError) as raised:
+        CrossEncoderReader(folder, path)
+    assert str(raised.value).startswith(f"{path} is not a reader that fits {folder}: ")
+
+
+def test_a_file_without_a_head_is_told_of(folder, tmp_path):
+    with pytest.raises(ModelError, match="is not a reader that fits"):
+        CrossEncoderReader(folder, deltas(tmp_path / "mine", head=None))
+
+
+@pytest.mark.parametrize("damage", [{"head": float("nan")}, {"spans": float("inf")}])
+def test_scores_that_are_no_numbers_are_told_of(folder, tmp_path, damage):
+    path = deltas(tmp_path / "mine", **damage)
+    with pytest.raises(ModelError) as raised:
+        CrossEncoderReader(folder, path).read("War?", ["War."], [4])
+    assert str(raised.value) == f"{path} is damaged: it gives scores that are no numbers. Name another."
