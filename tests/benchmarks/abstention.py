@@ -67,11 +67,10 @@ def cases(questions: Sequence[Question], retriever: Retriever, reader: Reader | 
         if reader is not None:
             found = read(reader, question.text, found)
         if found:
-            best = found[0]
             yield Case(
                 group=min(question.sources, default="").partition("#")[0],
-                features=features(question.text, best),
-                confidence=confidence(question.text, best),
+                features=features(question.text, found),
+                confidence=confidence(question.text, found),
                 answerable=question.answerable is True,
                 right=question.answerable is True and is_right(question, quoted(found)),
             )
