@@ -14,7 +14,7 @@ import numpy as np
 from rag.types import Sentence
 
 _UNREAD = (-5.317, 6.651, 1.388, 1.065, -0.202, -1.545, -0.558)
-_READ = (-0.132, 2.88, -1.145, -0.508, -0.138, -1.5, -0.887, 0.501)
+_READ = (0.34, 0.6, -1.87, -1.22)
 """The intercept, and a weight for each feature."""
 
 _NEGATION = re.compile(r"\b(?:not|never|no|without|cannot|nor|neither|none)\b|n['’]t\b", re.I)
@@ -28,20 +28,17 @@ def confidence(question: str, sentences: Sequence[Sentence]) -> float:
 
 
 def features(question: str, sentences: Sequence[Sentence]) -> tuple[float, ...]:
-    """What the confidence is made of: four signals, a negation in the question, one in only one of the two.
+    """What the confidence is made of: what speaks for the best sentence, and two features of negation.
 
-    A negation lowers it: words and meaning by embedding find what isn't so as near as what is. Where a reader
-    read the sentences, the log-odds come last that any of them answers, as it was taught to give them.
+    Where a reader read the sentences, its log-odds speak that any of them answers, as it was taught to give
+    them; else four signals of the best one. A negation in the question, and one in only one of question and
+    sentence, lower it: words and meaning by embedding find what isn't so as near as what is.
     """
     best = sentences[0]
-    negated = _NEGATION.search(question) is not None
-    found = (
-        best.signals.cosine,
-        best.signals.with_before,
-        float(best.signals.of_the_kind),
-        best.signals.lacking,
-        float(negated),
-        float(negated != (_NEGATION.search(best.text) is not None)),
-    )
+    asked = _NEGATION.search(question) is not None
+    negation = (float(asked), float(asked != (_NEGATION.search(best.text) is not None)))
     odds = [sentence.reading.odds for sentence in sentences if sentence.reading is not None]
-    return (*found, float(np.logaddexp.reduce(odds))) if odds else found
+    if odds:
+        return (float(np.logaddexp.reduce(odds)), *negation)
+    signals = best.signals
+    return (signals.cosine, signals.with_before, float(signals.of_the_kind), signals.lacking, *negation)

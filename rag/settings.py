@@ -14,7 +14,7 @@ DEFAULTS = {
     "embedder": "embedded",
     "model": "embedded",
     "reranker": "none",
-    "reader": "none",
+    "reader": "embedded",
     "mode": "auto",
     "threshold": "0.5",
 }

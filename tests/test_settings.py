@@ -5,7 +5,7 @@ import pytest
 from rag.errors import SettingsError
 from rag.settings import Settings, resolve
 
-NAMES = ("documents", "index", "embedder", "model", "reranker")
+NAMES = ("documents", "index", "embedder", "model", "reranker", "reader")
 SETTINGS = (*NAMES, "mode", "threshold")
 
 
@@ -19,7 +19,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def test_defaults(here):
     assert resolve() == Settings(
-        here / "seeds", here / "index", "embedded", "embedded", "none", "none", "auto", 0.5
+        here / "seeds", here / "index", "embedded", "embedded", "none", "embedded", "auto", 0.5
     )
 
 
