@@ -29,6 +29,7 @@ from rag.types import Answer, BuildReport, Citation, Event, Failure, Match, Pass
 if TYPE_CHECKING:
     from rag.engine import Engine
     from rag.followup import History
+    from rag.scope import Date
 
 __all__ = [
     "Answer",
@@ -78,6 +79,8 @@ def answer(
     question: str,
     *,
     history: "History" = (),
+    since: "Date | None" = None,
+    until: "Date | None" = None,
     index: StrPath | None = None,
     model: StrPath | None = None,
     embedder: StrPath | None = None,
@@ -88,8 +91,9 @@ def answer(
 ) -> Answer:
     """The answer with exact citations, or the abstention, which is an answer too.
 
-    `history` is earlier (question, answer text) pairs, oldest first. `QuestionError` for an empty or
-    over-long question, else as `load`.
+    `history` is earlier (question, answer text) pairs, oldest first. `since` and `until` are days, months or
+    years (2016-05-12, 2016-05, 2016) and leave only documents with such a date. `QuestionError` for an empty
+    or over-long question and for what is no date, else as `load`.
     """
     engine = load(
         index=index,
@@ -100,7 +104,7 @@ def answer(
         mode=mode,
         threshold=threshold,
     )
-    return engine.answer(question, history=history)
+    return engine.answer(question, history=history, since=since, until=until)
 
 
 def search(
@@ -108,19 +112,21 @@ def search(
     *,
     k: int = 10,
     history: "History" = (),
+    since: "Date | None" = None,
+    until: "Date | None" = None,
     index: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the query, best first, without a language model.
 
-    Fewer when the index has fewer. `history` and errors as in `answer`.
+    Fewer when there are fewer. `history`, `since`, `until` and errors as in `answer`.
     """
     from rag import parts
     from rag.engine import search as search_with
 
     retriever = parts.retriever(resolve(index=index, embedder=embedder, reranker=reranker))
-    return search_with(retriever, query, history=history, k=k)
+    return search_with(retriever, query, history=history, k=k, since=since, until=until)
 
 
 def load(

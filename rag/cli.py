@@ -19,7 +19,7 @@ from typing import Any, get_args
 
 import rag
 from rag.errors import RagError
-from rag.notes import notes
+from rag.notes import notes, place
 from rag.settings import DEFAULTS, Mode, resolve
 from rag.types import Answer, BuildReport, Event, Match, Passage, Waiting
 
@@ -68,14 +68,14 @@ def _parser() -> argparse.ArgumentParser:
         "build", _build, "Bring the index in step with the documents.", *_PLACES, "embedder", "json"
     )
     build.add_argument("--rebuild", action="store_true", help="start from nothing")
-    ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, "json")
+    ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, *_DATES, "json")
     ask.add_argument("question", metavar="QUESTION")
     search = command(
-        "search", _search, "Show the passages nearest to a query.", *_PLACES, *_SEARCHING, "json"
+        "search", _search, "Show the passages nearest to a query.", *_PLACES, *_SEARCHING, *_DATES, "json"
     )
     search.add_argument("query", metavar="QUERY")
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many passages (default 10)")
-    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS)
+    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS, *_DATES)
     serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, *_MODELS)
     serve.add_argument("--port", type=int, help="the page's port (default: the first free one from 7860)")
     evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
@@ -123,6 +123,7 @@ def _positive(text: str) -> int:
 
 _PLACES = ("documents", "index")
 _SEARCHING = ("embedder", "reranker")
+_DATES = ("since", "until")
 _MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
@@ -146,6 +147,12 @@ _OPTIONS: dict[str, Any] = {
         metavar="P",
         help="answer when the confidence is at least P, 0 to 1; 0 always answers (default: RAG_THRESHOLD, "
         f"then {DEFAULTS['threshold']})",
+    ),
+    "since": lambda parser: parser.add_argument(
+        "--since", metavar="DATE", help="only documents from this day, month or year on, such as 2016-05"
+    ),
+    "until": lambda parser: parser.add_argument(
+        "--until", metavar="DATE", help="only documents up to this day, month or year"
     ),
     "json": lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
 }
@@ -173,9 +180,9 @@ def summary(report: BuildReport) -> str:
 def _ask(arguments: argparse.Namespace) -> int:
     engine = _engine(arguments)
     if arguments.json:
-        print(_json(asdict(engine.answer(arguments.question))))
+        print(_json(asdict(engine.answer(arguments.question, since=arguments.since, until=arguments.until))))
     else:
-        _print_streamed(engine.stream(arguments.question))
+        _print_streamed(engine.stream(arguments.question, since=arguments.since, until=arguments.until))
     return 0
 
 
@@ -186,6 +193,8 @@ def _search(arguments: argparse.Namespace) -> int:
         index=arguments.index,
         embedder=arguments.embedder,
         reranker=arguments.reranker,
+        since=arguments.since,
+        until=arguments.until,
     )
     if arguments.json:
         print(_json([asdict(passage) for passage in passages]))
@@ -269,7 +278,8 @@ def _chat(arguments: argparse.Namespace) -> int:
         if not question.strip():
             return 0
         try:
-            answer = _print_streamed(engine.stream(question, history=history))
+            asked = engine.stream(question, history=history, since=arguments.since, until=arguments.until)
+            answer = _print_streamed(asked)
             history.append((question, answer.text))
         except KeyboardInterrupt:
             print("\n(stopped)")
@@ -340,19 +350,19 @@ def _sources(answer: Answer) -> str:
 
 def _cited(answer: Answer) -> str:
     if answer.abstained:
-        nearest = [f"  {_name(p.source)}, characters {p.start}-{p.end}" for p in answer.passages[:3]]
+        nearest = [f"  {_name(place(passage, passage))}" for passage in answer.passages[:3]]
         return "\n".join([f"\nNo quote, because {answer.abstained}. Nearest passages:", *nearest])
     return "\n" + "\n".join(
-        f"[{citation.label}] {_name(citation.source)}, characters {citation.start}-{citation.end}"
+        f"[{citation.label}] {_name(place(citation, answer.passages[citation.label - 1]))}"
         for citation in answer.citations
     )
 
 
 def _passage(number: int, passage: Passage) -> str:
     text = " ".join(_plain(passage.text).split())
-    place = f"{_name(passage.source)}, characters {passage.start}-{passage.end}"
     why = [f"score {passage.score:.3f}", _match("dense", passage.dense), _match("keyword", passage.keyword)]
-    return f"{number}. {place}\n   {'; '.join(why)}\n   {text[:300]}{'…' if len(text) > 300 else ''}"
+    excerpt = f"{text[:300]}{'…' if len(text) > 300 else ''}"
+    return f"{number}. {_name(place(passage, passage))}\n   {'; '.join(why)}\n   {excerpt}"
 
 
 def _match(search: str, match: Match | None) -> str:

@@ -18,10 +18,11 @@ from rag.quotes import Short
 from rag.reader import Reader
 from rag.reading import marked, read
 from rag.retrieval import Retrieval, Retriever
+from rag.scope import Date, scope
 from rag.settings import Mode
 from rag.short_answer import short_answer
 from rag.support import unsupported
-from rag.types import Answer, Citation, Event, Passage, Sentence, Waiting
+from rag.types import Answer, Citation, Event, Passage, Scope, Sentence, Waiting
 from rag.worker import Worker
 from rag.writing import LeftOut, Step, Writer
 
@@ -36,6 +37,7 @@ On SQuAD 2 it keeps 200 of 200 answerable questions, and declines 199 of 200 ask
 """
 
 ABSTENTION = "The documents don't say."
+NOTHING_DATED = "no document has a date in that range"
 NOTHING_BEARS = "nothing in the documents bears on the question"
 NONE_ANSWERS = "no sentence of the documents answers the question"
 NO_ROOM = "no sentence that bears on the question fits the language model's context"
@@ -74,29 +76,58 @@ class Engine:
             short_answer=_short_answer,
         )
 
-    def search(self, question: str, *, k: int = 10, history: History = ()) -> tuple[Passage, ...]:
-        """The k passages nearest to the question, best first; fewer when the index has fewer."""
-        return search(self._retriever, question, k=k, history=history)
+    def search(
+        self,
+        question: str,
+        *,
+        k: int = 10,
+        history: History = (),
+        since: Date | None = None,
+        until: Date | None = None,
+    ) -> tuple[Passage, ...]:
+        """The k passages nearest to the question, best first; fewer when there are fewer.
 
-    def answer(self, question: str, *, history: History = ()) -> Answer:
-        """The answer, or the abstention; `history` is (question, answer text) pairs, oldest first."""
-        for event in self.stream(question, history=history):
+        With `since` or `until`, of documents with such a date (see `rag.scope`).
+        """
+        return search(self._retriever, question, k=k, history=history, since=since, until=until)
+
+    def answer(
+        self,
+        question: str,
+        *,
+        history: History = (),
+        since: Date | None = None,
+        until: Date | None = None,
+    ) -> Answer:
+        """The answer, or the abstention; `history` is (question, answer text) pairs, oldest first.
+
+        With `since` or `until`, from documents with such a date alone (see `rag.scope`).
+        """
+        for event in self.stream(question, history=history, since=since, until=until):
             if isinstance(event, Answer):
                 return event
         raise AssertionError("a stream ends with its Answer")
 
-    def stream(self, question: str, *, history: History = ()) -> Iterator[Event]:
+    def stream(
+        self,
+        question: str,
+        *,
+        history: History = (),
+        since: Date | None = None,
+        until: Date | None = None,
+    ) -> Iterator[Event]:
         """The passages, then the text as it is written, then the `Answer`, whose text is that text.
 
         `Waiting` comes while other questions are answered. Closing the iterator stops the computation.
         """
         timings: dict[str, float] = {}
         typed = asked = _asked(question, history)
+        within = scope(since, until)
         if asked.goes_on and self._may_rewrite():
             with _timed(timings, "rewrite"):
                 asked = yield from self._rewritten(asked)
         with _timed(timings, "retrieve"):
-            retrieval = _retrieved(self._retriever, asked, PASSAGES)
+            retrieval = _retrieved(self._retriever, asked, PASSAGES, within)
         yield retrieval.passages
 
         sentences = ranked(retrieval.sentences)
@@ -107,7 +138,9 @@ class Engine:
         sure = confidence(asked.question, sentences) if sentences else 0.0
         steps: list[Step] = []
         reason = NONE_ANSWERS
-        if not bears:
+        if within is not None and not retrieval.passages:
+            reason = NOTHING_DATED
+        elif not bears:
             reason = NOTHING_BEARS
         elif sure >= self._threshold:
             with _timed(timings, "generate"):
@@ -160,15 +193,26 @@ class Engine:
         return unsupported(claim, quote, similarity)
 
 
-def search(retriever: Retriever, question: str, *, k: int, history: History = ()) -> tuple[Passage, ...]:
-    """The k passages nearest to the question, best first; fewer when the index has fewer."""
+def search(
+    retriever: Retriever,
+    question: str,
+    *,
+    k: int,
+    history: History = (),
+    since: Date | None = None,
+    until: Date | None = None,
+) -> tuple[Passage, ...]:
+    """The k passages nearest to the question, best first; fewer when there are fewer.
+
+    With `since` or `until`, of documents with such a date (see `rag.scope`).
+    """
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")
-    return _retrieved(retriever, _asked(question, history), k).passages
+    return _retrieved(retriever, _asked(question, history), k, scope(since, until)).passages
 
 
-def _retrieved(retriever: Retriever, asked: Asked, k: int) -> Retrieval:
-    return retriever.retrieve(asked.question, k, topic=asked.topic, goes_on=asked.goes_on)
+def _retrieved(retriever: Retriever, asked: Asked, k: int, within: Scope | None) -> Retrieval:
+    return retriever.retrieve(asked.question, k, topic=asked.topic, goes_on=asked.goes_on, scope=within)
 
 
 def _short_answer(question: str, sentence: Sentence) -> str | None:

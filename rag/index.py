@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rag import store
-from rag.tables import Snapshot
+from rag.snapshot import Snapshot
 from rag.types import EmbedderIdentity
 from rag.vectors import VectorIndex
 

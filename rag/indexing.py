@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rag import store
+from rag.changes import Writer
 from rag.chunks import CHUNKING, MAX_TOKENS, chunks
 from rag.documents import read_folder
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
 from rag.sentences import SENTENCES, sentences
-from rag.tables import EmbeddedText, Writer, text_hash
+from rag.tables import EmbeddedText, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
 from rag.vectors import VectorIndex
 

@@ -1,6 +1,6 @@
-"""Answer → what a reader has to know about how it came to be, beside what it says."""
+"""Answer → what a reader has to know about how it came to be, and where what it quotes stands."""
 
-from rag.types import Answer
+from rag.types import Answer, Citation, Passage
 
 
 def notes(answer: Answer) -> tuple[str, ...]:
@@ -15,6 +15,19 @@ def notes(answer: Answer) -> tuple[str, ...]:
             f"Left out, as its quote doesn't bear it out: {_sentences(answer.dropped)} of the model's."
         )
     return tuple(found)
+
+
+def place(found: Citation | Passage, passage: Passage) -> str:
+    """Where a passage, or a quote out of it, stands: file, date, page, characters, how many have it too."""
+    parts = [found.source]
+    if passage.date is not None:
+        parts.append(passage.date)
+    if found.page is not None:
+        parts.append(f"page {found.page}")
+    parts.append(f"characters {found.start}-{found.end}")
+    if passage.copies:
+        parts.append(f"and {len(passage.copies)} more")
+    return ", ".join(parts)
 
 
 def _sentences(count: int) -> str:

@@ -108,6 +108,7 @@ def citation_of(sentence: Sentence, passages: Sequence[Passage]) -> Citation:
         start=sentence.start,
         end=sentence.end,
         quote=sentence.text,
+        page=sentence.page,
     )
 
 

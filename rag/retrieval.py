@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 from rag.answer_type import asked_for, has_answer_of
 from rag.chunks import MAX_CHARS, MAX_TOKENS
+from rag.copies import NEAR, Shingles, nearness, shingles
 from rag.encoders import Embedder, Reranker, Vectors, unit
 from rag.index import Index
 from rag.relevance import Wanted, coverage, mixed, pair_coverage, passage_score, quote_score, wanted
 from rag.sentences import refers_back
-from rag.tables import Snapshot, StoredChunk
-from rag.types import Match, Passage, Sentence, Signals
+from rag.snapshot import Snapshot, StoredChunk
+from rag.types import Match, Passage, Scope, Sentence, Signals
 from rag.widening import widened
-from rag.words import names, stem, stems, terms, words
+from rag.words import names, stem, stems, terms
 
 CANDIDATES = 50
 """How many chunks each search brings."""
@@ -66,11 +67,19 @@ class Retriever:
         self.embedder = embedder
         self._reranker = reranker
 
-    def retrieve(self, question: str, k: int, *, topic: str = "", goes_on: bool = False) -> Retrieval:
+    def retrieve(
+        self,
+        question: str,
+        k: int,
+        *,
+        topic: str = "",
+        goes_on: bool = False,
+        scope: Scope | None = None,
+    ) -> Retrieval:
         """At most k passages, all from one state of the index; fewer when it has fewer.
 
         `topic` is what the conversation was about, `goes_on` says that the question can't be understood
-        without it (see `rag.followup`).
+        without it (see `rag.followup`). With `scope`, of the documents in it alone.
         """
         vector, *about = self.embedder.embed([question, topic] if topic else [question])
         searched, wider = question, vector
@@ -79,7 +88,8 @@ class Retriever:
             wider = unit(vector + (TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT) * about[0])
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as (snapshot, vectors):
-            count = snapshot.chunk_count()
+            among = None if scope is None else snapshot.chunks_within(scope)
+            count = snapshot.chunk_count() if among is None else len(among)
             sought = sought_by(question, snapshot)
             named = {name: sought.rarity.get(name, 0.0) for name in names(question)}
             quoting = judge = _Judge(question, sought, vector, named)
@@ -90,8 +100,8 @@ class Retriever:
                 judge = _Judge(question, both, wider, named)
             width = min(max(CANDIDATES, 2 * enough), count)
             while True:
-                dense = vectors.search(wider, width)
-                keyword = snapshot.keyword_search(terms(searched), width)
+                dense = vectors.search(wider, width, among=among)
+                keyword = snapshot.keyword_search(terms(searched), width, among=among)
                 ranked = judge.ranked(snapshot.chunks([*dict(dense + keyword)]))
                 best = list(itertools.islice(without_copies(ranked), enough))
                 if len(best) == enough or width >= count:
@@ -138,6 +148,7 @@ class Retriever:
             if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
                 (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
+            about = snapshot.about(source)
             passages.append(
                 Passage(
                     source,
@@ -147,6 +158,10 @@ class Retriever:
                     found.score,
                     dense=dense[found.chunk.id],
                     keyword=keyword.get(found.chunk.id),
+                    title=about.title,
+                    date=about.date,
+                    page=about.page(start),
+                    copies=about.copies,
                 )
             )
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
@@ -156,8 +171,9 @@ class Retriever:
                 before = text[place - start : first - start]
                 lead_in = before if refers_back(sentence.text) else ""
                 score = quote_score(signals)
+                page = about.page(first)
                 sentences.append(
-                    Sentence(number, first, last, sentence.text, score, signals, lead_in, before)
+                    Sentence(number, first, last, sentence.text, score, signals, lead_in, before, page=page)
                 )
                 place = first
         return Retrieval(tuple(passages), tuple(sentences))
@@ -235,15 +251,20 @@ def _reranked(found: Sequence[_Scored], scores: Sequence[float]) -> list[_Scored
 
 
 def without_copies(ranked: Iterable[_Scored]) -> Iterator[_Scored]:
-    """Those in order that don't say the same words as an earlier one."""
-    seen: list[frozenset[tuple[str, ...]]] = []
+    """Those in order that don't say the same as an earlier one.
+
+    Chunks of documents that tell the same story are the same from half of the shorter one on: they are cut
+    at other places.
+    """
+    seen: list[tuple[StoredChunk, Shingles]] = []
     for found in ranked:
-        shingles = _shingles(found.chunk.text)
-        if all(len(shingles & other) < 0.8 * len(shingles | other) for other in seen):
-            seen.append(shingles)
+        chunk, said = found.chunk, shingles(found.chunk.text)
+        if not any(_same(chunk, said, *other) for other in seen):
+            seen.append((chunk, said))
             yield found
 
 
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    found = words(text)
-    return frozenset(tuple(found[i : i + 3]) for i in range(max(len(found) - 2, 1)))
+def _same(chunk: StoredChunk, said: Shingles, other: StoredChunk, other_said: Shingles) -> bool:
+    if chunk.story == other.story and chunk.source != other.source:
+        return 2 * len(said & other_said) >= min(len(said), len(other_said))
+    return nearness(said, other_said) >= NEAR

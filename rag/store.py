@@ -22,8 +22,10 @@ from pathlib import Path
 
 import filelock
 
+from rag.changes import Writer
 from rag.errors import IndexFileError, shown
-from rag.tables import REBUILD, Snapshot, Writer, create
+from rag.snapshot import Snapshot
+from rag.tables import REBUILD, create
 from rag.types import EmbedderIdentity
 
 _STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")

@@ -11,11 +11,18 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: `source` is its path relative to the documents folder, with `/`."""
+    """One file: `source` is its path relative to the documents folder, with `/`.
+
+    `sha256` is that of its content. `date` is ISO, year-month-day; `pages` are the offsets in the text where
+    each page begins, none where it has no pages.
+    """
 
     source: str
     text: str
     sha256: str
+    title: str | None = None
+    date: str | None = None
+    pages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class Passage:
     """A chunk retrieved for a question; `score` is 0 to 1, higher is nearer.
 
     `dense` is its cosine with the question, `keyword` its BM25, or None when it has none of the words.
+    `title`, `date` (ISO) and `page`, from 1, that of its first character, are None where the document has
+    none. `copies` are the other documents that tell the same story, nearly word for word.
     """
 
     source: str
@@ -49,6 +58,18 @@ class Passage:
     score: float
     dense: Match | None = None
     keyword: Match | None = None
+    title: str | None = None
+    date: str | None = None
+    page: int | None = None
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The documents that are asked: those dated from `since` to `until`, both ISO and both included."""
+
+    since: str
+    until: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +112,7 @@ class Sentence:
     `end` are offsets into the document; `score` is what its signals are worth together, and what a reader
     made of it: `reading`, None where none read it. `before` is the text right before it in its passage, the
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
-    else "".
+    else "". `page` is the number of its page, from 1, if the document has pages.
     """
 
     passage: int
@@ -103,17 +124,22 @@ class Sentence:
     lead_in: str = ""
     before: str = ""
     reading: Reading | None = None
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A verbatim quote: `label` is n of `[n]`, the 1-based position of its passage in the answer."""
+    """A verbatim quote: `label` is n of `[n]`, the 1-based position of its passage in the answer.
+
+    `page` is the number of its page, from 1, or None where the document has no pages.
+    """
 
     label: int
     source: str
     start: int
     end: int
     quote: str
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,21 @@ class VectorIndex:
         if len(ids):
             self._faiss.add_with_ids(vectors, ids)
 
-    def search(self, vector: Vectors, k: int) -> list[tuple[int, float]]:
+    def search(self, vector: Vectors, k: int, *, among: Ids | None = None) -> list[tuple[int, float]]:
         """The (id, cosine) of the k vectors nearest to `vector` of shape (dimension,), nearest first.
 
-        Fewer than k when the index is smaller. Of equal ones the lower id is first.
+        With `among`, of those with these ids. Fewer than k when there are fewer. Of equal ones the lower id
+        is first.
         """
-        if not len(self):
+        import faiss
+
+        k = min(k, len(self) if among is None else len(among))
+        if not k:
             return []
-        cosines, ids = self._faiss.search(vector[np.newaxis], min(k, len(self)))
+        chosen: Any = faiss.SearchParameters() if among is not None else None
+        if among is not None:
+            chosen.sel = faiss.IDSelectorBatch(among)
+        cosines, ids = self._faiss.search(vector[np.newaxis], k, params=chosen)
         found = [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True)]
         return sorted(found, key=lambda item: (-item[1], item[0]))
 

@@ -229,8 +229,8 @@ def change(folder, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "what"),
     [
-        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 2."),
-        ("UPDATE meta SET value = '3' WHERE key = 'schema'", "has schema 3; this version reads schema 2."),
+        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 3."),
+        ("UPDATE meta SET value = '3' WHERE key = 'schema'", "has schema 3; this version reads schema 3."),
         ("DELETE FROM meta WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '{}' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '[]' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),

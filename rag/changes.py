@@ -1,0 +1,121 @@
+"""Documents and vectors → a store: what the one build that may write does to it (see `rag.store`)."""
+
+import contextlib
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rag.copies import NEAR, Shingles, bands, nearness, shingles
+from rag.snapshot import Snapshot
+from rag.tables import EmbeddedText, pack_numbers, pack_vectors, text_hash
+from rag.types import Chunk, Document
+
+
+class Writer:
+    """The one build that may change an index (see `writing`)."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+        """Write through `connection`, which is in autocommit mode."""
+        self._connection = connection
+        self._folder = folder
+
+    def snapshot(self) -> Snapshot:
+        """The state as this writer sees it."""
+        return Snapshot(self._connection, self._folder)
+
+    def lacks(self, key: bytes) -> bool:
+        """Whether the text with this hash is still to be embedded."""
+        found = self._connection.execute("SELECT 1 FROM texts WHERE text_hash = ?", (key,)).fetchone()
+        return found is None
+
+    def keep(self, texts: Iterable[EmbeddedText]) -> None:
+        """Keep the texts with their vectors, for good."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?)",
+                (
+                    (
+                        text_hash(embedded.text),
+                        embedded.text,
+                        embedded.vector.astype(np.float32).tobytes(),
+                        pack_numbers(embedded.sentences),
+                        pack_vectors(embedded.sentence_vectors),
+                    )
+                    for embedded in texts
+                ),
+            )
+
+    @contextlib.contextmanager
+    def swap(
+        self, removed: Iterable[str], added: Iterable[tuple[Document, Sequence[Chunk]]]
+    ) -> Iterator[Snapshot]:
+        """Replace documents at once: the body sees the new state, others only after it ends well."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for source in removed:
+                self._remove(source)
+            for document, pieces in added:
+                self._add(document, pieces)
+            self._connection.execute(
+                "DELETE FROM texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
+            )
+            self._connection.execute(
+                "UPDATE meta SET value = ? WHERE key = 'generation'", (uuid.uuid4().hex[:12],)
+            )
+            yield self.snapshot()
+
+    def _remove(self, source: str) -> None:
+        self._connection.execute(
+            "INSERT INTO keywords (keywords, rowid, text) "
+            "SELECT 'delete', chunks.id, texts.text FROM chunks JOIN texts USING (text_hash) "
+            "JOIN documents ON documents.id = document WHERE source = ?",
+            (source,),
+        )
+        self._connection.execute(
+            "DELETE FROM chunks WHERE document = (SELECT id FROM documents WHERE source = ?)", (source,)
+        )
+        self._connection.execute(
+            "DELETE FROM bands WHERE document = (SELECT id FROM documents WHERE source = ?)", (source,)
+        )
+        self._connection.execute("DELETE FROM documents WHERE source = ?", (source,))
+
+    def _add(self, document: Document, pieces: Sequence[Chunk]) -> None:
+        said = shingles(document.text)
+        keys = bands(said)
+        number = self._connection.execute(
+            "INSERT INTO documents (source, sha256, text, title, date, pages, story) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0)",
+            (
+                document.source,
+                document.sha256,
+                document.text,
+                document.title,
+                document.date,
+                pack_numbers(document.pages),
+            ),
+        ).lastrowid
+        story = self._story(said, keys) or number
+        self._connection.execute("UPDATE documents SET story = ? WHERE id = ?", (story, number))
+        self._connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in {*keys}])
+        for chunk in pieces:
+            row = self._connection.execute(
+                'INSERT INTO chunks (document, "start", "end", text_hash) VALUES (?, ?, ?, ?)',
+                (number, chunk.start, chunk.end, text_hash(chunk.text)),
+            )
+            self._connection.execute(
+                "INSERT INTO keywords (rowid, text) VALUES (?, ?)", (row.lastrowid, chunk.text)
+            )
+
+    def _story(self, said: Shingles, keys: Sequence[int]) -> int | None:
+        """The story that a document tells already which is near to these runs of words."""
+        tellers = self._connection.execute(
+            "SELECT text, story FROM documents WHERE id IN (SELECT min(id) FROM documents WHERE id IN "
+            "(SELECT document FROM bands WHERE band IN (SELECT value FROM json_each(?))) GROUP BY story)",
+            (json.dumps(keys),),
+        )
+        return next((story for text, story in tellers if nearness(said, shingles(text)) >= NEAR), None)

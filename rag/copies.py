@@ -1,0 +1,47 @@
+"""Texts that say nearly the same: a wire story that several files tell, a passage that stands twice.
+
+Near is measured by the runs of three words that two texts share, of all that either has (Jaccard). Those that
+may be near are found by MinHash, whose hashes are cut into bands: texts that are near share a band.
+"""
+
+import itertools
+from collections.abc import Set
+from hashlib import blake2b
+
+from rag.words import words
+
+NEAR = 0.8
+_BANDS = 21
+_ROWS = 6
+"""Of texts as near as `NEAR` 0.998 share a band, of those as near as 0.5 0.28 (1 - (1 - near^6)^21)."""
+
+_BATCH = 10_000
+"""Runs of words hashed at a time: each takes 126 numbers of memory."""
+
+Shingles = frozenset[tuple[str, ...]]
+
+
+def shingles(text: str) -> Shingles:
+    """The runs of three words in the text; of a shorter text the text."""
+    found = words(text)
+    return frozenset(tuple(found[i : i + 3]) for i in range(max(len(found) - 2, 1)))
+
+
+def nearness(first: Set[tuple[str, ...]], second: Set[tuple[str, ...]]) -> float:
+    """The share that two texts have in common of the runs that either has, 0 to 1."""
+    return len(first & second) / len(first | second)
+
+
+def bands(found: Shingles) -> tuple[int, ...]:
+    """The keys, 64 bits each, of which texts that are near share one or more."""
+    from datasketch import MinHash
+
+    hashes = MinHash(num_perm=_BANDS * _ROWS, seed=1)
+    runs = iter(found)
+    while some := [" ".join(run).encode() for run in itertools.islice(runs, _BATCH)]:
+        hashes.update_batch(some)
+    rows = hashes.hashvalues.reshape(_BANDS, _ROWS)
+    return tuple(
+        int.from_bytes(blake2b(bytes([number]) + row.tobytes(), digest_size=8).digest(), signed=True)
+        for number, row in enumerate(rows)
+    )

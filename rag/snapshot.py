@@ -1,0 +1,207 @@
+"""One state of an index, as questions and builds read it."""
+
+import bisect
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.errors import IndexFileError, shown
+from rag.tables import (
+    REBUILD,
+    SCHEMA_VERSION,
+    Ids,
+    Vectors,
+    unpack_numbers,
+    unpack_spans,
+    unpack_vectors,
+)
+from rag.types import EmbedderIdentity, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors.
+
+    Documents that are nearly the same tell the same `story`.
+    """
+
+    id: int
+    source: str
+    start: int
+    end: int
+    text: str
+    sentences: tuple[tuple[int, int], ...]
+    sentence_vectors: Vectors
+    story: int
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a document says of itself, and the sources of those that tell the same story."""
+
+    title: str | None
+    date: str | None
+    pages: tuple[int, ...]
+    copies: tuple[str, ...]
+
+    def page(self, place: int) -> int | None:
+        """The number of the page, from 1, that the character at `place` stands on."""
+        return bisect.bisect_right(self.pages, place) if self.pages else None
+
+
+class Snapshot:
+    """One state of an index, unchanged however long it is read."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+        """Read `connection`, which is inside a transaction."""
+        self._connection = connection
+        self._folder = folder
+        meta = dict(self._rows("SELECT key, value FROM meta"))
+        if meta.get("schema") != str(SCHEMA_VERSION):
+            raise IndexFileError(
+                f"{shown(folder)}/ has schema {meta.get('schema')}; this version reads schema "
+                f"{SCHEMA_VERSION}. {REBUILD}"
+            )
+        try:
+            self.generation: str = meta["generation"]
+            self.identity = EmbedderIdentity(**json.loads(meta["embedder"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexFileError(
+                f"{shown(folder)}/ is damaged (its embedder's name is lost). {REBUILD}"
+            ) from error
+
+    @property
+    def vectors_path(self) -> Path:
+        """Where the FAISS file of this state is, when there is one."""
+        return self._folder / f"vectors-{self.generation}.faiss"
+
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of each document by source."""
+        return dict(self._rows("SELECT source, sha256 FROM documents"))
+
+    def chunk_count(self) -> int:
+        """How many chunks there are."""
+        return int(self._rows("SELECT count(*) FROM chunks")[0][0])
+
+    def chunks_within(self, scope: Scope) -> Ids:
+        """The ids of the chunks of documents that are in the scope, of shape (n,)."""
+        rows = self._rows(
+            "SELECT chunks.id FROM chunks JOIN documents ON documents.id = document "
+            "WHERE date BETWEEN ? AND ? ORDER BY chunks.id",
+            (scope.since, scope.until),
+        )
+        return np.array([row[0] for row in rows], dtype=np.int64)
+
+    def about(self, source: str) -> About:
+        """What is known of a document."""
+        rows = self._rows("SELECT title, date, pages, story FROM documents WHERE source = ?", (source,))
+        if not rows:
+            raise IndexFileError(f"{shown(self._folder)}/ lacks documents. {REBUILD}")
+        title, date, pages, story = rows[0]
+        copies = self._rows(
+            "SELECT source FROM documents WHERE story = ? AND source != ? ORDER BY source", (story, source)
+        )
+        return About(title, date, tuple(unpack_numbers(pages)), tuple(copy for (copy,) in copies))
+
+    def vectors(self) -> tuple[Ids, Vectors]:
+        """The ids, of shape (n,), and vectors, of shape (n, dimension), of all chunks."""
+        rows = self._rows("SELECT id, vector FROM chunks JOIN texts USING (text_hash) ORDER BY id")
+        size = self.identity.dimension * np.dtype(np.float32).itemsize
+        if len(rows) != self.chunk_count() or any(len(row[1]) != size for row in rows):
+            raise IndexFileError(f"{shown(self._folder)}/ lacks vectors. {REBUILD}")
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
+        return ids, matrix.reshape(len(rows), self.identity.dimension)
+
+    def keyword_search(
+        self, terms: Sequence[str], k: int, *, among: Ids | None = None
+    ) -> list[tuple[int, float]]:
+        """The (chunk id, BM25) of the k chunks that match any of the terms best, best first.
+
+        With `among`, of the chunks of these ids.
+        """
+        if not terms:
+            return []
+        limited = "" if among is None else "AND rowid IN (SELECT value FROM json_each(?))"
+        ids = [] if among is None else [json.dumps(among.tolist())]
+        return self._rows(
+            f"SELECT rowid, -bm25(keywords) FROM keywords WHERE keywords MATCH ? {limited} "
+            "ORDER BY rank LIMIT ?",
+            (_any_of(terms), *ids, k),
+        )
+
+    def keyword_scores(self, terms: Sequence[str], ids: Sequence[int]) -> dict[int, float]:
+        """The BM25 of those of these chunks that match any of the terms."""
+        if not terms:
+            return {}
+        return dict(
+            self._rows(
+                "SELECT rowid, -bm25(keywords) FROM keywords "
+                "WHERE keywords MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
+                (_any_of(terms), json.dumps(ids)),
+            )
+        )
+
+    def chunks_with(self, term: str) -> int:
+        """How many chunks have the term, up to its ending."""
+        return int(self._rows("SELECT count(*) FROM keywords WHERE keywords MATCH ?", (f'"{term}"',))[0][0])
+
+    def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
+        """The chunks of these ids, in this order."""
+        found = {
+            chunk.id: chunk
+            for chunk in self._chunks("chunks.id IN (SELECT value FROM json_each(?))", json.dumps(ids))
+        }
+        if len(found) != len(set(ids)):
+            raise IndexFileError(f"{shown(self._folder)}/ lacks chunks. {REBUILD}")
+        return tuple(found[chunk] for chunk in ids)
+
+    def chunks_between(self, source: str, start: int, end: int) -> tuple[StoredChunk, ...]:
+        """The chunks of a document that have a character from `start` to `end`, in order."""
+        return self._chunks('source = ? AND "end" > ? AND "start" < ?', source, start, end)
+
+    def _chunks(self, condition: str, *values: object) -> tuple[StoredChunk, ...]:
+        rows = self._rows(
+            'SELECT chunks.id, source, "start", "end", texts.text, sentences, sentence_vectors, story '
+            "FROM chunks JOIN documents ON documents.id = document JOIN texts USING (text_hash) "
+            f'WHERE {condition} ORDER BY "start"',
+            values,
+        )
+        try:
+            return tuple(
+                StoredChunk(
+                    chunk,
+                    source,
+                    start,
+                    end,
+                    text,
+                    tuple((start + first, start + last) for first, last in unpack_spans(spans)),
+                    unpack_vectors(packed, self.identity.dimension),
+                    story,
+                )
+                for chunk, source, start, end, text, spans, packed, story in rows
+            )
+        except ValueError as error:  # from numpy, of bytes that are not whole vectors
+            raise IndexFileError(f"{shown(self._folder)}/ has damaged vectors. {REBUILD}") from error
+
+    def text(self, source: str, start: int, end: int) -> str:
+        """The characters of a document from `start` to `end`, as it was indexed."""
+        rows = self._rows(
+            "SELECT substr(text, ? + 1, ?) FROM documents WHERE source = ?", (start, end - start, source)
+        )
+        if not rows:
+            raise IndexFileError(f"{shown(self._folder)}/ lacks documents. {REBUILD}")
+        return str(rows[0][0])
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        return self._connection.execute(sql, values).fetchall()
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    """The query that FTS5 understands; terms are words, without a quotation mark."""
+    return " OR ".join(f'"{term}"' for term in terms)
