@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.copies import NEAR, Shingles, bands, nearness, shingles
+from rag.integrity import mend
 from rag.snapshot import Snapshot
 from rag.tables import EmbeddedText, pack_numbers, pack_vectors, text_hash
 from rag.types import Chunk, Document
@@ -55,8 +56,7 @@ class Writer:
         self, removed: Iterable[str], added: Iterable[tuple[Document, Sequence[Chunk]]]
     ) -> Iterator[Snapshot]:
         """Replace documents at once: the body sees the new state, others only after it ends well."""
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._new_state():
             for source in removed:
                 self._remove(source)
             for document, pieces in added:
@@ -64,10 +64,23 @@ class Writer:
             self._connection.execute(
                 "DELETE FROM texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
             )
+            yield self.snapshot()
+
+    @contextlib.contextmanager
+    def mended(self) -> Iterator[Snapshot]:
+        """Mend what can be mended from the store itself, at once, as in `swap` (see `rag.integrity`)."""
+        with self._new_state():
+            mend(self._connection, self.snapshot().identity.dimension)
+            yield self.snapshot()
+
+    @contextlib.contextmanager
+    def _new_state(self) -> Iterator[None]:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute(
                 "UPDATE meta SET value = ? WHERE key = 'generation'", (uuid.uuid4().hex[:12],)
             )
-            yield self.snapshot()
+            yield
 
     def _remove(self, source: str) -> None:
         self._connection.execute(

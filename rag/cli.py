@@ -12,15 +12,16 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import rag
-from rag.errors import RagError
+from rag.errors import RagError, shown
 from rag.notes import notes, place
-from rag.settings import DEFAULTS, Mode, resolve
+from rag.settings import DEFAULTS, Mode, Settings, resolve
 from rag.types import Answer, BuildReport, Event, Match, Passage, Waiting
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     build = command(
         "build", _build, "Bring the index in step with the documents.", *_PLACES, "embedder", "json"
     )
+    build.add_argument("--watch", action="store_true", help="then again whenever a document changes")
     build.add_argument("--rebuild", action="store_true", help="start from nothing")
     ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, *_DATES, "json")
     ask.add_argument("question", metavar="QUESTION")
@@ -105,6 +107,15 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, metavar="N", help="draw them with this seed (default 0)"
     )
     evaluate.add_argument("--search-only", action="store_true", help="don't answer, which takes longer")
+    doctor = command(
+        "doctor",
+        _doctor,
+        "Prove that the index is whole and in step with the documents; exit status 1 if it isn't.",
+        *_PLACES,
+        "embedder",
+        "json",
+    )
+    doctor.add_argument("--repair", action="store_true", help="mend what can be mended without the documents")
     command("models", _models, "List the models: recommended, and present.")
     return parser
 
@@ -159,13 +170,27 @@ _OPTIONS: dict[str, Any] = {
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    report = rag.build(
-        arguments.documents, index=arguments.index, embedder=arguments.embedder, rebuild=arguments.rebuild
-    )
+    settings = resolve(documents=arguments.documents, index=arguments.index, embedder=arguments.embedder)
+    _build_once(arguments, settings, rebuild=arguments.rebuild)
+    if arguments.watch:
+        from rag.watching import changes
+
+        print(f"rag: watching {shown(settings.documents)}; Ctrl-C ends it", file=sys.stderr)
+        for _ in changes(settings.documents, apart_from=settings.index, stop=threading.Event()):
+            try:
+                _build_once(arguments, settings, rebuild=False)
+            except RagError as error:  # of a folder that is being changed: the next change may mend it
+                print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
+    return 0
+
+
+def _build_once(arguments: argparse.Namespace, settings: Settings, *, rebuild: bool) -> None:
+    from rag import parts
+
+    report = parts.build(settings, rebuild=rebuild)
     for failure in report.failed:
         print(f"rag: skipped {_name(failure.source)}: it {_plain(failure.reason)}", file=sys.stderr)
-    print(_json(asdict(report)) if arguments.json else summary(report))
-    return 0
+    print(_json(asdict(report)) if arguments.json else summary(report), flush=True)
 
 
 def summary(report: BuildReport) -> str:
@@ -307,6 +332,36 @@ def _serve(arguments: argparse.Namespace) -> int:
         port=arguments.port,
     )
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from rag import parts
+
+    settings = resolve(documents=arguments.documents, index=arguments.index, embedder=arguments.embedder)
+    if arguments.repair:
+        parts.repair(settings)
+    found = parts.examine(settings)
+    print(_json(asdict(found)) if arguments.json else "\n".join(map(_name, _diagnosis(found))))
+    return 0 if found.well else 1
+
+
+def _diagnosis(found: Any) -> Iterator[str]:
+    if (figures := found.figures) is not None:
+        share = figures.indexed_characters / figures.characters if figures.characters else 1.0
+        yield (
+            f"{figures.documents} documents, {figures.dated} with a date, {figures.copies} that tell a story "
+            f"which others tell too; {figures.chunks} chunks"
+        )
+        yield f"{share:.2%} of {figures.characters:,} characters are indexed"
+        yield f"store {figures.store_bytes / 1e6:.1f} MB, vectors {figures.vectors_bytes / 1e6:.1f} MB"
+        yield f"embedder {figures.embedder}, {figures.dimension} dimensions"
+        if figures.recall is not None:
+            yield f"search finds {figures.recall:.1%} of what exact search finds"
+    yield from found.notes
+    if found.well:
+        yield "All is well."
+    for fault in found.faults:
+        yield f"- {fault}"
 
 
 def _models(_: argparse.Namespace) -> int:

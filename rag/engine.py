@@ -13,6 +13,7 @@ from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import ranked
 from rag.followup import Asked, History, in_context
+from rag.opening import Opened, opened
 from rag.prompt import Templates
 from rag.quotes import Short
 from rag.reader import Reader
@@ -168,6 +169,10 @@ class Engine:
             left_out=left_out.sentences,
             dropped=sum(isinstance(step, Dropped) for step in steps),
         )
+
+    def open(self, citation: Citation) -> Opened:
+        """The cited document as it is indexed now, and whether the quote still stands where it stood."""
+        return opened(self._retriever.index, citation)
 
     def _may_rewrite(self) -> bool:
         """Whether the model may put a question anew: as far as is known before it is loaded."""

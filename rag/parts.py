@@ -69,6 +69,21 @@ def build(settings: Settings, *, rebuild: bool = False, progress: Progress | Non
     )
 
 
+def examine(settings: Settings) -> Diagnosis:
+    """Whether the index is whole and in step with the documents folder (see `rag.doctor`)."""
+    from rag.doctor import examine
+
+    weights = find_embedder(settings.embedder, download)
+    return examine(settings.documents, settings.index, _identity(weights))
+
+
+def repair(settings: Settings) -> None:
+    """Mend what can be mended in the index without the documents (see `rag.doctor`)."""
+    from rag.doctor import repair
+
+    repair(settings.index, _identity(find_embedder(settings.embedder, download)))
+
+
 def retriever(settings: Settings) -> Retriever:
     """Search over the index, without a language model."""
     return _retriever((settings.index, settings.embedder, settings.reranker))

@@ -59,7 +59,7 @@ class Snapshot:
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         """Read `connection`, which is inside a transaction."""
-        self._connection = connection
+        self.connection = connection
         self._folder = folder
         meta = dict(self._rows("SELECT key, value FROM meta"))
         if meta.get("schema") != str(SCHEMA_VERSION):
@@ -86,7 +86,11 @@ class Snapshot:
 
     def chunk_count(self) -> int:
         """How many chunks there are."""
-        return int(self._rows("SELECT count(*) FROM chunks")[0][0])
+        return self.count("chunks")
+
+    def count(self, what: str) -> int:
+        """How many rows there are of what SQL names: a table, with a condition perhaps."""
+        return int(self._rows(f"SELECT count(*) FROM {what}")[0][0])
 
     def chunks_within(self, scope: Scope) -> Ids:
         """The ids of the chunks of documents that are in the scope, of shape (n,)."""
@@ -96,6 +100,11 @@ class Snapshot:
             (scope.since, scope.until),
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
+
+    def document(self, source: str) -> str | None:
+        """The whole text of a document, None where there is none of this source."""
+        rows = self._rows("SELECT text FROM documents WHERE source = ?", (source,))
+        return str(rows[0][0]) if rows else None
 
     def about(self, source: str) -> About:
         """What is known of a document."""
@@ -199,7 +208,7 @@ class Snapshot:
         return str(rows[0][0])
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        return self._connection.execute(sql, values).fetchall()
+        return self.connection.execute(sql, values).fetchall()
 
 
 def _any_of(terms: Sequence[str]) -> str:

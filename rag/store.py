@@ -28,6 +28,9 @@ from rag.snapshot import Snapshot
 from rag.tables import REBUILD, create
 from rag.types import EmbedderIdentity
 
+_PATIENCE_S = 0.2
+"""How long a build waits for the lock: longer than `writer_of` holds it."""
+
 _STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")
 _NOT_THE_FILES_FAULT = {
     sqlite3.SQLITE_BUSY,
@@ -69,6 +72,40 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
         if fresh:
             _write_at_once(folder / "current", path.name)
         _remove_all_but(folder, {path.name, f"vectors-{generation}.faiss"})
+
+
+def adopt(folder: Path, identity: EmbedderIdentity) -> bool:
+    """Put a whole store in force where `current` names none; whether there was one to put."""
+    with _lock(folder):
+        name = _current(folder)
+        if name is not None and _STORE_NAME.fullmatch(name) and (folder / name).is_file():
+            return False
+        for path in sorted(folder.glob("store-*.db"), key=lambda path: -path.stat().st_mtime):
+            if _fits(path, folder, identity, with_documents=True):
+                _write_at_once(folder / "current", path.name)
+                return True
+    return False
+
+
+def writer_of(folder: Path) -> str | None:
+    """The process that is building the index now, and since when; None if there is none."""
+    if not (folder / "writer.lock").is_file():
+        return None
+    lock = filelock.FileLock(folder / "writer.lock")
+    try:
+        with lock.acquire(timeout=0):
+            return None
+    except filelock.Timeout:
+        return _holder(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def left_over(folder: Path) -> list[str]:
+    """The names of stores and FAISS files in the folder that are not in force."""
+    with reading(folder) as snapshot:
+        in_force = {_current(folder), snapshot.vectors_path.name}
+    return sorted(path.name for path in _files(folder) if _named(path) not in in_force)
 
 
 def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, folder: Path) -> None:
@@ -148,12 +185,13 @@ def _unfinished(folder: Path, current: str | None, identity: EmbedderIdentity) -
     return path
 
 
-def _fits(path: Path, folder: Path, identity: EmbedderIdentity) -> bool:
+def _fits(path: Path, folder: Path, identity: EmbedderIdentity, *, with_documents: bool = False) -> bool:
     try:
         with contextlib.closing(_connect(path)) as connection:
             whole = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
             snapshot = Snapshot(connection, folder)
-            return whole and snapshot.identity == identity
+            fits = whole and snapshot.identity == identity
+            return fits and (not with_documents or bool(snapshot.hashes()))
     except (sqlite3.DatabaseError, IndexFileError, KeyError):
         return False
 
@@ -164,13 +202,9 @@ def _lock(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / "writer.lock")
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PATIENCE_S)
     except filelock.Timeout:
-        try:
-            holder = json.loads(who.read_text("utf-8"))
-            by = f"process {holder['process']} since {holder['since']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            by = "another process"
+        by = _holder(folder)
         raise IndexFileError(f"{shown(folder)}/ is being built by {by}. Wait for it, or end it.") from None
     except OSError as error:
         raise _unwritable(folder, error) from error
@@ -181,6 +215,15 @@ def _lock(folder: Path) -> Iterator[None]:
     finally:
         who.unlink(missing_ok=True)
         lock.release()
+
+
+def _holder(folder: Path) -> str:
+    """The process that holds the lock, as far as it says so."""
+    try:
+        holder = json.loads((folder / "writer.json").read_text("utf-8"))
+        return f"process {holder['process']} since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
 
 
 def _unwritable(folder: Path, error: OSError) -> IndexFileError:
@@ -198,11 +241,20 @@ def _write_at_once(path: Path, text: str) -> None:
 
 def _remove_all_but(folder: Path, names: set[str]) -> None:
     """Remove the stores and FAISS files that are not in force."""
-    for path in [*folder.glob("store-*.db*"), *folder.glob("vectors-*")]:
-        if path.name.removesuffix("-wal").removesuffix("-shm") not in names:
+    for path in _files(folder):
+        if _named(path) not in names:
             # Windows keeps a file that a reader holds open; the next build removes it.
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [*folder.glob("store-*.db*"), *folder.glob("vectors-*")]
+
+
+def _named(path: Path) -> str:
+    """The name of the file that this one belongs to: SQLite keeps two beside a store."""
+    return path.name.removesuffix("-wal").removesuffix("-shm")
 
 
 @contextlib.contextmanager

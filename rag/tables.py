@@ -42,9 +42,11 @@ CREATE TABLE texts (
     text_hash BLOB PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL,
     sentences BLOB NOT NULL, sentence_vectors BLOB NOT NULL
 );
+"""
+KEYWORDS = """
 CREATE VIRTUAL TABLE keywords USING fts5 (
     text, content = '', tokenize = 'porter unicode61 remove_diacritics 2'
-);
+)
 """
 
 Ids = npt.NDArray[np.int64]
@@ -73,7 +75,7 @@ def text_hash(text: str) -> bytes:
 def create(connection: sqlite3.Connection, identity: EmbedderIdentity) -> None:
     """Make the tables of an empty store for this embedder."""
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+    connection.executescript(f"BEGIN; {_SCHEMA} {KEYWORDS}; COMMIT;")
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)",
         [

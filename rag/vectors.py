@@ -54,6 +54,13 @@ class VectorIndex:
         """The cosine of each of these vectors with `vector` of shape (dimension,), in order."""
         return [float(self._faiss.reconstruct(i) @ vector) for i in ids]
 
+    def all(self) -> tuple[Ids, Vectors]:
+        """The ids, of shape (n,) and rising, and the vectors, of shape (n, dimension)."""
+        import faiss
+
+        ids = np.sort(faiss.vector_to_array(self._faiss.id_map))
+        return ids, self._faiss.reconstruct_batch(ids)
+
     def __len__(self) -> int:
         """How many vectors there are."""
         return int(self._faiss.ntotal)

@@ -1,0 +1,203 @@
+"""Documents folder and index → whether the index is whole and in step with the folder, and what isn't.
+
+It proves: each file is read anew, each character of it is looked for in a chunk, each chunk in its document,
+each vector beside its chunk and in the FAISS file, and some are searched for.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rag import store
+from rag.documents import File, files, read
+from rag.errors import DocumentsError, IndexFileError, shown
+from rag.extraction import Extraction
+from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults
+from rag.snapshot import Snapshot
+from rag.tables import REBUILD
+from rag.types import EmbedderIdentity, Failure
+from rag.vectors import VectorIndex
+
+BUILD = "Bring it in step: rag build"
+REPAIR = "Mend it: rag doctor --repair"
+_SEARCHED = 100
+_NEAREST = 10
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the index holds: sizes in bytes; characters are those of indexed documents but white space.
+
+    `copies` are the documents that tell a story which another tells too. `recall` is the share of the 10
+    nearest by exact search that the FAISS file finds, for some of its chunks; None where there is no chunk.
+    """
+
+    documents: int
+    dated: int
+    copies: int
+    chunks: int
+    characters: int
+    indexed_characters: int
+    store_bytes: int
+    vectors_bytes: int
+    embedder: str
+    dimension: int
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What is wrong, each with the command that mends it; `notes` are worth knowing, but no fault.
+
+    `figures` are None where the index can't be read.
+    """
+
+    well: bool
+    faults: tuple[str, ...]
+    notes: tuple[str, ...]
+    figures: Figures | None
+
+
+def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnosis:
+    """Compare the documents folder, the store and the FAISS file with each other."""
+    found: list[str] = []
+    notes: list[str] = []
+    figures = None
+    try:
+        if (writer := store.writer_of(index)) is not None:
+            notes.append(f"{shown(index)}/ is being built by {writer}; what it changes may show as a fault.")
+        with store.reading(index) as snapshot:
+            store.require_identity(snapshot.identity, identity, index)
+            damage = [
+                f"{shown(index)}/ is damaged ({what}). {REBUILD}" for what in page_faults(snapshot.connection)
+            ]
+            broken = [] if damage else [*broken_documents(snapshot.connection, identity.dimension)]
+            found.extend(damage)
+            found.extend(f"{source} {what}. {REPAIR}, then rag build" for source, what in broken)
+            if not damage:
+                found.extend(
+                    f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(snapshot.connection)
+                )
+                covered = coverage(snapshot.connection)
+                found.extend(_lost(covered))
+                found.extend(_of_folder(documents, snapshot, notes))
+            if not damage and not broken:
+                found.extend(_of_vectors(snapshot))
+                figures = _figures(snapshot, index, covered)
+        found.extend(f"{name} is left over in {shown(index)}/. {REPAIR}" for name in store.left_over(index))
+    except IndexFileError as error:
+        found.append(str(error))
+    if figures is not None and figures.recall is not None and figures.recall < 0.95:
+        found.append(f"Search finds {figures.recall:.0%} of what exact search finds. {REPAIR}")
+    return Diagnosis(well=not found, faults=tuple(found), notes=tuple(notes), figures=figures)
+
+
+def repair(index: Path, identity: EmbedderIdentity) -> None:
+    """Mend what can be mended without the documents; what can't is removed, for the next build to add.
+
+    `IndexFileError` when the index can't be written, is locked, or was built with another embedder.
+    """
+    store.adopt(index, identity)
+    with store.writing(index, identity, rebuild=False) as writer, writer.mended() as state:
+        VectorIndex(*state.vectors()).save(state.vectors_path)
+
+
+def _of_vectors(snapshot: Snapshot) -> Iterator[str]:
+    """How the FAISS file differs from the store."""
+    saved = VectorIndex.load(snapshot.vectors_path)
+    if saved is None:
+        yield f"{snapshot.vectors_path.name} is missing or damaged, so each start makes it anew. {REPAIR}"
+        return
+    ids, vectors = snapshot.vectors()
+    saved_ids, saved_vectors = saved.all()
+    if not (np.array_equal(ids, saved_ids) and np.allclose(vectors, saved_vectors, atol=1e-6)):
+        yield f"{snapshot.vectors_path.name} has not the vectors of the store. {REPAIR}"
+
+
+def _lost(covered: Mapping[str, Coverage]) -> Iterator[str]:
+    for source, found in covered.items():
+        if lost := found.characters - found.indexed:
+            yield f"{source}: {lost} of its {found.characters} characters are in no chunk. {REBUILD}"
+
+
+def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[str]:
+    """How the folder differs from the index: files that are new, changed, gone, unreadable or alike."""
+    indexed = snapshot.hashes()
+    try:
+        items = list(files(folder))
+    except DocumentsError as error:
+        yield str(error)
+        return
+    there = {item.source: item for item in items if isinstance(item, File)}
+    failed = [item for item in items if isinstance(item, Failure)]
+    new: list[str] = []
+    other: list[str] = []
+    with Extraction() as extraction:
+        for source, file in there.items():
+            if source in indexed and indexed[source] != file.sha256:
+                continue
+            item = read(file, extraction)
+            if isinstance(item, Failure):
+                failed.append(item)
+            elif source not in indexed:
+                new.append(source)
+            elif item.text != snapshot.document(source):
+                other.append(source)
+    changed = [source for source, file in there.items() if indexed.get(source, file.sha256) != file.sha256]
+    gone = [source for source in indexed if source not in there]
+    for what, sources in (
+        ("not in the index", new),
+        ("changed since it was indexed", changed),
+        ("in the index, but not in the folder", gone),
+    ):
+        if sources:
+            yield f"{_named(sources)}: {what}. {BUILD}"
+    for source in other:
+        yield f"{source}: its text in the index is not the file's. {REBUILD}"
+    for failure in failed:
+        yield f"{failure.source}: it {failure.reason}."
+    alike: dict[str, list[str]] = {}
+    for source, file in there.items():
+        alike.setdefault(file.sha256, []).append(source)
+    notes.extend(f"The same file: {_named(same)}." for same in alike.values() if len(same) > 1)
+
+
+def _figures(snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage]) -> Figures:
+    ids, vectors = snapshot.vectors()
+    return Figures(
+        documents=len(covered),
+        dated=snapshot.count("documents WHERE date IS NOT NULL"),
+        copies=snapshot.count(
+            "documents WHERE story IN (SELECT story FROM documents GROUP BY story HAVING count(*) > 1)"
+        ),
+        chunks=len(ids),
+        characters=sum(one.characters for one in covered.values()),
+        indexed_characters=sum(one.indexed for one in covered.values()),
+        store_bytes=sum(path.stat().st_size for path in index.glob("store-*")),
+        vectors_bytes=sum(path.stat().st_size for path in index.glob("vectors-*")),
+        embedder=snapshot.identity.name,
+        dimension=snapshot.identity.dimension,
+        recall=_recall(snapshot, ids, vectors),
+    )
+
+
+def _recall(snapshot: Snapshot, ids: np.ndarray, vectors: np.ndarray) -> float | None:
+    """How many of the nearest by exact search the FAISS index finds, for vectors of its own."""
+    saved = VectorIndex.load(snapshot.vectors_path)
+    if saved is None or not len(ids):
+        return None
+    found = []
+    for place in np.linspace(0, len(ids) - 1, min(_SEARCHED, len(ids)), dtype=int):
+        cosines = np.sort(vectors.dot(vectors[place]))[::-1][:_NEAREST]
+        near = [cosine for _, cosine in saved.search(vectors[place], _NEAREST)]
+        found.append(np.mean(np.array(near) >= cosines[-1] - 1e-5) * len(near) / len(cosines))
+    return float(np.mean(found))
+
+
+def _named(sources: Sequence[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
+    return ", ".join(sources[:_NAMED]) + more

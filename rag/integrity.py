@@ -1,0 +1,162 @@
+"""A store → what is wrong inside it, and its mending from what it holds itself."""
+
+import itertools
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.copies import bands, shingles
+from rag.tables import KEYWORDS, Vectors, text_hash, unpack_spans
+
+_UNIT = 1e-3
+"""How far from 1 the length of a stored vector may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many characters other than white space a document has, and how many of them its chunks have."""
+
+    characters: int
+    indexed: int
+
+
+def page_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """What SQLite itself finds wrong; only a rebuild mends it."""
+    for (found,) in connection.execute("PRAGMA integrity_check(5)"):
+        if found != "ok":
+            yield str(found)
+
+
+def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator[tuple[str, str]]:
+    """Each document whose chunks, vectors or sentences aren't as a build makes them, with what is wrong."""
+    sound: dict[bytes, str | None] = {}
+    for number, source, text in connection.execute("SELECT id, source, text FROM documents ORDER BY source"):
+        rows = connection.execute(
+            'SELECT "start", "end", text_hash, texts.text, vector, sentences, sentence_vectors '
+            "FROM chunks LEFT JOIN texts USING (text_hash) WHERE document = ?",
+            (number,),
+        ).fetchall()
+        wrong = None if rows or not text.strip() else "has no chunks"
+        for start, end, key, chunk, vector, sentences, vectors in rows:
+            if vector is None:
+                wrong = "has chunks without vectors"
+            elif text[start:end] != chunk:
+                wrong = "has chunks that don't say what stands there"
+            else:
+                if key not in sound:
+                    sound[key] = _wrong(key, chunk, vector, sentences, vectors, dimension)
+                wrong = sound[key] or wrong
+        if wrong:
+            yield source, wrong
+
+
+def coverage(connection: sqlite3.Connection) -> Mapping[str, Coverage]:
+    """How much of each document's text its chunks have, by source."""
+    found = {}
+    for number, source, text in connection.execute("SELECT id, source, text FROM documents"):
+        place = lost = 0
+        for start, end in connection.execute(
+            'SELECT "start", "end" FROM chunks WHERE document = ? ORDER BY "start"', (number,)
+        ):
+            lost += _solid(text[place:start])
+            place = max(place, end)
+        characters = _solid(text)
+        found[source] = Coverage(characters, characters - lost - _solid(text[place:]))
+    return found
+
+
+def faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """What is left over in the tables, or lacking, beside the documents themselves; `mend` mends it."""
+    for what, sql in _LEFT_OVER.items():
+        (count,) = connection.execute(f"SELECT count(*) FROM {sql}").fetchone()
+        if count:
+            yield f"{count} {what}"
+    if _keywords(connection) != _keywords_anew(connection):
+        yield "the keyword index has not what the chunks say"
+    for source, text in connection.execute(
+        "SELECT source, text FROM documents WHERE id NOT IN (SELECT document FROM bands)"
+    ):
+        if text.strip():
+            yield f"{source} is not compared with the other documents for copies"
+
+
+def mend(connection: sqlite3.Connection, dimension: int) -> None:
+    """Remove what is left over, and the broken documents; make keywords and bands anew.
+
+    A document that is removed is embedded anew by the next build.
+    """
+    for source, _ in list(broken_documents(connection, dimension)):
+        connection.execute("DELETE FROM documents WHERE source = ?", (source,))
+    for sql in _LEFT_OVER.values():
+        connection.execute(f"DELETE FROM {sql}")
+    connection.execute("DROP TABLE keywords")
+    connection.execute(KEYWORDS)
+    connection.execute(
+        "INSERT INTO keywords (rowid, text) SELECT id, text FROM chunks JOIN texts USING (text_hash)"
+    )
+    lacking = connection.execute(
+        "SELECT id, text FROM documents WHERE id NOT IN (SELECT document FROM bands)"
+    ).fetchall()
+    for number, text in lacking:
+        keys = {*bands(shingles(text))}
+        connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in keys])
+
+
+_LEFT_OVER = {
+    "chunks of no document": "chunks WHERE document NOT IN (SELECT id FROM documents)",
+    "vectors of no chunk": "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)",
+    "bands of no document": "bands WHERE document NOT IN (SELECT id FROM documents)",
+}
+"""In this order: the vectors of a chunk that is removed are of none."""
+
+
+def _solid(text: str) -> int:
+    """How many of its characters aren't white space."""
+    return len("".join(text.split()))
+
+
+def _wrong(
+    key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, dimension: int
+) -> str | None:
+    """What is wrong with the vectors of a text, or None."""
+    if text_hash(text) != key:
+        return "has a text under another's key"
+    if len(vector) != dimension * np.dtype(np.float32).itemsize or not _is_unit(
+        np.frombuffer(vector, dtype=np.float32)
+    ):
+        return "has damaged vectors"
+    if len(sentences) % 8 or len(vectors) != len(sentences) // 8 * dimension:
+        return "has damaged sentences"
+    places = [0, *itertools.chain(*unpack_spans(sentences)), len(text)]
+    return None if places == sorted(places) else "has damaged sentences"
+
+
+def _is_unit(vector: Vectors) -> bool:
+    """Whether its length is 1, or 0 as of a text in which an embedder knows no word."""
+    length = float(np.linalg.norm(vector))  # not a number if one of its is none
+    return length == 0 or abs(length - 1) < _UNIT
+
+
+def _keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """Each term of the keyword index: in how many chunks it is, and how often. Empty if it can't be read."""
+    try:
+        connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('main', 'keywords', 'row')")
+        try:
+            return connection.execute("SELECT term, doc, cnt FROM temp.terms").fetchall()
+        finally:
+            connection.execute("DROP TABLE temp.terms")
+    except sqlite3.DatabaseError:
+        return []
+
+
+def _keywords_anew(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """The same of a keyword index that is made anew, in memory."""
+    made = sqlite3.connect(":memory:")
+    made.execute(KEYWORDS)
+    made.executemany(
+        "INSERT INTO keywords (rowid, text) VALUES (?, ?)",
+        connection.execute("SELECT id, text FROM chunks JOIN texts USING (text_hash)"),
+    )
+    return _keywords(made)
