@@ -11,7 +11,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,16 +20,17 @@ import gradio as gr
 from rag import parts
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError, SettingsError
-from rag.notes import notes
+from rag.notes import notes, place
 from rag.quotes import SEPARATOR
 from rag.settings import Settings, resolve
 from rag.types import Answer, Citation, Passage, Waiting
+from rag.watching import changes
 
 Chat: TypeAlias = list[dict[str, Any]]
 """Gradio's messages."""
 
-History: TypeAlias = tuple[tuple[str, str], ...]
-"""The (question, answer text) pairs that were answered, oldest first."""
+Answers: TypeAlias = tuple[tuple[int, Answer], ...]
+"""What was answered, oldest first, each with the place of its message in the chat."""
 
 EXAMPLES = (
     "Who is the Kremlin spokesman?",
@@ -37,8 +38,13 @@ EXAMPLES = (
     "Until when did the EU extend its curbs on Syria?",
     "What is the capital of Australia?",
 )
+LOOK_S = 2
+"""How often the page asks for the state of the index."""
+
 CONTEXT_CHARS = 160
 """How much of the passage is shown on each side of a quote."""
+
+CHANGED = ' <span class="changed">changed since: this is what it said</span>'
 
 CSS = """
 .gradio-container { max-width: 860px !important; margin: 0 auto !important; }
@@ -51,20 +57,26 @@ CSS = """
 #chat summary { cursor: pointer; font-size: .88em; overflow-wrap: anywhere; }
 #chat .context { margin: .4em 0; font-size: .92em; line-height: 1.5; overflow-wrap: anywhere; }
 #chat mark { background: #ffe58a; color: #1a1a1a; padding: .05em .1em; border-radius: 3px; }
+#chat .changed { font-weight: 600; color: #b45309; }
 #chat .note { font-size: .88em; opacity: .75; }
 """
 
 
 @dataclass
 class Preparation:
-    """Builds the index and loads the engine in a thread of its own, and says how far it is."""
+    """Builds the index and loads the engine in a thread of its own, and says how far it is.
+
+    `builds` counts how often the index has changed since.
+    """
 
     settings: Settings
     state: str = "Starting…"
     engine: Engine | None = None
     failure: str | None = None
     running: bool = False
+    builds: int = 0
     starting: threading.Lock = field(default_factory=threading.Lock)
+    building: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -92,14 +104,30 @@ class Preparation:
             self.running = False
             self.ended.set()
 
+    def watch(self) -> None:
+        """Keep the index in step with the folder, for good; questions go on meanwhile."""
+        for _ in changes(self.settings.documents, apart_from=self.settings.index, stop=threading.Event()):
+            if self.engine is None:
+                self.start()
+            else:
+                self._update()
+
+    def _update(self) -> None:
+        try:
+            self.state = self._build()
+        except RagError as error:
+            self.state = f"{error} Answers come from the index as it is."
+
     def _build(self) -> str:
         try:
-            report = parts.build(self.settings, progress=self._embedding)
+            with self.building:
+                report = parts.build(self.settings, progress=self._embedding)
         except (DocumentsError, IndexFileError) as error:
             # An index that can't be brought up to date may still be read; if not, loading it says so.
             if not (self.settings.index / "current").is_file():
                 raise
             return f"{error} Answers come from the index as it is."
+        self.builds += bool(report.added or report.changed or report.removed)
         count = len(report.added) + len(report.changed) + len(report.unchanged)
         skipped = "; ".join(f"{failure.source} {failure.reason}" for failure in report.failed[:5])
         more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
@@ -121,35 +149,42 @@ class Preparation:
 
 
 def converse(
-    question: str, history: History, preparation: Preparation
-) -> Generator[tuple[str, History], None, None]:
-    """The reply to show, as HTML, while it grows, and the history, which has it once it is whole.
+    question: str,
+    history: Sequence[tuple[str, str]],
+    preparation: Preparation,
+    since: str = "",
+    until: str = "",
+) -> Generator[tuple[str, Answer | None], None, None]:
+    """The reply to show, as HTML, while it grows, and the answer once it is whole.
 
     First the passages that are being read, then the text as the model writes it, then the answer with
-    its quotes in their surroundings.
+    its quotes in their surroundings. `since` and `until` are as in `rag.answer`, "" for any date.
     """
     for state in preparation.states() if not preparation.ended.is_set() else ():
-        yield f'<p class="note">{as_text(state)}</p>', history
+        yield f'<p class="note">{as_text(state)}</p>', None
     if preparation.engine is None:
-        yield f'<p class="declined">{as_text(preparation.failure or "")}</p>', history
+        yield f'<p class="declined">{as_text(preparation.failure or "")}</p>', None
         return
     passages: tuple[Passage, ...] = ()
     text = ""
     try:
-        for event in preparation.engine.stream(question, history=history):
+        events = preparation.engine.stream(
+            question, history=history, since=since.strip() or None, until=until.strip() or None
+        )
+        for event in events:
             if isinstance(event, Answer):
-                yield answer_html(event), (*history, (question, event.text))
+                yield answer_html(event), event
             elif isinstance(event, Waiting):
                 waiting = f'<p class="note">Waiting: {event.ahead} ahead of you.</p>'
-                yield waiting + passages_html(passages), history
+                yield waiting + passages_html(passages), None
             elif isinstance(event, str):
                 text += event
-                yield f'<p class="quote">{as_text(text)}</p>{passages_html(passages)}', history
+                yield f'<p class="quote">{as_text(text)}</p>{passages_html(passages)}', None
             else:
                 passages = event
-                yield passages_html(passages), history
+                yield passages_html(passages), None
     except RagError as error:
-        yield f'<p class="declined">{as_text(str(error))}</p>', history
+        yield f'<p class="declined">{as_text(str(error))}</p>', None
 
 
 def question_text(message: dict[str, Any]) -> str:
@@ -158,8 +193,11 @@ def question_text(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-def answer_html(answer: Answer) -> str:
-    """The answer, and under it each citation's quote highlighted where it stands."""
+def answer_html(answer: Answer, changed: Container[Citation] = ()) -> str:
+    """The answer, and under it each citation's quote highlighted where it stands.
+
+    It is told of those whose document has changed since, where the quote stood.
+    """
     known = "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
     if answer.abstained:
         return (
@@ -169,7 +207,8 @@ def answer_html(answer: Answer) -> str:
         )
     lines = "".join(lines_html(answer))
     sources = "".join(
-        citation_html(citation, answer.passages[citation.label - 1]) for citation in answer.citations
+        citation_html(citation, answer.passages[citation.label - 1], changed=citation in changed)
+        for citation in answer.citations
     )
     return lines + sources + known
 
@@ -187,7 +226,7 @@ def lines_html(answer: Answer) -> Iterator[str]:
         yield f'<p class="quote">{own}“{as_text(citation.quote)}” {label}</p>'
 
 
-def citation_html(citation: Citation, passage: Passage) -> str:
+def citation_html(citation: Citation, passage: Passage, *, changed: bool = False) -> str:
     """The quote, highlighted in the text around it, with its file and characters."""
     start, end = citation.start - passage.start, citation.end - passage.start
     before, after = passage.text[:start], passage.text[end:]
@@ -196,8 +235,8 @@ def citation_html(citation: Citation, passage: Passage) -> str:
     if len(after) > CONTEXT_CHARS:
         after = after[:CONTEXT_CHARS].rpartition(" ")[0] + "…"
     return (
-        f'<details open><summary><span class="label">[{citation.label}]</span> {as_text(citation.source)}, '
-        f"characters {citation.start}–{citation.end}</summary>"
+        f'<details open><summary><span class="label">[{citation.label}]</span> '
+        f"{as_text(place(citation, passage))}{CHANGED if changed else ''}</summary>"
         f'<p class="context">{as_text(before)}<mark>{as_text(citation.quote)}</mark>{as_text(after)}</p>'
         "</details>"
     )
@@ -206,11 +245,20 @@ def citation_html(citation: Citation, passage: Passage) -> str:
 def passages_html(passages: Sequence[Passage], *, title: str = "Passages found") -> str:
     """The passages, folded away under their number."""
     inner = "".join(
-        f'<p class="context"><span class="label">[{number}]</span> {as_text(passage.source)}, '
-        f"characters {passage.start}–{passage.end}<br>{as_text(passage.text)}</p>"
+        f'<p class="context"><span class="label">[{number}]</span> {as_text(place(passage, passage))}<br>'
+        f"{as_text(passage.text)}</p>"
         for number, passage in enumerate(passages, 1)
     )
     return f"<details><summary>{title}: {len(passages)}</summary>{inner}</details>"
+
+
+def as_it_stands(chat: Chat, answers: Answers, engine: Engine) -> Chat:
+    """The chat with a word beside each quote whose document has changed where it stood."""
+    shown = list(chat)
+    for number, answer in answers:
+        changed = [citation for citation in answer.citations if engine.open(citation).changed]
+        shown[number] = {"role": "assistant", "content": answer_html(answer, changed)}
+    return shown
 
 
 def as_text(text: str) -> str:
@@ -242,9 +290,19 @@ def page(preparation: Preparation) -> Any:
         # The box is emptied here, once: what is typed while the answer grows stays.
         return "", [*chat, {"role": "user", "content": question}], True
 
-    def reply(chat: Chat, history: History) -> Generator[tuple[Chat, History], None, None]:
-        for content, known in converse(question_text(chat[-1]), history, preparation):
+    def reply(
+        chat: Chat, answers: Answers, since: str, until: str
+    ) -> Generator[tuple[Chat, Answers], None, None]:
+        history = [(answer.question, answer.text) for _, answer in answers]
+        for content, answer in converse(question_text(chat[-1]), history, preparation, since, until):
+            known = answers if answer is None else (*answers, (len(chat), answer))
             yield [*chat, {"role": "assistant", "content": content}], known
+
+    def look(chat: Chat, answers: Answers, answering: bool, seen: int) -> tuple[Any, Any, int]:
+        state, builds = preparation.state, preparation.builds
+        if answering or builds == seen or preparation.engine is None:
+            return state, gr.skip(), seen
+        return state, as_it_stands(chat, answers, preparation.engine), builds
 
     def stopped(chat: Chat, answering: bool) -> tuple[Chat, bool]:
         note = {"role": "assistant", "content": '<p class="note">Stopped.</p>'}
@@ -273,10 +331,14 @@ def page(preparation: Preparation) -> Any:
             )
             send = gr.Button("Ask", variant="primary", scale=1, min_width=80)
             stop = gr.Button("Stop", scale=1, min_width=80)
+        with gr.Accordion("Only documents of some time", open=False), gr.Row():
+            since = gr.Textbox(label="From", placeholder="2016, 2016-05 or 2016-05-12")
+            until = gr.Textbox(label="To", placeholder="2016, 2016-05 or 2016-05-12")
         gr.Examples([[example] for example in EXAMPLES], inputs=[box], label="For example")
         status = gr.Markdown(elem_id="status")
 
-        history = gr.State(())
+        answers = gr.State(())
+        seen = gr.State(0)
         answering = gr.State(False)
         taken = gr.on(
             [box.submit, send.click],
@@ -287,12 +349,23 @@ def page(preparation: Preparation) -> Any:
             trigger_mode="multiple",
         )
         replying = taken.success(
-            reply, [chat, history], [chat, history], concurrency_limit=None, trigger_mode="multiple"
+            reply,
+            [chat, answers, since, until],
+            [chat, answers],
+            concurrency_limit=None,
+            trigger_mode="multiple",
         )
         replying.then(lambda: False, outputs=[answering], queue=False)
         stop.click(stopped, [chat, answering], [chat, answering], cancels=[replying], queue=False)
-        chat.clear(lambda: ((), False), outputs=[history, answering], cancels=[replying], queue=False)
+        chat.clear(lambda: ((), False), outputs=[answers, answering], cancels=[replying], queue=False)
         blocks.load(prepare, outputs=[status], concurrency_limit=None)
+        gr.Timer(LOOK_S).tick(
+            look,
+            [chat, answers, answering, seen],
+            [status, chat, seen],
+            queue=False,
+            show_progress="hidden",
+        )
     return blocks
 
 
@@ -323,6 +396,7 @@ def serve(
     blocks = page(preparation)
     _, url, _ = launch(blocks, port=port)
     preparation.start()
+    threading.Thread(target=preparation.watch, name="watching", daemon=True).start()
     print(f"The chat is at {url}  (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
 

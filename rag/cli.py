@@ -178,16 +178,21 @@ def _build(arguments: argparse.Namespace) -> int:
         print(f"rag: watching {shown(settings.documents)}; Ctrl-C ends it", file=sys.stderr)
         for _ in changes(settings.documents, apart_from=settings.index, stop=threading.Event()):
             try:
-                _build_once(arguments, settings, rebuild=False)
+                _build_once(arguments, settings, rebuild=False, quiet=True)
             except RagError as error:  # of a folder that is being changed: the next change may mend it
                 print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
     return 0
 
 
-def _build_once(arguments: argparse.Namespace, settings: Settings, *, rebuild: bool) -> None:
+def _build_once(
+    arguments: argparse.Namespace, settings: Settings, *, rebuild: bool, quiet: bool = False
+) -> None:
+    """Build, and say what changed; with `quiet` nothing where nothing did."""
     from rag import parts
 
     report = parts.build(settings, rebuild=rebuild)
+    if quiet and not (report.added or report.changed or report.removed):
+        return
     for failure in report.failed:
         print(f"rag: skipped {_name(failure.source)}: it {_plain(failure.reason)}", file=sys.stderr)
     print(_json(asdict(report)) if arguments.json else summary(report), flush=True)

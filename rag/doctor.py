@@ -71,17 +71,14 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
             notes.append(f"{shown(index)}/ is being built by {writer}; what it changes may show as a fault.")
         with store.reading(index) as snapshot:
             store.require_identity(snapshot.identity, identity, index)
-            damage = [
-                f"{shown(index)}/ is damaged ({what}). {REBUILD}" for what in page_faults(snapshot.connection)
-            ]
-            broken = [] if damage else [*broken_documents(snapshot.connection, identity.dimension)]
+            tables = snapshot.connection
+            damage = [f"{shown(index)}/ is damaged ({what}). {REBUILD}" for what in page_faults(tables)]
+            broken = [] if damage else [*broken_documents(tables, identity.dimension)]
             found.extend(damage)
             found.extend(f"{source} {what}. {REPAIR}, then rag build" for source, what in broken)
             if not damage:
-                found.extend(
-                    f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(snapshot.connection)
-                )
-                covered = coverage(snapshot.connection)
+                found.extend(f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables))
+                covered = coverage(tables)
                 found.extend(_lost(covered))
                 found.extend(_of_folder(documents, snapshot, notes))
             if not damage and not broken:

@@ -1,4 +1,4 @@
-"""A citation, perhaps of an old answer → its document as it is indexed now, and whether the quote still stands."""
+"""A citation, perhaps of an old answer → its document as it is now, and whether the quote still stands."""
 
 from dataclasses import dataclass
 

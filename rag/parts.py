@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TypeVar
 
+from rag import doctor
 from rag.downloads import download
 from rag.encoders import (
     CrossEncoderReranker,
@@ -69,19 +70,15 @@ def build(settings: Settings, *, rebuild: bool = False, progress: Progress | Non
     )
 
 
-def examine(settings: Settings) -> Diagnosis:
+def examine(settings: Settings) -> doctor.Diagnosis:
     """Whether the index is whole and in step with the documents folder (see `rag.doctor`)."""
-    from rag.doctor import examine
-
     weights = find_embedder(settings.embedder, download)
-    return examine(settings.documents, settings.index, _identity(weights))
+    return doctor.examine(settings.documents, settings.index, _identity(weights))
 
 
 def repair(settings: Settings) -> None:
     """Mend what can be mended in the index without the documents (see `rag.doctor`)."""
-    from rag.doctor import repair
-
-    repair(settings.index, _identity(find_embedder(settings.embedder, download)))
+    doctor.repair(settings.index, _identity(find_embedder(settings.embedder, download)))
 
 
 def retriever(settings: Settings) -> Retriever:

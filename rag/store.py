@@ -213,7 +213,8 @@ def _lock(folder: Path) -> Iterator[None]:
         _write_at_once(who, json.dumps({"process": os.getpid(), "since": since}))
         yield
     finally:
-        who.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # who holds the lock is told by the lock, not by this file
+            who.unlink(missing_ok=True)
         lock.release()
 
 
@@ -240,7 +241,7 @@ def _write_at_once(path: Path, text: str) -> None:
 
 
 def _remove_all_but(folder: Path, names: set[str]) -> None:
-    """Remove the stores and FAISS files that are not in force."""
+    """Remove the stores and FAISS files that are not in force, and files that were not written to the end."""
     for path in _files(folder):
         if _named(path) not in names:
             # Windows keeps a file that a reader holds open; the next build removes it.
@@ -249,7 +250,7 @@ def _remove_all_but(folder: Path, names: set[str]) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [*folder.glob("store-*.db*"), *folder.glob("vectors-*")]
+    return [*folder.glob("store-*.db*"), *folder.glob("vectors-*"), *folder.glob("*.tmp")]
 
 
 def _named(path: Path) -> str:

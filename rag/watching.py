@@ -15,7 +15,8 @@ _LOOK_MS = 2_000
 def changes(folder: Path, *, apart_from: Path, stop: threading.Event) -> Iterator[None]:
     """Something changed in the folder, but in hidden files and in `apart_from`, until `stop` is set.
 
-    A folder that is removed and made again is watched again.
+    It is said at the beginning too, once the folder is watched: something may have changed before. A folder
+    that is removed and made again is watched again.
     """
     from watchfiles import watch
 
@@ -32,6 +33,7 @@ def changes(folder: Path, *, apart_from: Path, stop: threading.Event) -> Iterato
         if watched is None:
             stop.wait(_LOOK_MS / 1000)
             continue
+        began = False
         for found in watch(
             root,
             watch_filter=concerns,
@@ -42,7 +44,8 @@ def changes(folder: Path, *, apart_from: Path, stop: threading.Event) -> Iterato
             yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            if found or _identity(folder) != watched:
+            if found or not began or _identity(folder) != watched:
+                began = True
                 yield
             if _identity(folder) != watched:
                 break

@@ -1,0 +1,100 @@
+"""Builds with a fault at each call that changes a file, for `tests/test_crashes.py`.
+
+Runs with tests/faults.c loaded. Each build is a process of its own over a copy of the same index; what is
+then found is printed, a line of JSON for each fault.
+"""
+
+import ctypes
+import json
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+
+from rag.errors import RagError
+from tests.test_indexing import Folders
+
+QUESTIONS = ("war", "peace", "salt")
+KILLS = 50
+
+
+def found(folders: Folders) -> list[list[tuple[str, float]]]:
+    """What is found; equal scores come in the order in which documents came, which a rebuild changes."""
+    return [sorted(folders.found(question)) for question in QUESTIONS]
+
+
+def faulty(folders: Folders, calls: int, *, kill: bool, for_good: bool, rebuild: bool) -> str:
+    """How a build ends in which that call fails, or kills it: `killed`, `error`, `done` or a defect."""
+    child = os.fork()
+    if child == 0:
+        faults = ctypes.CDLL(os.environ["LD_PRELOAD"])
+        try:
+            faults.arm(ctypes.c_long(calls), kill, for_good)
+            folders.build(rebuild=rebuild)
+            left = faults.unarm()
+            os._exit(0 if left < 0 else 3)
+        except RagError:
+            faults.unarm()
+            os._exit(2)
+        except Exception:  # noqa: BLE001  anything else is a defect
+            faults.unarm()
+            sys.excepthook(*sys.exc_info())
+            os._exit(4)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return "killed"
+    return {0: "done", 2: "error", 3: "past the end"}.get(os.WEXITSTATUS(status), "a defect")
+
+
+def main(place: Path) -> None:
+    folders = Folders(place / "work")
+    folders.documents.parent.mkdir()
+    folders.write(
+        {"a.txt": "War and war and bread.", "b.txt": "Peace by the river.", "c.txt": "Salt, bread."}
+    )
+    folders.build()
+    shutil.copytree(folders.index, place / "before")
+    before = found(folders)
+    folders.write({"a.txt": "Bread, war and salt.", "d.txt": "Peace, peace and war."})
+    (folders.documents / "b.txt").unlink()
+    folders.build()
+    after = found(folders)
+
+    def run(calls: int, *, kill: bool, for_good: bool, rebuild: bool) -> str:
+        shutil.rmtree(folders.index)
+        shutil.copytree(place / "before", folders.index)
+        ended = faulty(folders, calls, kill=kill, for_good=for_good, rebuild=rebuild)
+        then = found(folders)
+        folders.build()
+        now = found(folders)
+        sys.stdout.write(
+            json.dumps(
+                {
+                    "calls": calls,
+                    "kill": kill,
+                    "for_good": for_good,
+                    "rebuild": rebuild,
+                    "ended": ended,
+                    "then": "old" if then == before else "new" if then == after else then,
+                    "now": "new" if now == after else now,
+                    "left": sorted(path.name.partition("-")[0] for path in folders.index.iterdir()),
+                }
+            )
+            + "\n"
+        )
+        sys.stdout.flush()
+        return ended
+
+    chooser = random.Random(0)
+    for rebuild in (False, True):
+        for for_good in (False, True):
+            calls = 0
+            while run(calls, kill=False, for_good=for_good, rebuild=rebuild) != "past the end":
+                calls += 3 if rebuild else 1
+        for moment in sorted(chooser.sample(range(calls), min(KILLS, calls))):
+            run(moment, kill=True, for_good=False, rebuild=rebuild)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

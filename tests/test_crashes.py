@@ -1,0 +1,53 @@
+"""A build that is killed, or can't write, at any call that changes a file: the index opens, and answers."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+COMPILER = shutil.which("cc")
+pytestmark = pytest.mark.skipif(
+    COMPILER is None or sys.platform != "linux", reason="needs Linux and a C compiler (cc)"
+)
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory) -> list[dict]:
+    place = tmp_path_factory.mktemp("faults")
+    library = place / "faults.so"
+    source = ROOT / "tests" / "faults.c"
+    subprocess.run([COMPILER, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults", place],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_write_error_at_any_call_is_told_of_and_leaves_the_old_state_or_the_new(faults):
+    errors = [fault for fault in faults if not fault["kill"]]
+    assert len(errors) > 100
+    assert {fault["ended"] for fault in errors} == {"error", "done", "past the end"}
+    assert [fault for fault in errors if fault["then"] not in ("old", "new")] == []
+    assert [fault for fault in errors if fault["ended"] == "done" and fault["then"] == "old"] == []
+
+
+def test_a_build_killed_at_any_call_leaves_the_old_state_or_the_new(faults):
+    kills = [fault for fault in faults if fault["kill"]]
+    assert len(kills) >= 50
+    assert {fault["ended"] for fault in kills} == {"killed"}
+    assert {fault["then"] for fault in kills} == {"old", "new"}
+
+
+def test_the_next_build_completes_and_leaves_nothing_over(faults):
+    assert [fault for fault in faults if fault["now"] != "new"] == []
+    assert {tuple(fault["left"]) for fault in faults} == {("current", "store", "vectors", "writer.lock")}

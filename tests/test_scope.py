@@ -1,0 +1,35 @@
+import datetime
+
+import pytest
+
+from rag.errors import QuestionError
+from rag.scope import scope
+from rag.types import Scope
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (None, None, None),
+        ("2016", None, Scope("2016-01-01", "9999-12-31")),
+        (None, "2016", Scope("", "2016-12-31")),
+        ("2016-02", "2016-02", Scope("2016-02-01", "2016-02-29")),
+        ("2016-5-3", "2016-05-12", Scope("2016-05-03", "2016-05-12")),
+        (datetime.date(2016, 5, 12), datetime.datetime(2017, 1, 2, 3), Scope("2016-05-12", "2017-01-02")),
+    ],
+)
+def test_a_year_a_month_and_a_day_are_whole(since, until, expected):
+    assert scope(since, until) == expected
+
+
+@pytest.mark.parametrize("given", ["May", "2016-13", "2015-02-29", "", "12.05.2016", 2016.5])
+def test_what_is_no_date_is_told_of(given):
+    with pytest.raises(QuestionError) as raised:
+        scope(None, given)
+    assert str(raised.value) == f"until is {given}; give a date such as 2016, 2016-05 or 2016-05-12."
+
+
+def test_a_range_without_a_day_is_told_of():
+    with pytest.raises(QuestionError) as raised:
+        scope("2017", "2016-05")
+    assert str(raised.value) == "No day is since 2017 and until 2016-05. Exchange them."
