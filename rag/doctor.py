@@ -4,6 +4,7 @@ It proves: each file is read anew, each character of it is looked for in a chunk
 each vector beside its chunk and in the FAISS file, and some are searched for.
 """
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ class Figures:
 class Diagnosis:
     """What is wrong, each with the command that mends it; `notes` are worth knowing, but no fault.
 
-    `figures` are None where the index can't be read.
+    `figures` are None where the index isn't whole in itself.
     """
 
     well: bool
@@ -71,17 +72,12 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
             notes.append(f"{shown(index)}/ is being built by {writer}; what it changes may show as a fault.")
         with store.reading(index) as snapshot:
             store.require_identity(snapshot.identity, identity, index)
-            tables = snapshot.connection
-            damage = [f"{shown(index)}/ is damaged ({what}). {REBUILD}" for what in page_faults(tables)]
-            broken = [] if damage else [*broken_documents(tables, identity.dimension)]
-            found.extend(damage)
-            found.extend(f"{source} {what}. {REPAIR}, then rag build" for source, what in broken)
-            if not damage:
-                found.extend(f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables))
-                covered = coverage(tables)
-                found.extend(_lost(covered))
-                found.extend(_of_folder(documents, snapshot, notes))
-            if not damage and not broken:
+            found.extend(_inside(snapshot.connection, identity.dimension, index))
+            whole = not found
+            covered = coverage(snapshot.connection)
+            found.extend(_lost(covered))
+            found.extend(_of_folder(documents, snapshot, notes))
+            if whole:
                 found.extend(_of_vectors(snapshot))
                 figures = _figures(snapshot, index, covered)
         found.extend(f"{name} is left over in {shown(index)}/. {REPAIR}" for name in store.left_over(index))
@@ -100,6 +96,16 @@ def repair(index: Path, identity: EmbedderIdentity) -> None:
     store.adopt(index, identity)
     with store.writing(index, identity, rebuild=False) as writer, writer.mended() as state:
         VectorIndex(*state.vectors()).save(state.vectors_path)
+
+
+def _inside(tables: sqlite3.Connection, dimension: int, index: Path) -> Iterator[str]:
+    """What is wrong with the store in itself."""
+    damage = [f"{shown(index)}/ is damaged ({what}). {REBUILD}" for what in page_faults(tables)]
+    yield from damage
+    if not damage:
+        for source, what in broken_documents(tables, dimension):
+            yield f"{source} {what}. {REPAIR}, then rag build"
+        yield from (f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables))
 
 
 def _of_vectors(snapshot: Snapshot) -> Iterator[str]:

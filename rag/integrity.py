@@ -91,7 +91,7 @@ def mend(connection: sqlite3.Connection, dimension: int) -> None:
         connection.execute("DELETE FROM documents WHERE source = ?", (source,))
     for sql in _LEFT_OVER.values():
         connection.execute(f"DELETE FROM {sql}")
-    connection.execute("DROP TABLE keywords")
+    connection.execute("DROP TABLE IF EXISTS keywords")
     connection.execute(KEYWORDS)
     connection.execute(
         "INSERT INTO keywords (rowid, text) SELECT id, text FROM chunks JOIN texts USING (text_hash)"
@@ -142,6 +142,7 @@ def _is_unit(vector: Vectors) -> bool:
 def _keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
     """Each term of the keyword index: in how many chunks it is, and how often. Empty if it can't be read."""
     try:
+        connection.execute("PRAGMA query_only = OFF")  # SQLite counts a temporary table as a change
         connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('main', 'keywords', 'row')")
         try:
             return connection.execute("SELECT term, doc, cnt FROM temp.terms").fetchall()

@@ -483,3 +483,42 @@ def test_no_document_harms_the_model(library, small_model, text):
         assert found[citation.start : citation.end] == citation.quote
     quoted = "\n".join(f"“{c.quote}” [{c.label}]" for c in answer.citations)
     assert answer.text == (quoted or ABSTENTION)
+
+
+def test_dates_limit_what_is_asked(library):
+    library.write("2016-05-12.txt", "In 2016 the war came home.")
+    library.build()
+    answer = library.engine.answer("When did the war come home?", since="2017")
+    assert (answer.abstained, answer.passages) == ("no document has a date in that range", ())
+    assert library.model.messages == []
+    assert [p.source for p in library.engine.search("war", since="2016", until="2016")] == ["2016-05-12.txt"]
+    with pytest.raises(QuestionError, match="since is May; give a date"):
+        library.engine.answer("When did the war come home?", since="May")
+
+
+def test_an_old_answer_keeps_its_text_and_its_citation_says_whether_it_still_stands(library):
+    answer = library.answer("War?", "1]")
+    (citation, *_) = answer.citations
+    assert citation.source == "war.txt"
+    opened = library.engine.open(citation)
+    assert (opened.text, opened.start, opened.end, opened.changed) == (
+        WAR,
+        citation.start,
+        citation.end,
+        False,
+    )
+
+    library.write("war.txt", f"Anew. {WAR}")
+    library.build()
+    moved = library.engine.open(citation)
+    assert (moved.start, moved.end, moved.changed) == (citation.start + 6, citation.end + 6, True)
+    assert moved.text[moved.start : moved.end] == citation.quote
+
+    library.write("war.txt", "Nothing of it.")
+    library.build()
+    gone = library.engine.open(citation)
+    assert (gone.text, gone.start, gone.end, gone.changed) == ("Nothing of it.", None, None, True)
+    (library.folder / "documents" / "war.txt").unlink()
+    library.build()
+    assert library.engine.open(citation).text == ""
+    assert answer.citations[0].quote == citation.quote

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rag.index import Index
 from rag.indexing import build_index, embedder_identity
 from rag.retrieval import Retriever
+from rag.scope import scope
 from rag.types import Match
 from tests.conftest import WordEmbedder
 
@@ -237,3 +238,51 @@ def test_passages_are_slices_that_do_not_overlap(texts):
         passage = found.passages[sentence.passage]
         assert passage.start <= sentence.start < sentence.end <= passage.end
         assert passage.text[sentence.start - passage.start : sentence.end - passage.start] == sentence.text
+
+
+def test_only_documents_of_the_scope_are_asked(tmp_path, word_embedder):
+    texts = {
+        "2015-12-31.txt": "War.",
+        "2016-01-01.txt": "War, war and salt.",
+        "undated.txt": "War and bread.",
+    }
+    retriever = retriever_over(folder_of(tmp_path, texts), word_embedder)
+    found = {
+        years: [p.source for p in retriever.retrieve("war", 5, scope=scope(*years)).passages]
+        for years in ((None, None), ("2016", None), (None, "2015"), ("2015", "2016"), ("2017", None))
+    }
+    assert sorted(found[None, None]) == sorted(texts)
+    assert found["2016", None] == ["2016-01-01.txt"]
+    assert found[None, "2015"] == ["2015-12-31.txt"]
+    assert sorted(found["2015", "2016"]) == ["2015-12-31.txt", "2016-01-01.txt"]
+    assert found["2017", None] == []
+
+
+def story(opening: str, sentences: int = 40) -> str:
+    """A wire story under an opening of the paper's own."""
+    wire = [f"The war of number {number} ended by the river {number + 1}." for number in range(sentences)]
+    return f"{opening}\n\n" + " ".join(wire)
+
+
+def test_copies_of_a_story_count_once_and_are_named(tmp_path, word_embedder):
+    texts = {f"{paper}.txt": story(f"{paper} Reporting from somewhere.") for paper in ("ann", "bob", "cyd")}
+    documents = folder_of(tmp_path, {**texts, "other.txt": "The war of number 99 went on and on."})
+    passages = retriever_over(documents, word_embedder).retrieve("war number 7 ended", 5).passages
+    of_the_story = [passage for passage in passages if passage.source in texts]
+    assert of_the_story
+    for passage in of_the_story:
+        assert {passage.source, *passage.copies} == {*texts}
+    spans = sorted((passage.start, passage.end) for passage in of_the_story)
+    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    (other,) = (passage for passage in passages if passage.source == "other.txt")
+    assert other.copies == ()
+
+
+def test_what_only_one_copy_adds_is_found(tmp_path, word_embedder):
+    update = "Salt came at last, and salt it was."
+    documents = folder_of(
+        tmp_path, {"early.txt": story("Early."), "late.txt": f"{story('Late.')}\n\n{update}"}
+    )
+    (first, *_) = retriever_over(documents, word_embedder).retrieve("salt came", 5).passages
+    assert (first.source, first.copies) == ("late.txt", ("early.txt",))
+    assert update in first.text
