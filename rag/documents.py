@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import DocumentsError, shown
@@ -21,22 +20,6 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    source: str
-    path: Path
-    sha256: str
-
-
-def read(file: File, extraction: object) -> Document | Failure:
-    return _read(file.path, file.source)
-
-
-def files(folder: Path) -> Iterator[File | Failure]:
-    for item, path in ((i, folder / i.source) for i in read_folder(folder)):
-        yield item if isinstance(item, Failure) else File(item.source, path, item.sha256)
 
 
 def read_folder(folder: Path) -> Iterator[Document | Failure]:

@@ -1,3 +1,0 @@
-import contextlib
-
-Extraction = contextlib.nullcontext
