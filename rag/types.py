@@ -11,11 +11,18 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: `source` is its path relative to the documents folder, with `/`."""
+    """One file: `source` is its path relative to the documents folder, with `/`.
+
+    `title` and `date`, which is YYYY-MM-DD, are None where it doesn't say. `pages` are the offsets in the
+    text at which its pages begin, none where its format has no pages.
+    """
 
     source: str
     text: str
     sha256: str
+    title: str | None = None
+    date: str | None = None
+    pages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
