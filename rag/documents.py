@@ -1,29 +1,58 @@
 """The documents folder: which files are there, and the text of each.
 
-The text is the file's content exactly as it is decoded, line ends untouched and a byte-order mark
-dropped, because every offset that the project gives out counts in it.
+The text of `.txt` and `.md` is the file's content exactly as it is decoded, line ends untouched and a
+byte-order mark dropped, because every offset that the project gives out counts in it. That of the other
+formats is taken out of them in another process (see `rag.extraction`).
 """
 
-import codecs
+import contextlib
 import hashlib
+import io
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from rag.errors import DocumentsError, shown
+from rag.dates import first_date
+from rag.decoding import decode
+from rag.errors import DocumentsError, UnreadableError, shown
+from rag.extraction import Extraction
+from rag.formats import KINDS, Extract, require_text
+from rag.formats.plain import title
 from rag.types import Document, Failure
 
-READABLE = (".txt", ".md")
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+READABLE = (".txt", ".md", *KINDS)
+MAX_BYTES = 100_000_000
+
+_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_FIELD = re.compile(r"^(title|date)[ \t]*:(.*)", re.MULTILINE)
+_CODE = re.compile(r"^(```|~~~).*?(?:^\1|\Z)", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"^#[ \t](.*)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a readable kind; `sha256` is that of its content."""
+
+    source: str
+    path: Path
+    sha256: str
 
 
 def read_folder(folder: Path) -> Iterator[Document | Failure]:
     """Each readable document of the folder in order of source, and a `Failure` for each bad one.
+
+    `DocumentsError` as from `files`.
+    """
+    with Extraction() as extraction:
+        for item in files(folder):
+            yield read(item, extraction) if isinstance(item, File) else item
+
+
+def files(folder: Path) -> Iterator[File | Failure]:
+    """Each file of a readable kind in order of source, and a `Failure` for each that can't be opened.
 
     Hidden files and folders, other kinds of file and links that leave the folder are passed over.
     `DocumentsError` if the folder is missing or has no file of a readable kind.
@@ -35,8 +64,32 @@ def read_folder(folder: Path) -> Iterator[Document | Failure]:
     if not sources and not unlisted:
         raise DocumentsError(_nothing_readable(folder, others))
     for source in sources:
-        yield _read(folder / source, source)
+        yield _hashed(folder / source, source)
     yield from unlisted
+
+
+def read(file: File, extraction: Extraction) -> Document | Failure:
+    """The document in the file as it is now: its `sha256` is that of the bytes that were read.
+
+    Its date is what it states, or else what its name has.
+    """
+    kind = file.path.suffix.lower()
+    try:
+        with _opened(file.path) as stream:
+            content = stream.read()
+        if not content:
+            raise UnreadableError("is empty")
+        extract = extraction.extract(content, kind) if kind in KINDS else _plain(content, kind)
+    except UnreadableError as error:
+        return Failure(file.source, str(error))
+    return Document(
+        source=file.source,
+        text=extract.text,
+        sha256=hashlib.sha256(content).hexdigest(),
+        title=extract.title,
+        date=extract.date or first_date(file.path.stem),
+        pages=extract.pages,
+    )
 
 
 def _sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
@@ -45,15 +98,15 @@ def _sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
     sources: list[str] = []
     others: Counter[str] = Counter()
     errors: list[OSError] = []
-    for place, folders, files in os.walk(folder, onerror=errors.append):
+    for place, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
+        for name in names:
             path = Path(place, name)
             if name.startswith("."):
                 continue
             if path.suffix.lower() not in READABLE:
                 others[path.suffix.lower() or "without a suffix"] += 1
-            # Path.resolve raises RuntimeError for a link to itself; _read tells of that one.
+            # Path.resolve raises RuntimeError for a link to itself; _opened tells of that one.
             elif not Path(os.path.realpath(path)).is_relative_to(root):
                 others["link out of the folder"] += 1
             else:
@@ -73,26 +126,16 @@ def _nothing_readable(folder: Path, others: Counter[str]) -> str:
     )
 
 
-def _read(path: Path, source: str) -> Document | Failure:
+def _hashed(path: Path, source: str) -> File | Failure:
     if not _printable(source):
         return Failure(
             source.encode("utf-8", "replace").decode(), "has a name that is not valid text; rename it"
         )
     try:
-        if not path.is_file():
-            return Failure(source, "is not a regular file")
-        content = path.read_bytes()
-    except OSError as error:
-        return Failure(source, f"can't be read: {error.strerror}")
-    try:
-        text = _decode(content)
-    except UnicodeDecodeError as error:
-        return Failure(source, f"is not UTF-8 text (byte {error.start}); save it as UTF-8")
-    if "\0" in text:
-        return Failure(source, "is binary, not text")
-    if not text.strip():
-        return Failure(source, "is empty")
-    return Document(source=source, text=text, sha256=hashlib.sha256(content).hexdigest())
+        with _opened(path) as stream:
+            return File(source, path, hashlib.file_digest(stream, "sha256").hexdigest())
+    except UnreadableError as error:
+        return Failure(source, str(error))
 
 
 def _printable(source: str) -> bool:
@@ -103,8 +146,36 @@ def _printable(source: str) -> bool:
     return True
 
 
-def _decode(content: bytes) -> str:
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(encoding)
-    return content.decode("utf-8")
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    """The file to read; `UnreadableError` if it can't be, is no regular file, or larger than is read."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise UnreadableError("is not a regular file")
+        with path.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size > MAX_BYTES:
+                raise UnreadableError(f"is larger than {MAX_BYTES // 1_000_000} MB; split it")
+            yield stream
+    except OSError as error:
+        raise UnreadableError(f"can't be read: {error.strerror}") from error
+
+
+def _plain(content: bytes, kind: str) -> Extract:
+    text = decode(content)
+    if not text.strip():
+        raise UnreadableError("is empty")
+    extract = require_text(Extract(text))
+    return _markdown(text) if kind == ".md" else extract
+
+
+def _markdown(text: str) -> Extract:
+    """The text, with the title and date of its front matter, or else its first heading as the title."""
+    front = _FRONT_MATTER.match(text)
+    fields = dict(_FIELD.findall(front[1])) if front else {}
+    heading = _HEADING.search(_CODE.sub("", text[front.end() :] if front else text))
+    stated = title(fields.get("title", "").strip().strip("\"'"))
+    return Extract(
+        text,
+        title=stated or (title(heading[1].strip().rstrip("#")) if heading else None),
+        date=first_date(fields.get("date", "")),
+    )

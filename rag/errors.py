@@ -10,7 +10,8 @@ RagError
 └── SettingsError    a setting has a value that can't be used
 
 Each message says what is wrong, with the values, and what to do. It may be shown to the user as it
-is; anything else that is raised is a defect.
+is; anything else that is raised is a defect. `UnreadableError` stays inside the package: it is the reason
+of one file's `Failure`.
 """
 
 from pathlib import Path
@@ -46,6 +47,10 @@ class QuestionError(RagError):
 
 class SettingsError(RagError):
     """A setting has a value that can't be used."""
+
+
+class UnreadableError(Exception):
+    """Why a file can't be read: the rest of a sentence that begins with its name."""
 
 
 def shown(path: Path) -> str:

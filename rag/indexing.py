@@ -7,9 +7,10 @@ from pathlib import Path
 from rag import store
 from rag.changes import Writer
 from rag.chunks import CHUNKING, MAX_TOKENS, chunks
-from rag.documents import read_folder
+from rag.documents import File, files, read
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
+from rag.extraction import Extraction
 from rag.sentences import SENTENCES, sentences
 from rag.tables import EmbeddedText, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
@@ -33,31 +34,32 @@ def build_index(
 ) -> BuildReport:
     """Bring the index in step with the documents folder; with `rebuild`, from nothing.
 
-    The embedder is loaded only when a document is new or changed. Documents that can't be read are
-    left out and reported. `DocumentsError` when no document is readable: the index stays as it was.
+    A document is read, and the embedder loaded, only when it is new or changed. Documents that can't be
+    read are left out and reported. `DocumentsError` when no document is readable: the index stays as it
+    was.
     """
     began = time.perf_counter()
-    readable: list[Document] = []
+    listed: list[File] = []
     failed: list[Failure] = []
-    for item in read_folder(documents):
-        if isinstance(item, Document):
-            readable.append(item)
+    for item in files(documents):
+        if isinstance(item, File):
+            listed.append(item)
         else:
             failed.append(item)
-    if not readable:
-        reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
-        raise DocumentsError(
-            f"{shown(documents)} has no readable document: {reasons}. The index is unchanged."
-        )
+    if not listed:
+        raise _nothing_readable(documents, failed)
 
     with store.writing(index, identity, rebuild=rebuild) as writer:
         before = writer.snapshot().hashes()
-        now = {document.source: document.sha256 for document in readable}
-        added = tuple(source for source in now if source not in before)
-        changed = tuple(source for source in now if source in before and before[source] != now[source])
+        unchanged = tuple(file.source for file in listed if before.get(file.source) == file.sha256)
+        new, unreadable = _read([file for file in listed if before.get(file.source) != file.sha256])
+        failed = sorted([*failed, *unreadable], key=lambda failure: failure.source)
+        if not new and not unchanged:
+            raise _nothing_readable(documents, failed)
+        now = {*unchanged, *(document.source for document in new)}
+        added = tuple(document.source for document in new if document.source not in before)
+        changed = tuple(document.source for document in new if document.source in before)
         removed = tuple(source for source in before if source not in now)
-        fresh = {*added, *changed}
-        new = [document for document in readable if document.source in fresh]
         if new or removed:
             pieces = _embed_new(new, writer, load_embedder(), progress) if new else []
             with writer.swap([*changed, *removed], zip(new, pieces, strict=True)) as state:
@@ -66,7 +68,7 @@ def build_index(
         added=added,
         changed=changed,
         removed=removed,
-        unchanged=tuple(source for source in now if before.get(source) == now[source]),
+        unchanged=unchanged,
         failed=tuple(failed),
         seconds=time.perf_counter() - began,
     )
@@ -77,6 +79,25 @@ def embedder_identity(name: str, weights_sha256: str, dimension: int) -> Embedde
     return EmbedderIdentity(
         name, weights_sha256, dimension, normalised=True, chunking=f"{CHUNKING} {SENTENCES}"
     )
+
+
+def _nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
+    reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
+    return DocumentsError(f"{shown(documents)} has no readable document: {reasons}. The index is unchanged.")
+
+
+def _read(listed: list[File]) -> tuple[list[Document], list[Failure]]:
+    """The documents in these files, and what can't be read."""
+    found: list[Document] = []
+    failed: list[Failure] = []
+    with Extraction() as extraction:
+        for file in listed:
+            item = read(file, extraction)
+            if isinstance(item, Document):
+                found.append(item)
+            else:
+                failed.append(item)
+    return found, failed
 
 
 def _embed_new(

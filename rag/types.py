@@ -13,8 +13,8 @@ from typing import TypeAlias
 class Document:
     """One file: `source` is its path relative to the documents folder, with `/`.
 
-    `sha256` is that of its content. `date` is ISO, year-month-day; `pages` are the offsets in the text where
-    each page begins, none where it has no pages.
+    `title` and `date`, which is YYYY-MM-DD, are None where it doesn't say. `pages` are the offsets in the
+    text at which its pages begin, none where its format has no pages.
     """
 
     source: str

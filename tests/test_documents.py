@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from rag.documents import read_folder
+from rag.documents import File, files, read, read_folder
 from rag.errors import DocumentsError
+from rag.extraction import Extraction
 from rag.types import Document, Failure
+from tests.files import pdf
+
+READABLE = ".txt .md .html .htm .pdf .docx .eml"
 
 
 def write(folder: Path, files: dict[str, bytes]) -> Path:
@@ -17,15 +21,19 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def document(source: str, text: str, content: bytes) -> Document:
-    return Document(source, text, hashlib.sha256(content).hexdigest())
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def document(source: str, text: str, content: bytes, **about) -> Document:
+    return Document(source, text, sha256(content), **about)
 
 
 def test_reads_text_and_markdown_in_order_of_source(tmp_path):
-    write(tmp_path, {"b.txt": b"two", "a.md": b"# one", "c.TXT": b"three", "d.html": b"<p>no"})
+    write(tmp_path, {"b.txt": b"two", "a.md": b"one", "c.TXT": b"three", "d.png": b"no"})
 
     assert list(read_folder(tmp_path)) == [
-        document("a.md", "# one", b"# one"),
+        document("a.md", "one", b"one"),
         document("b.txt", "two", b"two"),
         document("c.TXT", "three", b"three"),
     ]
@@ -85,7 +93,7 @@ def test_only_links_that_leave_the_folder_are_named_as_such(tmp_path):
     with pytest.raises(DocumentsError) as raised:
         list(read_folder(inside))
     assert str(raised.value) == (
-        f"{inside} has no readable document: 1 link out of the folder. Readable: .txt .md"
+        f"{inside} has no readable document: 1 link out of the folder. Readable: {READABLE}"
     )
 
 
@@ -113,7 +121,7 @@ def test_a_folder_linked_by_name_is_read(tmp_path):
         (codecs.BOM_UTF8, "is empty"),
         (b" \r\n\t", "is empty"),
         (b"PK\x03\x04\x00\x00", "is binary, not text"),
-        (b"caf\xe9", "is not UTF-8 text (byte 3); save it as UTF-8"),
+        ("déjà été à".encode()[:-1], "is not UTF-8 text (byte 13); save it as UTF-8"),
     ],
 )
 def test_one_bad_file_among_good_ones_is_a_failure(tmp_path, content, reason):
@@ -185,7 +193,7 @@ def test_an_empty_folder_names_what_is_readable(tmp_path, monkeypatch):
 
     with pytest.raises(DocumentsError) as raised:
         list(read_folder(tmp_path / "docs"))
-    assert str(raised.value) == "docs has no readable document: it is empty. Readable: .txt .md"
+    assert str(raised.value) == f"docs has no readable document: it is empty. Readable: {READABLE}"
 
 
 def test_a_folder_of_other_kinds_counts_them(tmp_path, monkeypatch):
@@ -201,4 +209,108 @@ def test_a_folder_of_other_kinds_counts_them(tmp_path, monkeypatch):
         "1 .png",
         "1 without a suffix",
     }
-    assert message.endswith("Readable: .txt .md")
+    assert message.endswith(f"Readable: {READABLE}")
+
+
+def test_the_files_are_listed_with_the_hashes_of_their_content(tmp_path):
+    write(tmp_path, {"b/c.PDF": b"two", "a.eml": b"", "d.png": b"no"})
+    (tmp_path / "e.txt").symlink_to("none.txt")
+
+    assert list(files(tmp_path)) == [
+        File("a.eml", tmp_path / "a.eml", sha256(b"")),
+        File("b/c.PDF", tmp_path / "b/c.PDF", sha256(b"two")),
+        Failure("e.txt", "is not a regular file"),
+    ]
+
+
+def test_a_file_is_read_as_it_is_now(tmp_path):
+    write(tmp_path, {"a.txt": b"war", "b.txt": b"war"})
+    first, second = files(tmp_path)
+    write(tmp_path, {"a.txt": b"peace"})
+    (tmp_path / "b.txt").unlink()
+
+    with Extraction() as extraction:
+        assert read(first, extraction) == document("a.txt", "peace", b"peace")
+        assert read(second, extraction) == Failure("b.txt", "is not a regular file")
+
+
+def test_a_file_of_another_format_is_read_by_its_format(tmp_path):
+    content = pdf("War and", "bread", about="/Title (On war) /CreationDate (D:20170403)")
+    write(tmp_path, {"a.pdf": content, "b.PDF": b"", "c.htm": b"<p>Peace", "d.html": b"<script>x</script>"})
+
+    assert list(read_folder(tmp_path)) == [
+        document("a.pdf", "War and\n\nbread", content, title="On war", date="2017-04-03", pages=(0, 9)),
+        Failure("b.PDF", "is empty"),
+        document("c.htm", "Peace", b"<p>Peace"),
+        Failure("d.html", "has no text"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "content", "title", "date"),
+    [
+        ("a.txt", b"# no title\n", None, None),
+        ("a 2017-04-03.txt", b"war", None, "2017-04-03"),
+        ("20170403/a.txt", b"war", None, None),
+        ("20170403.pdf", pdf("War"), None, "2017-04-03"),
+        ("a.md", b"War\n\n# The war #\n# Peace\n", "The war", None),
+        ("a.md", b"#hashtag\n## Part\n", None, None),
+        ("a.md", b"```sh\n# a comment\n```\n# The war\r\n", "The war", None),
+        ("a.md", b"---\ntitle: The war\ndate: 2017-04-03\n---\n# Peace\n", "The war", "2017-04-03"),
+        (
+            "a.md",
+            b"---\r\ntitle: \"The  war\"\r\ndate: '2017-04-03 10:00'\r\n---\r\n",
+            "The war",
+            "2017-04-03",
+        ),
+        ("2018-02-03.md", b"---\ndate: 2017-13-45\n# title: no\n---\n# Peace\n", "Peace", "2018-02-03"),
+        ("2018-02-03.md", b"---\ndate: 2017-04-03\n---\nwar", None, "2017-04-03"),
+        ("a.md", b"---\ntitle: never closed\n", None, None),
+        ("a.md", b"---\ntitle: " + b"long " * 100 + b"\n---\n# Untitled\n", None, None),
+    ],
+)
+def test_the_title_and_date_that_a_document_has(tmp_path, source, content, title, date):
+    write(tmp_path, {source: content})
+
+    (found,) = read_folder(tmp_path)
+
+    assert (found.title, found.date) == (title, date)
+
+
+def test_front_matter_is_part_of_the_text(tmp_path):
+    content = b"---\ntitle: War\n---\nPeace"
+    write(tmp_path, {"a.md": content})
+
+    assert list(read_folder(tmp_path)) == [document("a.md", content.decode(), content, title="War")]
+
+
+@pytest.mark.parametrize(
+    "line", [b" " * 300_000, b"#" * 300_000, b"# " + b" #" * 150_000 + b"x", b"title" * 60_000]
+)
+def test_a_markdown_text_of_one_long_line_is_read_at_once(tmp_path, line):
+    content = b"---\ntitle:" + line + b"\n" + line + b"\nWar"
+    write(tmp_path, {"a.md": content})
+
+    assert list(read_folder(tmp_path)) == [document("a.md", content.decode(), content)]
+
+
+def test_a_text_that_is_too_long_is_a_failure(tmp_path):
+    write(tmp_path, {"a.txt": b"x" * 10_000_001, "b.txt": b"x" * 10_000_000, "c.txt": b"x" * 50_000_000})
+
+    first, second, third = read_folder(tmp_path)
+
+    reason = "characters, more than the 10,000,000 that are read; split it"
+    assert first == Failure("a.txt", f"has 10,000,001 {reason}")
+    assert len(second.text) == 10_000_000
+    assert third == Failure("c.txt", f"has 50,000,000 {reason}")
+
+
+def test_a_file_that_is_too_large_is_a_failure(tmp_path):
+    for source in ("a.txt", "b.pdf"):
+        with (tmp_path / source).open("wb") as stream:
+            stream.truncate(100_000_001)
+
+    assert list(files(tmp_path)) == [
+        Failure("a.txt", "is larger than 100 MB; split it"),
+        Failure("b.pdf", "is larger than 100 MB; split it"),
+    ]

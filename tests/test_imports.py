@@ -9,6 +9,8 @@ import pytest
 
 from rag.settings import Settings
 from tests.conftest import ROOT
+from tests.files import pdf
+from tests.test_indexing import Folders
 
 HEAVY = {
     "sentence_transformers": {"encoders.py"},
@@ -18,7 +20,13 @@ HEAVY = {
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},
     "gradio": set(),
+    "pypdfium2": {"formats/pdf.py"},
+    "docx": {"formats/word.py"},
+    "lxml": {"formats/web_page.py"},
+    "trafilatura": {"formats/web_page.py"},
+    "charset_normalizer": {"decoding.py"},
 }
+READING = {"pypdfium2", "docx", "lxml", "trafilatura", "charset_normalizer"}
 
 
 def imported(nodes) -> set[str]:
@@ -88,7 +96,9 @@ def loaded(code: str, *arguments: str) -> set[str]:
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    assert loaded("import rag, rag.cli, rag.models, rag.downloads") == set()
+    assert (
+        loaded("import rag, rag.cli, rag.models, rag.downloads, rag.documents, rag.formats.__main__") == set()
+    )
 
 
 def test_an_unchanged_build_loads_no_model(seed_settings: Settings):
@@ -96,3 +106,17 @@ def test_an_unchanged_build_loads_no_model(seed_settings: Settings):
     places = ["--documents", str(seed_settings.documents), "--index", str(seed_settings.index)]
 
     assert loaded(code, "build", *places) == {"numpy"}
+
+
+def test_an_unchanged_build_loads_nothing_that_reads_documents(tmp_path):
+    folders = Folders(tmp_path)
+    folders.write({"a.txt": "War", "b.html": "<p>Bread", "c.eml": "From: a@b\n\nPeace"})
+    (folders.documents / "d.txt").write_bytes("Café, Zürich".encode("cp1252"))
+    (folders.documents / "e.pdf").write_bytes(pdf("River"))
+    assert len(folders.build().added) == 5
+
+    code = (
+        "from pathlib import Path\nfrom tests.test_indexing import Folders\n"
+        "report = Folders(Path(sys.argv[1])).build(load_embedder=None)\nassert len(report.unchanged) == 5"
+    )
+    assert loaded(code, str(tmp_path)) & READING == set()

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag import store
-from rag.documents import read_folder
+from rag import extraction, indexing, store
+from rag.documents import read, read_folder
 from rag.errors import DocumentsError, IndexFileError
 from rag.index import Index
 from rag.indexing import build_index, embedder_identity
@@ -17,6 +17,7 @@ from rag.retrieval import Retriever
 from rag.types import BuildReport, Failure
 from rag.vectors import VectorIndex
 from tests.conftest import ROOT, WordEmbedder
+from tests.files import pdf
 
 IDENTITY = embedder_identity("words", "ab" * 32, WordEmbedder.dimension)
 TEXTS = {
@@ -106,6 +107,70 @@ def test_an_unchanged_build_does_not_load_the_embedder(folders):
 
     assert kinds(report) == {"unchanged": ("a.txt", "b.txt", "c.txt")}
     assert folders.vectors_file() == before
+
+
+def test_an_unchanged_build_reads_no_document_and_starts_no_process(folders, monkeypatch):
+    (folders.documents / "d.pdf").write_bytes(pdf("War", "and peace"))
+    (folders.documents / "e.html").write_text("<p>Salt and bread")
+    assert kinds(folders.build()) == {"added": ("a.txt", "b.txt", "c.txt", "d.pdf", "e.html")}
+    assert folders.found("war and peace")[0][0] == "d.pdf"
+
+    def refuse(*_) -> None:
+        raise AssertionError("nothing has to be read")
+
+    monkeypatch.setattr(indexing, "read", refuse)
+    monkeypatch.setattr(extraction, "_start", refuse)
+    report = folders.build(load_embedder=no_embedder)
+
+    assert kinds(report) == {"unchanged": ("a.txt", "b.txt", "c.txt", "d.pdf", "e.html")}
+
+
+def test_only_what_is_new_or_changed_is_read(folders, monkeypatch):
+    folders.build()
+    folders.write({"b.txt": "War.", "d.txt": "Peace."})
+    sources = []
+
+    def recorded(file, extraction):
+        sources.append(file.source)
+        return read(file, extraction)
+
+    monkeypatch.setattr(indexing, "read", recorded)
+
+    assert kinds(folders.build()) == {
+        "added": ("d.txt",),
+        "changed": ("b.txt",),
+        "unchanged": ("a.txt", "c.txt"),
+    }
+    assert sources == ["b.txt", "d.txt"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_indexed_as_it_was_read(folders, monkeypatch):
+    def meanwhile(file, extraction):
+        folders.write({"b.txt": "War."})
+        return read(file, extraction)
+
+    monkeypatch.setattr(indexing, "read", meanwhile)
+    folders.build()
+    monkeypatch.undo()
+
+    assert kinds(folders.build(load_embedder=no_embedder)) == {"unchanged": ("a.txt", "b.txt", "c.txt")}
+    with store.reading(folders.index) as snapshot:
+        assert snapshot.text("b.txt", 0, 99) == "War."
+
+
+def test_a_document_that_can_no_longer_be_read_is_removed(folders):
+    folders.build()
+    (folders.documents / "b.txt").write_bytes(b"\0")
+    (folders.documents / "a.pdf").write_bytes(b"War")
+
+    report = folders.build(load_embedder=no_embedder)
+
+    assert kinds(report) == {"removed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
+    assert report.failed == (
+        Failure("a.pdf", "is not a PDF that can be read: it is damaged or has no page"),
+        Failure("b.txt", "is binary, not text"),
+    )
+    assert "b.txt" not in dict(folders.found("peace"))
 
 
 def test_a_changed_document_alone_is_embedded(folders):

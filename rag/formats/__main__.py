@@ -1,0 +1,86 @@
+"""The process that reads documents, one after the other, until its input ends.
+
+Its arguments are the bytes of memory that it may have and the seconds that it may take for a document.
+
+A request is a line of JSON with the kind and the length in bytes, and then the bytes. The reply is a line of
+JSON: the fields of an `Extract`, or the reason why there is none.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import BinaryIO
+
+from rag.errors import UnreadableError
+from rag.formats import OUT_OF_MEMORY, Extract, require_text
+from rag.formats.mail import read_mail
+from rag.formats.pdf import read_pdf
+from rag.formats.plain import clean
+from rag.formats.web_page import read_web_page
+from rag.formats.word import read_word
+
+_READERS: Mapping[str, tuple[str, Callable[[bytes], Extract]]] = {
+    ".pdf": ("PDF", read_pdf),
+    ".docx": ("Word document", read_word),
+    ".html": ("web page", read_web_page),
+    ".htm": ("web page", read_web_page),
+    ".eml": ("e-mail", read_mail),
+}
+
+
+def main(max_memory_bytes: int, max_seconds: float) -> None:
+    """Serve the requests on stdin; the replies go to stdout."""
+    replies = os.fdopen(os.dup(1), "wb")
+    # What a library prints must not come between the replies.
+    os.dup2(2, 1)
+    _limit_memory(max_memory_bytes)
+    try:
+        _serve(sys.stdin.buffer, replies, max_seconds)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+
+
+def _limit_memory(max_bytes: int) -> None:
+    """Where the system knows such a limit: Linux does, macOS only in name, Windows doesn't."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, highest = resource.getrlimit(resource.RLIMIT_AS)
+    limit = max_bytes if highest == resource.RLIM_INFINITY else min(max_bytes, highest)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (limit, highest))
+
+
+def _serve(requests: BinaryIO, replies: BinaryIO, max_seconds: float) -> None:
+    while line := requests.readline():
+        request = json.loads(line)
+        # Who asks doesn't wait so long; it is for when nobody is left to end this.
+        faulthandler.dump_traceback_later(max_seconds, exit=True)
+        content = requests.read(request["length"])
+        replies.write(json.dumps(_reply(request["kind"], content), ensure_ascii=False).encode() + b"\n")
+        replies.flush()
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _reply(kind: str, content: bytes) -> dict[str, object]:
+    name, read = _READERS[kind]
+    try:
+        return asdict(require_text(read(content)))
+    except MemoryError:
+        raise
+    except UnreadableError as error:
+        return {"reason": str(error)}
+    except RecursionError:
+        return {"reason": "is nested too deep to be read"}
+    except Exception as error:  # noqa: BLE001  whatever a library makes of a file, it is that file's fault
+        what = (clean(str(error)).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        return {"reason": f"is not a {name} that can be read: {what}"}
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))
