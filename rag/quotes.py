@@ -30,18 +30,21 @@ def choose_quotes(
     *,
     max_quotes: int,
     max_chars: int,
+    decided: float,
     may_refuse: bool,
     short: Callable[[Sentence], str | None],
 ) -> Iterator[str | Short | Citation]:
     """The answer's text as it grows, each quote followed by its `Citation`; nothing if no sentence is chosen.
 
-    `reply` gives how the model goes on after what it has written, under a grammar; it isn't asked where
-    nothing is left to choose. All that there is room for is quoted, unless the model refuses at first: at
-    most `max_quotes` different sentences, together of `max_chars` but for the first, whose short answer, if
-    `short` finds one, comes before it on a line of its own. Where room is left, a quote takes in what it
-    refers back to.
+    `reply` gives how the model goes on after what it has written, under a grammar. It isn't asked where
+    nothing is left to choose: one sentence alone, or one whose score is ahead of the others' by `decided`.
+    All that there is room for is quoted, unless the model refuses at first: at most `max_quotes` different
+    sentences, together of `max_chars` but for the first, whose short answer, if `short` finds one, comes
+    before it on a line of its own. Where room is left, a quote takes in what it refers back to.
     """
-    chosen = _chosen(reply, evidence, max_quotes=max_quotes, max_chars=max_chars, may_refuse=may_refuse)
+    chosen = _chosen(
+        reply, evidence, max_quotes=max_quotes, max_chars=max_chars, decided=decided, may_refuse=may_refuse
+    )
     separator = ""
     if chosen and (said := short(chosen[0])) is not None:
         yield Short(said)
@@ -79,16 +82,18 @@ def _chosen(
     *,
     max_quotes: int,
     max_chars: int,
+    decided: float,
     may_refuse: bool,
 ) -> list[Sentence]:
-    """The sentences that the model chooses, in its order."""
+    """The sentences that the model chooses, in its order; `evidence` stands best first."""
     chosen: list[Sentence] = []
     written = "["
     left = dict(enumerate(evidence, 1))
     while left and len(chosen) < max_quotes:
         lead, refusal = NEXT if chosen else "", may_refuse and not chosen
         number: int | None = next(iter(left))
-        if len(left) > 1 or refusal:
+        best, *others = left.values()
+        if refusal or any(best.score - other.score < decided for other in others):
             number = _label(reply(written, label_grammar(left, lead=lead, refusal=refusal)), lead=lead)
         if number not in left:
             break

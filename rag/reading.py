@@ -14,11 +14,11 @@ More change nothing: of 318 SQuAD 2 questions on articles that the reader hasn't
 and the best of 16 answer as often.
 """
 
-READER_WEIGHT = 0.15
+READER_WEIGHT = 0.2
 """What a point of the reader's log-odds counts in a sentence's score.
 
-Of these questions the best sentence answers 0.875 with this weight, 0.844 with none, and 0.847 by the reader
-alone; quotes as close as `rag.writing` takes them 0.936, 0.911 and 0.847.
+Of 327 answerable ones of these questions the best sentence answers 0.881 with this weight, 0.844 with
+none, and 0.856 by the reader alone; quotes as close as `rag.writing` takes them 0.936, 0.917 and 0.856.
 """
 
 SURE = 0.1

@@ -104,6 +104,7 @@ def test_a_random_model_that_chooses_can_only_quote(model, documents, seed, may_
             passages,
             max_quotes=3,
             max_chars=200,
+            decided=0.5,
             may_refuse=may_refuse,
             short=lambda _: None,
         )

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +31,13 @@ class Replies:
 
 
 def chosen(
-    *replies: str, evidence=EVIDENCE, max_quotes=3, max_chars=400, may_refuse=False, short=lambda _: None
+    *replies: str,
+    evidence=EVIDENCE,
+    max_quotes=3,
+    max_chars=400,
+    decided=1.0,
+    may_refuse=False,
+    short=lambda _: None,
 ) -> list[str | Short | Citation]:
     return list(
         choose_quotes(
@@ -39,6 +46,7 @@ def chosen(
             PASSAGES,
             max_quotes=max_quotes,
             max_chars=max_chars,
+            decided=decided,
             may_refuse=may_refuse,
             short=short,
         )
@@ -61,13 +69,29 @@ def test_each_quote_is_followed_by_its_citation():
 def test_the_model_is_asked_after_what_it_has_written_under_the_grammar_of_what_is_left():
     model = Replies("2]", "\n[3]")
     found = choose_quotes(
-        model, EVIDENCE, PASSAGES, max_quotes=2, max_chars=400, may_refuse=True, short=lambda _: None
+        model,
+        EVIDENCE,
+        PASSAGES,
+        max_quotes=2,
+        max_chars=400,
+        decided=1.0,
+        may_refuse=True,
+        short=lambda _: None,
     )
     list(found)
     assert model.asked == [
         ("[", 'root ::= "0]" | "1]" | "2]" | "3]"'),
         ("[2] No war, he said: 0]", 'root ::= "\\x0A[1]" | "\\x0A[3]"'),
     ]
+
+
+def test_a_sentence_that_is_far_ahead_is_chosen_without_the_model_unless_it_may_refuse():
+    ahead = (replace(EVIDENCE[0], score=1.05), *EVIDENCE[1:])
+    assert chosen("\n[2]", evidence=ahead, decided=0.25, max_quotes=2) == [
+        *("“He denied\nit.\t” [2]", ONE),
+        *("\n“No war, he said: 0]” [1]", TWO),
+    ]
+    assert chosen("0]", evidence=ahead, decided=0.25, may_refuse=True) == []
 
 
 def test_the_only_sentence_is_quoted_without_the_model_unless_it_may_refuse():

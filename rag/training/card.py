@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rag.models import EMBEDDED_EMBEDDER
 from rag.training.examples import HELD_OUT, SETS, Example
-from rag.training.reader import CYCLE, FROZEN_LAYERS, HEAD_RATE, QUESTIONS, RATE
+from rag.training.reader import FROZEN_LAYERS, HEAD_RATE, QUESTIONS, RATE
 
 
 def card(
@@ -43,8 +43,8 @@ def card(
             "",
             f"`python -m rag.training examples`, then `python -m rag.training reader --questions {questions} "
             f"--seed {seed}`: {questions // QUESTIONS:,} steps of {QUESTIONS} questions, at a rate of "
-            f"{RATE:g} ({HEAD_RATE:g} for the heads) that falls to 0 in each {CYCLE:,} questions; the "
-            f"embeddings of words and the first {FROZEN_LAYERS} of its layers stay as they are.",
+            f"{RATE:g} ({HEAD_RATE:g} for the heads) that falls to 0; the embeddings of words and the first "
+            f"{FROZEN_LAYERS} of its layers stay as they are.",
             "",
             "## What it is worth",
             "",

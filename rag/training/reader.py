@@ -35,9 +35,6 @@ FROZEN_LAYERS = 2
 PARTS = 3
 RATE = 1e-4
 HEAD_RATE = 1e-3
-CYCLE = 24_000
-"""In so many questions the rates rise and fall to 0, then again; in those that are left the last time."""
-
 WARM_UP = 0.05
 SPAN_WEIGHT = 0.5
 CHECKPOINT_STEPS = 100
@@ -62,15 +59,6 @@ class Model(torch.nn.Module):
         """The scores, of shape (n,), and the logits of start and end, of shape (n, tokens, 2)."""
         scores, marks = forward(self.scorer, self.span, encoded)
         return scores, marks
-
-
-def share(step: int, steps: int) -> float:
-    """The part of the full rate at this step of so many, from 0."""
-    cycle = CYCLE // QUESTIONS
-    place = step % cycle
-    length = min(cycle, steps - (step - place))
-    warm_up = max(int(WARM_UP * length), 1)
-    return min((place + 1) / warm_up, (length - place) / max(length - warm_up, 1))
 
 
 def loss(model: Model, lists: Sequence[List]) -> torch.Tensor:
@@ -136,7 +124,10 @@ def train(
         [{"params": body, "lr": RATE}, {"params": heads, "lr": HEAD_RATE}], weight_decay=0.01
     )
     steps = questions // QUESTIONS
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step, steps))
+    warm_up = max(int(WARM_UP * steps), 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm_up, (steps - step) / max(steps - warm_up, 1))
+    )
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
     done = 0
     data = blake2b("\n".join(one.question for one in examples).encode()).hexdigest()

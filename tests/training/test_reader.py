@@ -60,13 +60,6 @@ def train(folder: Path, out: Path, *, questions: int, stop_after: int | None = N
     return losses
 
 
-def test_the_rate_rises_and_falls_to_0_in_each_cycle_the_last_of_which_may_be_short():
-    rates = [reader.share(step, 4500) for step in range(4500)]
-    assert [rates[step] for step in (0, 149, 1575, 2999)] == pytest.approx([1 / 150, 1, 0.5, 1 / 2850])
-    assert [rates[step] for step in (3000, 3074, 4499)] == pytest.approx([1 / 75, 1, 1 / 1425])
-    assert reader.share(4500, 4500) == 0
-
-
 def test_it_learns_to_choose_to_refuse_and_to_mark(folder, tmp_path):
     losses = train(folder, tmp_path, questions=320)
     assert len(losses) == 40
