@@ -1,3 +1,4 @@
+import itertools
 import math
 import tempfile
 import unicodedata
@@ -273,7 +274,7 @@ def test_copies_of_a_story_count_once_and_are_named(tmp_path, word_embedder):
     for passage in of_the_story:
         assert {passage.source, *passage.copies} == {*texts}
     spans = sorted((passage.start, passage.end) for passage in of_the_story)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
     (other,) = (passage for passage in passages if passage.source == "other.txt")
     assert other.copies == ()
 
