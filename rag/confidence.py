@@ -14,7 +14,7 @@ import numpy as np
 from rag.types import Sentence
 
 _UNREAD = (-5.317, 6.651, 1.388, 1.065, -0.202, -1.545, -0.558)
-_READ = (0.34, 0.6, -1.87, -1.22)
+_READ = (0.173, 0.859, -1.29, -0.828)
 """The intercept, and a weight for each feature."""
 
 _NEGATION = re.compile(r"\b(?:not|never|no|without|cannot|nor|neither|none)\b|n['’]t\b", re.I)
