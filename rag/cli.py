@@ -8,23 +8,19 @@ import argparse
 import contextlib
 import importlib.util
 import io
-import json
 import os
-import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
 import rag
 from rag.errors import RagError, shown
-from rag.notes import notes, place
 from rag.settings import DEFAULTS, Mode, Settings, resolve
-from rag.types import Answer, BuildReport, Event, Match, Passage, Waiting
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
+from rag.types import Answer, Event, Waiting
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -194,23 +190,16 @@ def _build_once(
     if quiet and not (report.added or report.changed or report.removed):
         return
     for failure in report.failed:
-        print(f"rag: skipped {_name(failure.source)}: it {_plain(failure.reason)}", file=sys.stderr)
-    print(_json(asdict(report)) if arguments.json else summary(report), flush=True)
-
-
-def summary(report: BuildReport) -> str:
-    """What a build did, in one line."""
-    counts = ", ".join(
-        f"{len(getattr(report, kind))} {kind}"
-        for kind in ("added", "changed", "removed", "unchanged", "failed")
-    )
-    return f"{counts} in {report.seconds:.1f} s"
+        print(f"rag: skipped {one_line(failure.source)}: it {plain(failure.reason)}", file=sys.stderr)
+    print(as_json(asdict(report)) if arguments.json else summary(report), flush=True)
 
 
 def _ask(arguments: argparse.Namespace) -> int:
     engine = _engine(arguments)
     if arguments.json:
-        print(_json(asdict(engine.answer(arguments.question, since=arguments.since, until=arguments.until))))
+        print(
+            as_json(asdict(engine.answer(arguments.question, since=arguments.since, until=arguments.until)))
+        )
     else:
         _print_streamed(engine.stream(arguments.question, since=arguments.since, until=arguments.until))
     return 0
@@ -227,9 +216,9 @@ def _search(arguments: argparse.Namespace) -> int:
         until=arguments.until,
     )
     if arguments.json:
-        print(_json([asdict(passage) for passage in passages]))
+        print(as_json([asdict(passage) for passage in passages]))
     else:
-        print("\n\n".join(_passage(number, passage) for number, passage in enumerate(passages, 1)))
+        print("\n\n".join(numbered(number, passage) for number, passage in enumerate(passages, 1)))
     return 0
 
 
@@ -253,7 +242,7 @@ def _eval(arguments: argparse.Namespace) -> int:
 
     def show() -> None:
         if arguments.json:
-            print(_json({"sets": list(map(asdict, reports)), "skipped": list(map(asdict, skipped))}))
+            print(as_json({"sets": list(map(asdict, reports)), "skipped": list(map(asdict, skipped))}))
         elif reports:
             print(table(reports))
 
@@ -346,27 +335,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
     if arguments.repair:
         parts.repair(settings)
     found = parts.examine(settings)
-    print(_json(asdict(found)) if arguments.json else "\n".join(map(_name, _diagnosis(found))))
+    print(as_json(asdict(found)) if arguments.json else "\n".join(map(one_line, diagnosis(found))))
     return 0 if found.well else 1
-
-
-def _diagnosis(found: Any) -> Iterator[str]:
-    if (figures := found.figures) is not None:
-        share = figures.indexed_characters / figures.characters if figures.characters else 1.0
-        yield (
-            f"{figures.documents} documents, {figures.dated} with a date, {figures.copies} that tell a story "
-            f"which others tell too; {figures.chunks} chunks"
-        )
-        yield f"{share:.2%} of {figures.characters:,} characters are indexed"
-        yield f"store {figures.store_bytes / 1e6:.1f} MB, vectors {figures.vectors_bytes / 1e6:.1f} MB"
-        yield f"embedder {figures.embedder}, {figures.dimension} dimensions"
-        if figures.recall is not None:
-            yield f"search finds {figures.recall:.1%} of what exact search finds"
-    yield from found.notes
-    if found.well:
-        yield "All is well."
-    for fault in found.faults:
-        yield f"- {fault}"
 
 
 def _models(_: argparse.Namespace) -> int:
@@ -395,51 +365,10 @@ def _print_streamed(events: Any) -> Answer:
     event: Event
     for event in events:
         if isinstance(event, str):
-            print(_plain(event), end="", flush=True)
+            print(plain(event), end="", flush=True)
         elif isinstance(event, Waiting):
             print(f"rag: waiting for {event.ahead} other answers", file=sys.stderr)
         elif isinstance(event, Answer):
-            print("\n" + _sources(event))
+            print("\n" + sources(event))
             return event
     raise AssertionError("a stream ends with its Answer")
-
-
-def _sources(answer: Answer) -> str:
-    return "\n".join([_cited(answer), *(f"\n{_name(note)}" for note in notes(answer))])
-
-
-def _cited(answer: Answer) -> str:
-    if answer.abstained:
-        nearest = [f"  {_name(place(passage, passage))}" for passage in answer.passages[:3]]
-        return "\n".join([f"\nNo quote, because {answer.abstained}. Nearest passages:", *nearest])
-    return "\n" + "\n".join(
-        f"[{citation.label}] {_name(place(citation, answer.passages[citation.label - 1]))}"
-        for citation in answer.citations
-    )
-
-
-def _passage(number: int, passage: Passage) -> str:
-    text = " ".join(_plain(passage.text).split())
-    why = [f"score {passage.score:.3f}", _match("dense", passage.dense), _match("keyword", passage.keyword)]
-    excerpt = f"{text[:300]}{'…' if len(text) > 300 else ''}"
-    return f"{number}. {_name(place(passage, passage))}\n   {'; '.join(why)}\n   {excerpt}"
-
-
-def _match(search: str, match: Match | None) -> str:
-    if match is None:
-        return f"{search} none"
-    return f"{search} {match.score:.3f}, {'not ranked' if match.rank is None else f'rank {match.rank}'}"
-
-
-def _plain(text: str) -> str:
-    """The text without control characters, which could command the terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
-
-
-def _name(source: str) -> str:
-    """A document's name on one line, so that none can look like a line of the answer."""
-    return re.sub(r"\s", " ", _plain(source))
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)

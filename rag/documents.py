@@ -24,6 +24,9 @@ from rag.formats.plain import title
 from rag.types import Document, Failure
 
 READABLE = (".txt", ".md", *KINDS)
+TEXTS = "texts-v1"
+"""Names how text is taken out of files: an index holds that text, so change it with the formats."""
+
 MAX_BYTES = 100_000_000
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)

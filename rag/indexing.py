@@ -7,7 +7,7 @@ from pathlib import Path
 from rag import store
 from rag.changes import Writer
 from rag.chunks import CHUNKING, MAX_TOKENS, chunks
-from rag.documents import File, files, read
+from rag.documents import TEXTS, File, files, read
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
 from rag.extraction import Extraction
@@ -77,7 +77,7 @@ def build_index(
 def embedder_identity(name: str, weights_sha256: str, dimension: int) -> EmbedderIdentity:
     """What an index built now has to be compared by."""
     return EmbedderIdentity(
-        name, weights_sha256, dimension, normalised=True, chunking=f"{CHUNKING} {SENTENCES}"
+        name, weights_sha256, dimension, normalised=True, chunking=f"{CHUNKING} {SENTENCES} {TEXTS}"
     )
 
 

@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -44,7 +46,7 @@ def test_text_is_shown_as_text():
 def test_a_citation_is_highlighted_in_its_surroundings():
     shown = app.citation_html(CITATION, PASSAGE)
 
-    assert "characters 111–137" in shown
+    assert "characters 111&#45;137</summary>" in shown
     assert (
         "Before it&#46; <mark>The &#60;b&#62;quote&#60;&#47;b&#62; &#42;is&#42; here</mark>&#46; Af" in shown
     )
@@ -59,13 +61,13 @@ def test_a_question_shows_passages_then_text_then_the_quote_in_its_place(seed_se
     grown = list(app.converse(question, (), preparation))
 
     assert "Passages found: 5" in grown[0][0]
-    assert [history for _, history in grown[:-1]] == [()] * (len(grown) - 1)
+    assert [answer for _, answer in grown[:-1]] == [None] * (len(grown) - 1)
     assert "<mark>" not in grown[-2][0]
-    content, history = grown[-1]
+    content, answer = grown[-1]
     assert "<mark>Rex Tillerson is scheduled to visit Moscow early next week&#46;</mark>" in content
     assert content.startswith('<p class="short">Rex Tillerson</p><p class="quote">“Rex Tillerson is ')
     quoted = "“Rex Tillerson is scheduled to visit Moscow early next week.” [1]"
-    assert history == ((question, f"Rex Tillerson\n{quoted}"),)
+    assert (answer.question, answer.text) == (question, f"Rex Tillerson\n{quoted}")
 
 
 def test_the_models_own_words_stand_before_the_quote_and_notes_after_the_sources():
@@ -95,13 +97,13 @@ def test_an_abstention_offers_the_nearest_passages(seed_settings: Settings):
 
 def test_what_is_wrong_is_one_sentence_on_the_page(tmp_path):
     preparation = ready(resolve(documents=tmp_path / "none", index=tmp_path / "index"))
-    *_, (content, history) = app.converse("What?", (), preparation)
+    *_, (content, answer) = app.converse("What?", (), preparation)
 
     assert preparation.failure == (
         f"The documents folder {tmp_path / 'none'} doesn't exist. Name another: --documents DIR"
     )
     assert "doesn&#39;t exist&#46; Name another" in content
-    assert history == ()
+    assert answer is None
 
 
 def test_a_build_elsewhere_does_not_keep_the_page_from_answering(seed_settings: Settings):
@@ -126,6 +128,38 @@ def test_a_failed_start_is_tried_again_when_the_page_is_opened_again(tmp_path):
 
     assert preparation.failure is None
     assert preparation.state == "1 document indexed."
+
+
+def test_a_date_limits_what_is_asked(seed_settings: Settings):
+    preparation = ready(seed_settings)
+    *_, (content, answer) = app.converse("Who is the Kremlin spokesman?", (), preparation, since="2016")
+    assert answer.abstained == "no document has a date in that range"
+    *_, (content, answer) = app.converse("Who is the Kremlin spokesman?", (), preparation, until="May")
+    assert "until is May&#59; give a date such as 2016" in content
+    assert answer is None
+
+
+def test_the_index_follows_the_folder_and_an_old_quote_says_that_it_changed(tmp_path):
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "one.txt").write_text("The river froze in January.", "utf-8")
+    preparation = ready(resolve(documents=tmp_path / "seeds", index=tmp_path / "index"))
+    *_, (content, answer) = app.converse("When did the river freeze?", (), preparation)
+    assert "changed since" not in content
+    chat = [{"role": "user", "content": "When?"}, {"role": "assistant", "content": content}]
+    assert app.as_it_stands(chat, ((1, answer),), preparation.engine) == chat
+
+    threading.Thread(target=preparation.watch, daemon=True).start()
+    (tmp_path / "seeds" / "one.txt").write_text("The river froze in March.", "utf-8")
+    for _ in range(300):
+        if preparation.builds == 2:
+            break
+        time.sleep(0.1)
+    assert (preparation.builds, preparation.state) == (2, "1 document indexed.")
+    (_, then) = app.as_it_stands(chat, ((1, answer),), preparation.engine)
+    assert "changed since: this is what it said" in then["content"]
+    assert "<mark>The river froze in January&#46;</mark>" in then["content"]
+    *_, (content, _) = app.converse("When did the river freeze?", (), preparation)
+    assert "<mark>The river froze in March&#46;</mark>" in content
 
 
 def test_an_overlong_question_is_declined_with_the_reason(seed_settings: Settings):

@@ -2,8 +2,10 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from rag.errors import QuestionError
 from rag.types import Answer, Citation, Passage, Waiting
 
 PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
-CITATION = {"label", "source", "start", "end", "quote"}
+PASSAGE |= {"title", "date", "page", "copies"}
+CITATION = {"label", "source", "start", "end", "quote", "page"}
 ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
 ANSWER += ["confidence", "taken_as", "left_out", "dropped"]
 
@@ -48,7 +51,7 @@ class ScriptedEngine:
         self.streams = list(streams)
         self.asked: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def stream(self, question, *, history=()):
+    def stream(self, question, *, history=(), since=None, until=None):
         self.asked.append((question, list(history)))
         for event in self.streams.pop(0):
             if isinstance(event, Exception):
@@ -281,6 +284,66 @@ def test_ctrl_c_is_exit_status_130(scripted, run):
 
     scripted(stopped())
     assert run("ask", "q")[0] == 130
+
+
+def test_a_question_of_a_time_that_no_document_has(place, run):
+    status, out, err = run("ask", "Who is the Kremlin spokesman?", "--since", "2016-05", place)
+    assert (status, err) == (0, "")
+    assert "No quote, because no document has a date in that range." in out
+    status, out, err = run("search", "Kremlin", "--until", "May", place)
+    assert (status, out) == (1, "")
+    assert err == "rag: until is May; give a date such as 2016, 2016-05 or 2016-05-12.\n"
+
+
+def test_where_a_quote_stands_has_its_date_its_page_and_its_copies(scripted, run):
+    passage = replace(NEWS, source="a.pdf", date="2016-05-12", page=3, copies=("b.txt", "c.txt"))
+    citation = Citation(1, "a.pdf", 5, 9, "War.", page=4)
+    scripted([replace(ANSWERED, passages=(passage,), citations=(citation,))])
+    _, out, _ = run("ask", "q")
+    assert "[1] a.pdf, 2016-05-12, page 4, characters 5-9, and 2 more" in out
+
+
+def test_doctor_proves_names_and_mends(tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "one.txt").write_text("The river froze in January.", "utf-8")
+    assert run("doctor") == (1, "- No index in index/. Build it: rag build\n", "")
+    assert run("build")[0] == 0
+    status, out, err = run("doctor")
+    assert (status, err) == (0, "")
+    assert "documents: 1, with a date: 0; chunks: 1" in out
+    assert "100.00% of 23 characters are indexed" in out
+    assert out.endswith("All is well.\n")
+
+    (vectors,) = (tmp_path / "index").glob("vectors-*")
+    vectors.unlink()
+    status, out, err = run("doctor", "--json")
+    found = json.loads(out)
+    assert (status, err, found["well"]) == (1, "", False)
+    assert found["faults"] == [
+        f"{vectors.name} is missing or damaged, so each start makes it anew. Mend it: rag doctor --repair"
+    ]
+    assert run("doctor", "--repair")[0] == 0
+    assert run("doctor")[0] == 0
+
+
+def test_build_watch_builds_again_when_a_document_changes(tmp_path):
+    documents = tmp_path / "seeds"
+    documents.mkdir()
+    (documents / "one.txt").write_text("The river froze in January.", "utf-8")
+    command = [sys.executable, "-m", "rag", "build", "--watch"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as watching:
+        try:
+            assert watching.stdout.readline().startswith("1 added, 0 changed, 0 removed, 0 unchanged")
+            (documents / "two.txt").write_text("The river froze in March.", "utf-8")
+            assert watching.stdout.readline().startswith("1 added, 0 changed, 0 removed, 1 unchanged")
+            (documents / "one.txt").unlink()
+            assert watching.stdout.readline().startswith("0 added, 0 changed, 1 removed, 1 unchanged")
+        finally:
+            watching.send_signal(signal.SIGINT)
+    assert watching.returncode == 130
 
 
 def test_models_lists_what_is_present(run):

@@ -1,75 +1,64 @@
 """Readers ask without a pause while a writer adds and removes documents."""
 
-import multiprocessing
+import json
+import subprocess
+import sys
 import time
-from pathlib import Path
 
-import pytest
-
-from rag.index import Index
-from rag.retrieval import Retriever
-from tests.conftest import WordEmbedder
-from tests.test_indexing import IDENTITY, Folders
+from tests.conftest import ROOT
+from tests.test_indexing import Folders
 
 READERS = 8
 BUILDS = 40
+READER = """
+import json, sys, time
+from pathlib import Path
+from rag.index import Index
+from rag.retrieval import Retriever
+from tests.conftest import WordEmbedder
+from tests.test_indexing import IDENTITY
+
+place = Path(sys.argv[1])
+retriever = Retriever(Index(place / "index", IDENTITY), WordEmbedder())
+print("ready", flush=True)
+asked = []
+while not (place / "stop").exists():
+    began = time.monotonic()
+    passages = retriever.retrieve("war and peace", 10).passages
+    # Its text says which document it is of: nothing is half true.
+    assert all(passage.text.endswith(f"in {passage.source}.") for passage in passages), passages
+    asked.append([began, [passage.source for passage in passages]])
+print(json.dumps(asked))
+"""
 
 
-def read(place: Path, stop, queue) -> None:
-    """Ask until told to stop; put each (when the question began, the sources that answered)."""
-    found = []
-    try:
-        retriever = Retriever(Index(Folders(place).index, IDENTITY), WordEmbedder())
-        while not stop.is_set():
-            began = time.monotonic()
-            retrieval = retriever.retrieve("war and peace", 10)
-            for passage in retrieval.passages:
-                # Its text says which document it is of: nothing is half true.
-                assert passage.text.endswith(f"in {passage.source}."), passage
-            found.append((began, [passage.source for passage in retrieval.passages]))
-    except Exception as error:  # noqa: BLE001  whatever it is, the test tells of it
-        queue.put((found, repr(error)))
-    else:
-        queue.put((found, None))
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_readers_see_no_error_and_no_document_that_was_removed_before_they_asked(tmp_path):
     folders = Folders(tmp_path)
-    folders.write({f"{number}.txt": f"War and peace in {number}.txt." for number in range(5)})
+    sources = [f"{number}.txt" for number in range(5)]
+    folders.write({source: f"War and peace in {source}." for source in sources})
     folders.build()
-    context = multiprocessing.get_context("fork")
-    stop, queue = context.Event(), context.Queue()
-    readers = [context.Process(target=read, args=(tmp_path, stop, queue)) for _ in range(READERS)]
-    for reader in readers:
-        reader.start()
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(READERS)
+    ]
+    assert [reader.stdout.readline() for reader in readers] == ["ready\n"] * READERS
     removed: dict[str, float] = {}
     for number in range(BUILDS):
-        source = f"{number % 5}.txt"
-        path = folders.documents / source
-        if path.exists():
-            path.unlink()
-            folders.build()
-            removed[source] = time.monotonic()
-            # Under a name of its own, so that what answers tells which of the two it is.
-            folders.write({f"new{number}.txt": f"War and peace in new{number}.txt."})
-        else:
-            oldest = min(folders.documents.glob("new*.txt"), key=lambda found: int(found.stem[3:]))
-            oldest.unlink()
-            folders.build()
-            removed[oldest.name] = time.monotonic()
-            folders.write({f"new{number}.txt": f"War and peace in new{number}.txt."})
-    stop.set()
-    results = [queue.get(timeout=60) for _ in readers]
-    for reader in readers:
-        reader.join(60)
-    assert [error for _, error in results if error] == []
-    asked = [question for questions, _ in results for question in questions]
-    assert all(questions for questions, _ in results)
-    late = [
-        (source, began)
-        for began, sources in asked
-        for source in sources
-        if removed.get(source, float("inf")) < began
-    ]
-    assert late == []
+        # A name is never used again, so that it tells whether what answers was removed.
+        new, old = f"new{number}.txt", sources.pop(0)
+        folders.write({new: f"War and peace in {new}."})
+        (folders.documents / old).unlink()
+        folders.build()
+        removed[old] = time.monotonic()
+        sources.append(new)
+    (tmp_path / "stop").touch()
+    outputs = [reader.communicate(timeout=60)[0] for reader in readers]
+    assert [reader.returncode for reader in readers] == [0] * READERS
+    for output in outputs:
+        asked = json.loads(output)
+        assert asked
+        assert {len(found) for _, found in asked} == {5}
+        late = [source for began, found in asked for source in found if removed.get(source, began) < began]
+        assert late == []

@@ -230,7 +230,7 @@ def change(folder, sql: str) -> None:
     ("sql", "what"),
     [
         ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 3."),
-        ("UPDATE meta SET value = '3' WHERE key = 'schema'", "has schema 3; this version reads schema 3."),
+        ("UPDATE meta SET value = '4' WHERE key = 'schema'", "has schema 4; this version reads schema 3."),
         ("DELETE FROM meta WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '{}' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '[]' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
