@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.copies import NEAR, Shingles, bands, nearness, shingles
+from rag.copies import NEAR, Hashes, bands, min_hashes, shingles
 from rag.integrity import mend
 from rag.snapshot import Snapshot
 from rag.tables import EmbeddedText, pack_numbers, pack_vectors, text_hash
 from rag.types import Chunk, Document
+
+_COMPARED = 50
+"""With so many documents a new one is compared, those that share most bands with it."""
 
 
 class Writer:
@@ -98,11 +101,11 @@ class Writer:
         self._connection.execute("DELETE FROM documents WHERE source = ?", (source,))
 
     def _add(self, document: Document, pieces: Sequence[Chunk]) -> None:
-        said = shingles(document.text)
-        keys = bands(said)
+        hashes = min_hashes(shingles(document.text))
+        keys = bands(hashes)
         number = self._connection.execute(
-            "INSERT INTO documents (source, sha256, text, title, date, pages, story) "
-            "VALUES (?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO documents (source, sha256, text, title, date, pages, story, hashes) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
             (
                 document.source,
                 document.sha256,
@@ -110,9 +113,10 @@ class Writer:
                 document.title,
                 document.date,
                 pack_numbers(document.pages),
+                hashes.tobytes(),
             ),
         ).lastrowid
-        story = self._story(said, keys) or number
+        story = self._story(hashes, keys) or number
         self._connection.execute("UPDATE documents SET story = ? WHERE id = ?", (story, number))
         self._connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in {*keys}])
         for chunk in pieces:
@@ -124,11 +128,19 @@ class Writer:
                 "INSERT INTO keywords (rowid, text) VALUES (?, ?)", (row.lastrowid, chunk.text)
             )
 
-    def _story(self, said: Shingles, keys: Sequence[int]) -> int | None:
-        """The story that a document tells already which is near to these runs of words."""
+    def _story(self, hashes: Hashes, keys: Sequence[int]) -> int | None:
+        """The story that a document tells already which is near to these hashes."""
         tellers = self._connection.execute(
-            "SELECT text, story FROM documents WHERE id IN (SELECT min(id) FROM documents WHERE id IN "
-            "(SELECT document FROM bands WHERE band IN (SELECT value FROM json_each(?))) GROUP BY story)",
-            (json.dumps(keys),),
+            "SELECT hashes, story FROM (SELECT document, count(*) AS shared FROM bands "
+            "WHERE band IN (SELECT value FROM json_each(?)) GROUP BY document "
+            "ORDER BY shared DESC, document LIMIT ?) JOIN documents ON id = document",
+            (json.dumps(keys), _COMPARED),
         )
-        return next((story for text, story in tellers if nearness(said, shingles(text)) >= NEAR), None)
+        return next(
+            (
+                story
+                for found, story in tellers
+                if float(np.mean(np.frombuffer(found, dtype=np.uint32) == hashes)) >= NEAR
+            ),
+            None,
+        )

@@ -8,6 +8,9 @@ import itertools
 from collections.abc import Set
 from hashlib import blake2b
 
+import numpy as np
+import numpy.typing as npt
+
 from rag.words import words
 
 NEAR = 0.8
@@ -19,6 +22,7 @@ _BATCH = 10_000
 """Runs of words hashed at a time: each takes 126 numbers of memory."""
 
 Shingles = frozenset[tuple[str, ...]]
+Hashes = npt.NDArray[np.uint32]
 
 
 def shingles(text: str) -> Shingles:
@@ -32,16 +36,20 @@ def nearness(first: Set[tuple[str, ...]], second: Set[tuple[str, ...]]) -> float
     return len(first & second) / len(first | second)
 
 
-def bands(found: Shingles) -> tuple[int, ...]:
-    """The keys, 64 bits each, of which texts that are near share one or more."""
+def min_hashes(found: Shingles) -> Hashes:
+    """Numbers, of shape (126,), of which two texts have about the share in common that they are near."""
     from datasketch import MinHash
 
     hashes = MinHash(num_perm=_BANDS * _ROWS, seed=1)
     runs = iter(found)
     while some := [" ".join(run).encode() for run in itertools.islice(runs, _BATCH)]:
         hashes.update_batch(some)
-    rows = hashes.hashvalues.reshape(_BANDS, _ROWS)
+    return hashes.hashvalues.astype(np.uint32)
+
+
+def bands(hashes: Hashes) -> tuple[int, ...]:
+    """The keys, 64 bits each, of which texts that are near share one or more."""
     return tuple(
         int.from_bytes(blake2b(bytes([number]) + row.tobytes(), digest_size=8).digest(), signed=True)
-        for number, row in enumerate(rows)
+        for number, row in enumerate(hashes.reshape(_BANDS, _ROWS))
     )

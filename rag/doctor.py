@@ -15,7 +15,7 @@ from rag import store
 from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
-from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults
+from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity, Failure
@@ -74,6 +74,8 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
             store.require_identity(snapshot.identity, identity, index)
             found.extend(_inside(snapshot.connection, identity.dimension, index))
             whole = not found
+            if kept := spares(snapshot.connection):
+                notes.append(f"A build that didn't end has kept {kept} vectors, for the next to go on from.")
             covered = coverage(snapshot.connection)
             found.extend(_lost(covered))
             found.extend(_of_folder(documents, snapshot, notes))
@@ -94,6 +96,8 @@ def repair(index: Path, identity: EmbedderIdentity) -> None:
     `IndexFileError` when the index can't be written, is locked, or was built with another embedder.
     """
     store.adopt(index, identity)
+    with store.reading(index):
+        pass  # where there is none, none is made
     with store.writing(index, identity, rebuild=False) as writer, writer.mended() as state:
         VectorIndex(*state.vectors()).save(state.vectors_path)
 
@@ -105,7 +109,7 @@ def _inside(tables: sqlite3.Connection, dimension: int, index: Path) -> Iterator
     if not damage:
         for source, what in broken_documents(tables, dimension):
             yield f"{source} {what}. {REPAIR}, then rag build"
-        yield from (f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables))
+        yield from (f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables, dimension))
 
 
 def _of_vectors(snapshot: Snapshot) -> Iterator[str]:
@@ -150,7 +154,8 @@ def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[s
             elif item.text != snapshot.document(source):
                 other.append(source)
     changed = [source for source, file in there.items() if indexed.get(source, file.sha256) != file.sha256]
-    gone = [source for source in indexed if source not in there]
+    unreadable = {failure.source for failure in failed}
+    gone = [source for source in indexed if source not in there and source not in unreadable]
     for what, sources in (
         ("not in the index", new),
         ("changed since it was indexed", changed),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.copies import bands, shingles
+from rag.copies import bands
 from rag.tables import KEYWORDS, Vectors, text_hash, unpack_spans
 
 _UNIT = 1e-3
@@ -67,19 +67,26 @@ def coverage(connection: sqlite3.Connection) -> Mapping[str, Coverage]:
     return found
 
 
-def faults(connection: sqlite3.Connection) -> Iterator[str]:
+def faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
     """What is left over in the tables, or lacking, beside the documents themselves; `mend` mends it."""
     for what, sql in _LEFT_OVER.items():
         (count,) = connection.execute(f"SELECT count(*) FROM {sql}").fetchone()
         if count:
             yield f"{count} {what}"
+    if count := len(_damaged_spares(connection, dimension)):
+        yield f"{count} damaged vectors of no chunk"
     if _keywords(connection) != _keywords_anew(connection):
         yield "the keyword index has not what the chunks say"
-    for source, text in connection.execute(
-        "SELECT source, text FROM documents WHERE id NOT IN (SELECT document FROM bands)"
+    for (source,) in connection.execute(
+        "SELECT source FROM documents WHERE id NOT IN (SELECT document FROM bands)"
     ):
-        if text.strip():
-            yield f"{source} is not compared with the other documents for copies"
+        yield f"{source} is not compared with the other documents for copies"
+
+
+def spares(connection: sqlite3.Connection) -> int:
+    """How many vectors there are of no chunk: a build that didn't end left them, the next goes on from them."""
+    (count,) = connection.execute(f"SELECT count(*) FROM {_SPARE}").fetchone()
+    return int(count)
 
 
 def mend(connection: sqlite3.Connection, dimension: int) -> None:
@@ -91,25 +98,45 @@ def mend(connection: sqlite3.Connection, dimension: int) -> None:
         connection.execute("DELETE FROM documents WHERE source = ?", (source,))
     for sql in _LEFT_OVER.values():
         connection.execute(f"DELETE FROM {sql}")
-    connection.execute("DROP TABLE IF EXISTS keywords")
+    for key in _damaged_spares(connection, dimension):
+        connection.execute("DELETE FROM texts WHERE text_hash = ?", (key,))
+    _drop_keywords(connection)
     connection.execute(KEYWORDS)
     connection.execute(
         "INSERT INTO keywords (rowid, text) SELECT id, text FROM chunks JOIN texts USING (text_hash)"
     )
     lacking = connection.execute(
-        "SELECT id, text FROM documents WHERE id NOT IN (SELECT document FROM bands)"
+        "SELECT id, hashes FROM documents WHERE id NOT IN (SELECT document FROM bands)"
     ).fetchall()
-    for number, text in lacking:
-        keys = {*bands(shingles(text))}
+    for number, hashes in lacking:
+        keys = {*bands(np.frombuffer(hashes, dtype=np.uint32))}
         connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in keys])
+
+
+def _drop_keywords(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("DROP TABLE IF EXISTS keywords")
+    except sqlite3.DatabaseError:  # so damaged that SQLite can't open it to drop it
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'keywords'")
+        connection.execute("PRAGMA writable_schema = RESET")
+        for part in ("data", "idx", "docsize", "config", "content"):
+            connection.execute(f"DROP TABLE IF EXISTS keywords_{part}")
+
+
+def _damaged_spares(connection: sqlite3.Connection, dimension: int) -> list[bytes]:
+    """The keys of damaged vectors of no chunk, which a build must not go on from."""
+    rows = connection.execute(
+        f"SELECT text_hash, text, vector, sentences, sentence_vectors FROM {_SPARE}"
+    )
+    return [row[0] for row in rows if _wrong(*row, dimension)]
 
 
 _LEFT_OVER = {
     "chunks of no document": "chunks WHERE document NOT IN (SELECT id FROM documents)",
-    "vectors of no chunk": "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)",
     "bands of no document": "bands WHERE document NOT IN (SELECT id FROM documents)",
 }
-"""In this order: the vectors of a chunk that is removed are of none."""
+_SPARE = "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
 
 
 def _solid(text: str) -> int:

@@ -136,7 +136,8 @@ class Snapshot:
         """
         if not terms:
             return []
-        limited = "" if among is None else "AND rowid IN (SELECT value FROM json_each(?))"
+        # With the plus, SQLite looks each match up among the ids, and not each id up among the matches.
+        limited = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?))"
         ids = [] if among is None else [json.dumps(among.tolist())]
         return self._rows(
             f"SELECT rowid, -bm25(keywords) FROM keywords WHERE keywords MATCH ? {limited} "

@@ -24,7 +24,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, text TEXT NOT NULL,
-    title TEXT, date TEXT, pages BLOB NOT NULL, story INTEGER NOT NULL
+    title TEXT, date TEXT, pages BLOB NOT NULL,
+    story INTEGER NOT NULL, hashes BLOB NOT NULL
 );
 CREATE INDEX documents_by_date ON documents (date);
 CREATE INDEX documents_by_story ON documents (story);
