@@ -4,6 +4,7 @@ The page opens at once; the index is brought in step with the documents meanwhil
 far that is. What a document says is shown as text, whatever markup it holds.
 """
 
+import contextlib
 import os
 
 # Before gradio is imported, which reads it then: nothing leaves the machine.
@@ -66,7 +67,7 @@ CSS = """
 class Preparation:
     """Builds the index and loads the engine in a thread of its own, and says how far it is.
 
-    `builds` counts how often the index has changed since.
+    `due` says that the index is still to be brought in step.
     """
 
     settings: Settings
@@ -74,9 +75,8 @@ class Preparation:
     engine: Engine | None = None
     failure: str | None = None
     running: bool = False
-    builds: int = 0
+    due: bool = False
     starting: threading.Lock = field(default_factory=threading.Lock)
-    building: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -106,28 +106,32 @@ class Preparation:
 
     def watch(self) -> None:
         """Keep the index in step with the folder, for good; questions go on meanwhile."""
-        for _ in changes(self.settings.documents, apart_from=self.settings.index, stop=threading.Event()):
+        for _ in changes(
+            self.settings.documents,
+            index=self.settings.index,
+            stop=threading.Event(),
+            due=lambda: self.due,
+        ):
+            self.ended.wait()
             if self.engine is None:
                 self.start()
-            else:
-                self._update()
-
-    def _update(self) -> None:
-        try:
-            self.state = self._build()
-        except RagError as error:
-            self.state = f"{error} Answers come from the index as it is."
+                continue
+            try:
+                self.state = self._build()
+            except RagError as error:
+                self.state = str(error)
 
     def _build(self) -> str:
         try:
-            with self.building:
-                report = parts.build(self.settings, progress=self._embedding)
+            report = parts.build(self.settings, progress=self._embedding)
         except (DocumentsError, IndexFileError) as error:
+            # Another build may hold the index: it is tried again.
+            self.due = isinstance(error, IndexFileError)
             # An index that can't be brought up to date may still be read; if not, loading it says so.
             if not (self.settings.index / "current").is_file():
                 raise
             return f"{error} Answers come from the index as it is."
-        self.builds += bool(report.added or report.changed or report.removed)
+        self.due = False
         count = len(report.added) + len(report.changed) + len(report.unchanged)
         skipped = "; ".join(f"{failure.source} {failure.reason}" for failure in report.failed[:5])
         more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
@@ -298,11 +302,13 @@ def page(preparation: Preparation) -> Any:
             known = answers if answer is None else (*answers, (len(chat), answer))
             yield [*chat, {"role": "assistant", "content": content}], known
 
-    def look(chat: Chat, answers: Answers, answering: bool, seen: int) -> tuple[Any, Any, int]:
-        state, builds = preparation.state, preparation.builds
-        if answering or builds == seen or preparation.engine is None:
-            return state, gr.skip(), seen
-        return state, as_it_stands(chat, answers, preparation.engine), builds
+    def look(chat: Chat, answers: Answers, answering: bool, seen: str) -> tuple[Any, Any, str]:
+        state, engine = preparation.state, preparation.engine
+        with contextlib.suppress(RagError):  # the next question tells of an index that can't be read
+            if engine is not None and not answering and (now := engine.generation()) != seen:
+                shown = as_it_stands(chat, answers, engine)
+                return state, shown if shown != chat else gr.skip(), now
+        return state, gr.skip(), seen
 
     def stopped(chat: Chat, answering: bool) -> tuple[Chat, bool]:
         note = {"role": "assistant", "content": '<p class="note">Stopped.</p>'}
@@ -338,7 +344,7 @@ def page(preparation: Preparation) -> Any:
         status = gr.Markdown(elem_id="status")
 
         answers = gr.State(())
-        seen = gr.State(0)
+        seen = gr.State("")
         answering = gr.State(False)
         taken = gr.on(
             [box.submit, send.click],

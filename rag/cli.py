@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import rag
-from rag.errors import RagError, shown
+from rag.errors import IndexFileError, RagError, shown
+from rag.scope import scope
 from rag.settings import DEFAULTS, Mode, Settings, resolve
 from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
-from rag.types import Answer, Event, Waiting
+from rag.types import Answer, Event, Failure, Waiting
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +135,7 @@ _DATES = ("since", "until")
 _MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
-        "documents", "the documents folder, which build and serve read; others read the index"
+        "documents", "the documents folder, which build, serve and doctor read; others read the index"
     ),
     "index": _place("index", "the index folder"),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
@@ -167,31 +168,42 @@ _OPTIONS: dict[str, Any] = {
 
 def _build(arguments: argparse.Namespace) -> int:
     settings = resolve(documents=arguments.documents, index=arguments.index, embedder=arguments.embedder)
-    _build_once(arguments, settings, rebuild=arguments.rebuild)
+    failed = _build_once(arguments, settings, rebuild=arguments.rebuild)
     if arguments.watch:
         from rag.watching import changes
 
         print(f"rag: watching {shown(settings.documents)}; Ctrl-C ends it", file=sys.stderr)
-        for _ in changes(settings.documents, apart_from=settings.index, stop=threading.Event()):
+        waiting = threading.Event()
+        for _ in changes(
+            settings.documents, index=settings.index, stop=threading.Event(), due=waiting.is_set
+        ):
             try:
-                _build_once(arguments, settings, rebuild=False, quiet=True)
-            except RagError as error:  # of a folder that is being changed: the next change may mend it
-                print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
+                failed = _build_once(arguments, settings, rebuild=False, known=failed)
+                waiting.clear()
+            except RagError as error:  # the next change, or the end of another build, may mend it
+                if not waiting.is_set():
+                    print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
+                if isinstance(error, IndexFileError):
+                    waiting.set()
     return 0
 
 
 def _build_once(
-    arguments: argparse.Namespace, settings: Settings, *, rebuild: bool, quiet: bool = False
-) -> None:
-    """Build, and say what changed; with `quiet` nothing where nothing did."""
+    arguments: argparse.Namespace,
+    settings: Settings,
+    *,
+    rebuild: bool,
+    known: Sequence[Failure] | None = None,
+) -> tuple[Failure, ...]:
+    """Build, and say what changed: nothing where nothing did, and where the same failed as is known."""
     from rag import parts
 
     report = parts.build(settings, rebuild=rebuild)
-    if quiet and not (report.added or report.changed or report.removed):
-        return
-    for failure in report.failed:
-        print(f"rag: skipped {one_line(failure.source)}: it {plain(failure.reason)}", file=sys.stderr)
-    print(as_json(asdict(report)) if arguments.json else summary(report), flush=True)
+    if known is None or report.added or report.changed or report.removed or report.failed != tuple(known):
+        for failure in report.failed:
+            print(f"rag: skipped {one_line(failure.source)}: it {plain(failure.reason)}", file=sys.stderr)
+        print(as_json(asdict(report)) if arguments.json else summary(report), flush=True)
+    return report.failed
 
 
 def _ask(arguments: argparse.Namespace) -> int:
@@ -284,6 +296,7 @@ def _engine(arguments: argparse.Namespace) -> Any:
 
 
 def _chat(arguments: argparse.Namespace) -> int:
+    scope(arguments.since, arguments.until)  # what is no date is told of now, not at the first question
     engine = _engine(arguments)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing, where the platform has it

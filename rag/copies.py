@@ -31,6 +31,11 @@ def shingles(text: str) -> Shingles:
     return frozenset(tuple(found[i : i + 3]) for i in range(max(len(found) - 2, 1)))
 
 
+def said_in(text: str) -> str:
+    """The words of the text alone, each after a blank: those of a part of it are a part of them."""
+    return " ".join(["", *words(text), ""])
+
+
 def nearness(first: Set[tuple[str, ...]], second: Set[tuple[str, ...]]) -> float:
     """The share that two texts have in common of the runs that either has, 0 to 1."""
     return len(first & second) / len(first | second)
@@ -44,7 +49,7 @@ def min_hashes(found: Shingles) -> Hashes:
     runs = iter(found)
     while some := [" ".join(run).encode() for run in itertools.islice(runs, _BATCH)]:
         hashes.update_batch(some)
-    return hashes.hashvalues.astype(np.uint32)
+    return np.asarray(hashes.hashvalues, dtype=np.uint32)
 
 
 def bands(hashes: Hashes) -> tuple[int, ...]:

@@ -170,6 +170,10 @@ class Engine:
             dropped=sum(isinstance(step, Dropped) for step in steps),
         )
 
+    def generation(self) -> str:
+        """The name of the index's state now; each build that changes something makes another."""
+        return self._retriever.index.generation()
+
     def open(self, citation: Citation) -> Opened:
         """The cited document as it is indexed now, and whether the quote still stands where it stood."""
         return opened(self._retriever.index, citation)

@@ -30,6 +30,11 @@ class Index:
             store.require_identity(snapshot.identity, self._identity, self._folder)
             yield snapshot, self._vectors(snapshot)
 
+    def generation(self) -> str:
+        """The name of the state now."""
+        with store.reading(self._folder) as snapshot:
+            return snapshot.generation
+
     def _vectors(self, snapshot: Snapshot) -> VectorIndex:
         with self._loading:
             if self._loaded is None or self._loaded[0] != snapshot.generation:

@@ -84,7 +84,7 @@ def faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
 
 
 def spares(connection: sqlite3.Connection) -> int:
-    """How many vectors there are of no chunk: a build that didn't end left them, the next goes on from them."""
+    """How many vectors there are of no chunk: a build that didn't end left them for the next."""
     (count,) = connection.execute(f"SELECT count(*) FROM {_SPARE}").fetchone()
     return int(count)
 
@@ -126,10 +126,12 @@ def _drop_keywords(connection: sqlite3.Connection) -> None:
 
 def _damaged_spares(connection: sqlite3.Connection, dimension: int) -> list[bytes]:
     """The keys of damaged vectors of no chunk, which a build must not go on from."""
-    rows = connection.execute(
-        f"SELECT text_hash, text, vector, sentences, sentence_vectors FROM {_SPARE}"
-    )
-    return [row[0] for row in rows if _wrong(*row, dimension)]
+    rows = connection.execute(f"SELECT text_hash, text, vector, sentences, sentence_vectors FROM {_SPARE}")
+    return [
+        key
+        for key, text, vector, sentences, vectors in rows
+        if _wrong(key, text, vector, sentences, vectors, dimension)
+    ]
 
 
 _LEFT_OVER = {

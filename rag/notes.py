@@ -25,8 +25,8 @@ def place(found: Citation | Passage, passage: Passage) -> str:
     if found.page is not None:
         parts.append(f"page {found.page}")
     parts.append(f"characters {found.start}-{found.end}")
-    if passage.copies:
-        parts.append(f"and {len(passage.copies)} more")
+    if found.copies:
+        parts.append(f"and {len(found.copies)} more")
     return ", ".join(parts)
 
 

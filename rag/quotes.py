@@ -114,6 +114,7 @@ def citation_of(sentence: Sentence, passages: Sequence[Passage]) -> Citation:
         end=sentence.end,
         quote=sentence.text,
         page=sentence.page,
+        copies=sentence.copies,
     )
 
 

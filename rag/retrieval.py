@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rag.answer_type import asked_for, has_answer_of
 from rag.chunks import MAX_CHARS, MAX_TOKENS
-from rag.copies import NEAR, Shingles, nearness, shingles
+from rag.copies import NEAR, Shingles, nearness, said_in, shingles
 from rag.encoders import Embedder, Reranker, Vectors, unit
 from rag.index import Index
 from rag.relevance import Wanted, coverage, mixed, pair_coverage, passage_score, quote_score, wanted
@@ -113,7 +113,9 @@ class Retriever:
             shown = [found.chunk.id for found in best]
             cosines = zip(shown, vectors.cosines(wider, shown), strict=True)
             words = snapshot.keyword_scores(terms(searched), shown).items()
-            return self._shown(snapshot, quoting, best, _matches(cosines, dense), _matches(words, keyword))
+            return self._shown(
+                snapshot, quoting, best, _matches(cosines, dense), _matches(words, keyword), scope
+            )
 
     def _shown(
         self,
@@ -122,6 +124,7 @@ class Retriever:
         best: Sequence[_Scored],
         dense: Mapping[int, Match],
         keyword: Mapping[int, Match],
+        scope: Scope | None,
     ) -> Retrieval:
         """The chunks as passages, each widened as far as the others leave room, to no more than a chunk."""
         spans = [(found.chunk.start, found.chunk.end) for found in best]
@@ -149,6 +152,7 @@ class Retriever:
                 (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
             about = snapshot.about(source)
+            copies = {copy: said_in(words) for copy, words in snapshot.copies(source, scope).items()}
             passages.append(
                 Passage(
                     source,
@@ -161,7 +165,7 @@ class Retriever:
                     title=about.title,
                     date=about.date,
                     page=about.page(start),
-                    copies=about.copies,
+                    copies=_saying(text, copies),
                 )
             )
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
@@ -171,9 +175,19 @@ class Retriever:
                 before = text[place - start : first - start]
                 lead_in = before if refers_back(sentence.text) else ""
                 score = quote_score(signals)
-                page = about.page(first)
                 sentences.append(
-                    Sentence(number, first, last, sentence.text, score, signals, lead_in, before, page=page)
+                    Sentence(
+                        number,
+                        first,
+                        last,
+                        sentence.text,
+                        score,
+                        signals,
+                        lead_in,
+                        before,
+                        page=about.page(first),
+                        copies=_saying(sentence.text, copies),
+                    )
                 )
                 place = first
         return Retrieval(tuple(passages), tuple(sentences))
@@ -236,6 +250,12 @@ class _Judge:
             coverage(self._sought, text),
             pair_coverage(self._sought, text),
         )
+
+
+def _saying(text: str, copies: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the documents, given by their words, that say the text word for word."""
+    said = said_in(text)
+    return tuple(copy for copy, words in copies.items() if said in words)
 
 
 def _matches(scores: Iterable[tuple[int, float]], ranked: Sequence[tuple[int, float]]) -> dict[int, Match]:

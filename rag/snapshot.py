@@ -22,6 +22,8 @@ from rag.tables import (
 )
 from rag.types import EmbedderIdentity, Scope
 
+_COPIES = 20
+
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
@@ -42,12 +44,11 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a document says of itself, and the sources of those that tell the same story."""
+    """What a document says of itself."""
 
     title: str | None
     date: str | None
     pages: tuple[int, ...]
-    copies: tuple[str, ...]
 
     def page(self, place: int) -> int | None:
         """The number of the page, from 1, that the character at `place` stands on."""
@@ -108,14 +109,22 @@ class Snapshot:
 
     def about(self, source: str) -> About:
         """What is known of a document."""
-        rows = self._rows("SELECT title, date, pages, story FROM documents WHERE source = ?", (source,))
+        rows = self._rows("SELECT title, date, pages FROM documents WHERE source = ?", (source,))
         if not rows:
             raise IndexFileError(f"{shown(self._folder)}/ lacks documents. {REBUILD}")
-        title, date, pages, story = rows[0]
-        copies = self._rows(
-            "SELECT source FROM documents WHERE story = ? AND source != ? ORDER BY source", (story, source)
+        title, date, pages = rows[0]
+        return About(title, date, tuple(unpack_numbers(pages)))
+
+    def copies(self, source: str, scope: Scope | None) -> dict[str, str]:
+        """The texts by source of the other documents that tell the same story, in the scope; at most 20."""
+        dated = "" if scope is None else "AND date BETWEEN ? AND ?"
+        return dict(
+            self._rows(
+                "SELECT source, text FROM documents WHERE source != ? AND story = "
+                f"(SELECT story FROM documents WHERE source = ?) {dated} ORDER BY source LIMIT ?",
+                (source, source, *([] if scope is None else [scope.since, scope.until]), _COPIES),
+            )
         )
-        return About(title, date, tuple(unpack_numbers(pages)), tuple(copy for (copy,) in copies))
 
     def vectors(self) -> tuple[Ids, Vectors]:
         """The ids, of shape (n,), and vectors, of shape (n, dimension), of all chunks."""

@@ -49,7 +49,8 @@ def sources(answer: Answer) -> str:
 def _cited(answer: Answer) -> str:
     if answer.abstained:
         nearest = [f"  {one_line(place(passage, passage))}" for passage in answer.passages[:3]]
-        return "\n".join([f"\nNo quote, because {answer.abstained}. Nearest passages:", *nearest])
+        why = f"\nNo quote, because {answer.abstained}."
+        return "\n".join([f"{why} Nearest passages:", *nearest]) if nearest else why
     return "\n" + "\n".join(
         f"[{citation.label}] {one_line(place(citation, answer.passages[citation.label - 1]))}"
         for citation in answer.citations

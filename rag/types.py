@@ -48,7 +48,7 @@ class Passage:
 
     `dense` is its cosine with the question, `keyword` its BM25, or None when it has none of the words.
     `title`, `date` (ISO) and `page`, from 1, that of its first character, are None where the document has
-    none. `copies` are the other documents that tell the same story, nearly word for word.
+    none. `copies` are up to 20 other documents that tell the same story and say the same here.
     """
 
     source: str
@@ -112,7 +112,8 @@ class Sentence:
     `end` are offsets into the document; `score` is what its signals are worth together, and what a reader
     made of it: `reading`, None where none read it. `before` is the text right before it in its passage, the
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
-    else "". `page` is the number of its page, from 1, if the document has pages.
+    else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the documents
+    that tell the same story and say the same here.
     """
 
     passage: int
@@ -125,13 +126,15 @@ class Sentence:
     before: str = ""
     reading: Reading | None = None
     page: int | None = None
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
     """A verbatim quote: `label` is n of `[n]`, the 1-based position of its passage in the answer.
 
-    `page` is the number of its page, from 1, or None where the document has no pages.
+    `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
+    other documents that tell the same story and have the quote too, word for word.
     """
 
     label: int
@@ -140,6 +143,7 @@ class Citation:
     end: int
     quote: str
     page: int | None = None
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """A documents folder → a sign whenever something in it has changed, and it is quiet again."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from rag.documents import READABLE
 
 _BURST_MS = 5_000
 _QUIET_MS = 300
@@ -12,20 +14,31 @@ _LOOK_MS = 2_000
 """How often it is looked at whether the folder is still the same one."""
 
 
-def changes(folder: Path, *, apart_from: Path, stop: threading.Event) -> Iterator[None]:
-    """Something changed in the folder, but in hidden files and in `apart_from`, until `stop` is set.
+def changes(
+    folder: Path,
+    *,
+    index: Path,
+    stop: threading.Event,
+    due: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """A document may have changed in the folder; told of until `stop` is set.
 
-    It is said at the beginning too, once the folder is watched: something may have changed before. A folder
-    that is removed and made again is watched again.
+    Hidden files, those of other kinds and those of the index are passed over. It is told of at the beginning
+    too, once the folder is watched: something may have changed before. While `due` is true, as after a build that
+    couldn't be made, it is told of every two seconds. A folder that is removed and made again is watched again.
     """
     from watchfiles import watch
 
-    apart = apart_from.resolve()
+    of_index = {index.absolute(), index.resolve()}
 
     def concerns(_: object, name: str) -> bool:
         path = Path(name)
         inside = path.relative_to(root) if path.is_relative_to(root) else path
-        return not path.is_relative_to(apart) and not any(part.startswith(".") for part in inside.parts)
+        if any(part.startswith(".") for part in inside.parts):
+            return False
+        if path.suffix.lower() in READABLE:
+            return True
+        return path.parent not in of_index and not path.is_file()  # a folder, or something that is gone
 
     while not stop.is_set():
         watched = _identity(folder)
@@ -44,7 +57,7 @@ def changes(folder: Path, *, apart_from: Path, stop: threading.Event) -> Iterato
             yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            if found or not began or _identity(folder) != watched:
+            if found or not began or due() or _identity(folder) != watched:
                 began = True
                 yield
             if _identity(folder) != watched:

@@ -16,7 +16,7 @@ from rag.types import Answer, Citation, Passage, Waiting
 
 PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
 PASSAGE |= {"title", "date", "page", "copies"}
-CITATION = {"label", "source", "start", "end", "quote", "page"}
+CITATION = {"label", "source", "start", "end", "quote", "page", "copies"}
 ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
 ANSWER += ["confidence", "taken_as", "left_out", "dropped"]
 
@@ -296,8 +296,8 @@ def test_a_question_of_a_time_that_no_document_has(place, run):
 
 
 def test_where_a_quote_stands_has_its_date_its_page_and_its_copies(scripted, run):
-    passage = replace(NEWS, source="a.pdf", date="2016-05-12", page=3, copies=("b.txt", "c.txt"))
-    citation = Citation(1, "a.pdf", 5, 9, "War.", page=4)
+    passage = replace(NEWS, source="a.pdf", date="2016-05-12", page=3, copies=("b.txt",))
+    citation = Citation(1, "a.pdf", 5, 9, "War.", page=4, copies=("b.txt", "c.txt"))
     scripted([replace(ANSWERED, passages=(passage,), citations=(citation,))])
     _, out, _ = run("ask", "q")
     assert "[1] a.pdf, 2016-05-12, page 4, characters 5-9, and 2 more" in out

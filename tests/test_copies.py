@@ -1,6 +1,6 @@
 import pytest
 
-from rag.copies import NEAR, bands, nearness, shingles
+from rag.copies import NEAR, bands, min_hashes, nearness, said_in, shingles
 
 STORY = " ".join(f"word{number}" for number in range(200))
 
@@ -25,7 +25,14 @@ def test_texts_that_are_near_share_a_band_and_others_do_not():
     edited = STORY.replace("word50", "other").replace("word150", "another")
     found = shingles(STORY)
     assert nearness(found, shingles(edited)) > NEAR
-    assert {*bands(found)} & {*bands(shingles(edited))}
-    assert not {*bands(found)} & {*bands(shingles(STORY.replace("word", "term")))}
-    assert len(bands(found)) == 21
-    assert bands(found) == bands(shingles(STORY.upper()))
+    hashes, other = min_hashes(found), min_hashes(shingles(edited))
+    assert (hashes == other).mean() == pytest.approx(nearness(found, shingles(edited)), abs=0.1)
+    assert {*bands(hashes)} & {*bands(other)}
+    assert not {*bands(hashes)} & {*bands(min_hashes(shingles(STORY.replace("word", "term"))))}
+    assert len(bands(hashes)) == 21
+    assert bands(hashes) == bands(min_hashes(shingles(STORY.upper())))
+
+
+def test_a_part_of_a_text_is_said_in_it():
+    assert said_in("the peace") in said_in("War, and THE peace.")
+    assert said_in("he peace") not in said_in("War, and the peace.")

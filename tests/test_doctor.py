@@ -106,12 +106,16 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
         (lambda f: vectors_file(f).unlink(), "is missing or damaged, so each start makes it anew."),
         (cut_vectors, "is missing or damaged, so each start makes it anew."),
         (exchange_vectors, "has not the vectors of the store."),
-        (execute("INSERT INTO texts VALUES (x'00', 'War.', x'', x'', x'')"), "1 vectors of no chunk."),
+        (
+            execute("INSERT INTO texts VALUES (x'00', 'War.', x'', x'', x'')"),
+            "1 damaged vectors of no chunk.",
+        ),
         (execute("INSERT INTO chunks VALUES (99, 99, 0, 1, x'00')"), "1 chunks of no document."),
         (execute("INSERT INTO bands VALUES (1, 99)"), "1 bands of no document."),
         (execute("DELETE FROM bands WHERE document = 1"), "A.txt is not compared with the other documents"),
         (execute("INSERT INTO keywords (rowid, text) VALUES (99, 'war')"), "The keyword index has not what"),
         (execute("INSERT INTO keywords (keywords) VALUES ('delete-all')"), "The keyword index has not what"),
+        (execute("DELETE FROM keywords_data"), "The keyword index has not what the chunks say."),
         (execute("DROP TABLE keywords"), "The keyword index has not what the chunks say."),
         (leave_a_store, "store-0123456789ab.db is left over in"),
     ],
@@ -201,6 +205,33 @@ def test_another_embedder_is_a_fault_that_a_repair_does_not_touch(folders):
     with pytest.raises(IndexFileError, match="was built with words"):
         doctor.repair(folders.index, other)
     assert examined(folders).well
+
+
+def test_what_an_interrupted_build_has_kept_is_no_fault_and_stays(folders):
+    folders.write({"d.txt": "Salt and war and salt."})
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(done: int, total: int) -> None:
+        if done:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        folders.build(progress=interrupt)
+    found = examined(folders)
+    assert found.notes == ("A build that didn't end has kept 1 vectors, for the next to go on from.",)
+    assert found.faults == ("d.txt: not in the index. Bring it in step: rag build",)
+    doctor.repair(folders.index, IDENTITY)
+    folders.build()
+    assert folders.embedder.embedded == []
+    assert examined(folders).well
+
+
+def test_a_repair_makes_no_index_where_there_is_none(folders, tmp_path):
+    with pytest.raises(IndexFileError, match="No index in"):
+        doctor.repair(tmp_path / "none", IDENTITY)
+    assert not (tmp_path / "none" / "current").exists()
 
 
 def test_no_index_and_no_folder_are_told_of(folders):

@@ -13,13 +13,13 @@ class Watched:
     """A folder that is watched in a thread, and how often a change was told of."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.told, self.stop = folder, 0, threading.Event()
+        self.folder, self.told, self.due, self.stop = folder, 0, False, threading.Event()
         self.heard = threading.Condition()
         self.thread = threading.Thread(target=self._listen)
         self.thread.start()
 
     def _listen(self) -> None:
-        for _ in changes(self.folder, apart_from=self.folder / "index", stop=self.stop):
+        for _ in changes(self.folder, index=self.folder / "index", stop=self.stop, due=lambda: self.due):
             with self.heard:
                 self.told += 1
                 self.heard.notify_all()
@@ -51,11 +51,16 @@ def test_a_burst_of_changes_is_told_of_once(watched):
     assert not watched.hears(before + 2, within_s=2)
 
 
-def test_hidden_files_and_the_index_are_not_told_of(watched):
+def test_hidden_files_other_kinds_and_the_index_are_not_told_of(watched):
+    (watched.folder / "index").mkdir()
+    while watched.hears(watched.told + 1, within_s=1):
+        pass
     before = watched.told
     (watched.folder / ".hidden").write_text("x", "utf-8")
-    (watched.folder / "index").mkdir()
-    (watched.folder / "index" / "store.db").write_text("x", "utf-8")
+    for name in ("store.db", "writer.json"):
+        (watched.folder / "index" / name).write_text("x", "utf-8")
+    (watched.folder / "index" / "writer.json").unlink()
+    (watched.folder / "log.log").write_text("x", "utf-8")
     assert not watched.hears(before + 1, within_s=2)
     (watched.folder / "first.txt").write_text("x", "utf-8")
     assert watched.hears(before + 1)
@@ -68,3 +73,9 @@ def test_a_folder_that_is_made_again_is_watched_again(watched):
     assert watched.hears(3)
     (watched.folder / "new.txt").write_text("x", "utf-8")
     assert watched.hears(4)
+
+
+def test_what_is_due_is_told_of_again(watched):
+    before = watched.told
+    watched.due = True
+    assert watched.hears(before + 2)
