@@ -24,8 +24,9 @@ def changes(
     """A document may have changed in the folder; told of until `stop` is set.
 
     Hidden files, those of other kinds and those of the index are passed over. It is told of at the beginning
-    too, once the folder is watched: something may have changed before. While `due` is true, as after a build that
-    couldn't be made, it is told of every two seconds. A folder that is removed and made again is watched again.
+    too, once the folder is watched: something may have changed before. While `due` is true, as after a build
+    that couldn't be made, it is told of every two seconds. A folder that is removed and made again is watched
+    again.
     """
     from watchfiles import watch
 
