@@ -156,13 +156,13 @@ def converse(
     question: str,
     history: Sequence[tuple[str, str]],
     preparation: Preparation,
-    since: str = "",
-    until: str = "",
+    since: str | None = None,
+    until: str | None = None,
 ) -> Generator[tuple[str, Answer | None], None, None]:
     """The reply to show, as HTML, while it grows, and the answer once it is whole.
 
     First the passages that are being read, then the text as the model writes it, then the answer with
-    its quotes in their surroundings. `since` and `until` are as in `rag.answer`, "" for any date.
+    its quotes in their surroundings. `since` and `until` are as in `rag.answer`; "" and None are any date.
     """
     for state in preparation.states() if not preparation.ended.is_set() else ():
         yield f'<p class="note">{as_text(state)}</p>', None
@@ -173,7 +173,10 @@ def converse(
     text = ""
     try:
         events = preparation.engine.stream(
-            question, history=history, since=since.strip() or None, until=until.strip() or None
+            question,
+            history=history,
+            since=(since or "").strip() or None,
+            until=(until or "").strip() or None,
         )
         for event in events:
             if isinstance(event, Answer):
@@ -295,7 +298,7 @@ def page(preparation: Preparation) -> Any:
         return "", [*chat, {"role": "user", "content": question}], True
 
     def reply(
-        chat: Chat, answers: Answers, since: str, until: str
+        chat: Chat, answers: Answers, since: str | None, until: str | None
     ) -> Generator[tuple[Chat, Answers], None, None]:
         history = [(answer.question, answer.text) for _, answer in answers]
         for content, answer in converse(question_text(chat[-1]), history, preparation, since, until):

@@ -24,7 +24,8 @@ def confidence(question: str, sentences: Sequence[Sentence]) -> float:
     """The probability, 0 to 1, that the first of the sentences, the best one, answers the question."""
     found = features(question, sentences)
     intercept, *weights = _UNREAD if sentences[0].reading is None else _READ
-    return 1 / (1 + math.exp(-intercept - sum(map(operator.mul, weights, found))))
+    total = intercept + sum(map(operator.mul, weights, found))
+    return 1 / (1 + math.exp(min(-total, 700)))  # beyond, the power is too large for a float
 
 
 def features(question: str, sentences: Sequence[Sentence]) -> tuple[float, ...]:

@@ -164,7 +164,8 @@ def find_reader(spec: str) -> tuple[Weights, Weights] | None:
         base = _embedded(EMBEDDED_EMBEDDER)
     except ModelError as error:
         raise ModelError(
-            f"The reader begins from the embedded embedder. {error}. Or go without: --reader none"
+            f"The reader begins from the embedded embedder. {str(error).removesuffix('.')}. Or go without: "
+            "--reader none"
         ) from error
     if spec == "embedded":
         return base, _embedded(EMBEDDED_READER)

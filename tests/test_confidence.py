@@ -42,6 +42,10 @@ def test_what_the_reader_thinks_counts_where_it_read():
     assert bad < 0.5 < good
 
 
+def test_odds_beyond_all_bounds_are_a_confidence_too():
+    assert [worth(reading=Reading(odds, 0, 2, 0.9)) for odds in (-1e30, 1e30)] == [pytest.approx(0), 1.0]
+
+
 def test_it_counts_that_any_of_the_sentences_may_answer():
     unsure = replace(SURE, reading=Reading(0.0, 0, 2, 0.9))
     assert features("Who?", [unsure]) == pytest.approx((0.0, 0.0, 0.0))

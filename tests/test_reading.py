@@ -42,6 +42,20 @@ def test_of_a_long_question_the_end_is_read():
     assert reader.asked[0][0] == "x" * (MAX_QUESTION_CHARS - 6) + " When?"
 
 
+@pytest.mark.parametrize("tail", [" " * 500, "\n" * 300, " 😀" * 200, "?" * 300])
+def test_signs_and_blanks_after_a_question_do_not_take_its_place(tail):
+    reader = ScriptedReader({TWO.text: 0.0})
+    read(reader, "When did it fall" + tail, [TWO])
+    assert reader.asked[0][0] == "When did it fall"
+
+
+@pytest.mark.parametrize("question", ["?!", "😀", "..." * 100])
+def test_a_question_without_a_word_is_not_read(question):
+    reader = ScriptedReader({})
+    assert read(reader, question, [ONE, TWO]) == (ONE, TWO)
+    assert reader.asked == []
+
+
 def test_only_the_best_are_read():
     many = [replace(TWO, start=number) for number in range(READ + 5)]
     found = read(ScriptedReader({TWO.text: 0.0}), "When?", many)

@@ -1,6 +1,6 @@
 """The fit of the confidence, and the curve along which a threshold moves.
 
-    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE] [--reader none]
+    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE] [--reader R] [--held-out]
 
 Positive are the questions of squad2, xquad and wikipedia490 that their documents answer; negative those of
 squad2 on the topic of a paragraph that doesn't answer them, and questions asked of another set's documents.
@@ -164,13 +164,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=500, help="questions of each set but squad2")
     parser.add_argument("--curve", type=Path, default=Path(__file__).with_suffix(".svg"))
     parser.add_argument("--reader", default=DEFAULTS["reader"], help="as in rag ask")
+    parser.add_argument(
+        "--held-out", action="store_true", help="only documents that the reader hasn't learnt from"
+    )
     arguments = parser.parse_args()
     reader = parts.reader(arguments.reader)
     documents = resolve().documents
     found: dict[str, list[Case]] = {}
     for name, other in [*((name, name) for name in ON_TOPIC), *OFF_TOPIC]:
         dataset = read_dataset(name, arguments.bench, documents)
-        if reader is not None:
+        if reader is not None or arguments.held_out:
             kept = tuple(one for one in dataset.questions if judges(dataset, one))
             dataset = replace(dataset, questions=kept)
         if other != name:

@@ -102,7 +102,7 @@ def test_first_start_ask_and_see_the_quote_highlighted(page, address: str):
 
     assert mark.inner_text() == "Rex Tillerson is scheduled to visit Moscow early next week."
     assert (
-        "004_4d98d33cc253c48d.txt, characters 2441–2500" in page.locator("#chat summary").first.inner_text()
+        "004_4d98d33cc253c48d.txt, characters 2441-2500" in page.locator("#chat summary").first.inner_text()
     )
     assert "6 documents indexed." in page.locator("#status").inner_text()
     outside = [url for url in page.requested if not url.startswith((address, "data:", "blob:"))]
