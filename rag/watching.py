@@ -28,7 +28,7 @@ def changes(
     that couldn't be made, it is told of every two seconds. A folder that is removed and made again is watched
     again.
     """
-    from watchfiles import watch
+    from watchfiles import Change, watch
 
     of_index = {index.absolute(), index.resolve()}
 
@@ -37,7 +37,7 @@ def changes(
         inside = path.relative_to(root) if path.is_relative_to(root) else path
         if any(part.startswith(".") for part in inside.parts):
             return False
-        if path.suffix.lower() in READABLE:
+        if path == root or path.suffix.lower() in READABLE:
             return True
         return path.parent not in of_index and not path.is_file()  # a folder, or something that is gone
 
@@ -58,10 +58,12 @@ def changes(
             yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            if found or not began or due() or _identity(folder) != watched:
+            # A folder that is made again may have the number of the one that was removed.
+            gone = (Change.deleted, str(root)) in found or _identity(folder) != watched
+            if found or not began or due() or gone:
                 began = True
                 yield
-            if _identity(folder) != watched:
+            if gone:
                 break
 
 
