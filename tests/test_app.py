@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from rag import store
 from rag.settings import Settings, resolve
 from rag.types import Answer, Citation, Passage
 from tests.conftest import ROOT
@@ -104,30 +103,6 @@ def test_what_is_wrong_is_one_sentence_on_the_page(tmp_path):
     )
     assert "doesn&#39;t exist&#46; Name another" in content
     assert answer is None
-
-
-def test_a_build_elsewhere_does_not_keep_the_page_from_answering(seed_settings: Settings):
-    with store.reading(seed_settings.index) as snapshot:
-        identity = snapshot.identity
-    with store.writing(seed_settings.index, identity, rebuild=False):
-        preparation = ready(seed_settings)
-
-    assert preparation.failure is None
-    assert preparation.engine is not None
-    assert " is being built by process " in preparation.state
-    assert preparation.state.endswith(" Answers come from the index as it is.")
-
-
-def test_a_failed_start_is_tried_again_when_the_page_is_opened_again(tmp_path):
-    preparation = ready(resolve(documents=tmp_path / "seeds", index=tmp_path / "index"))
-    assert preparation.engine is None
-    (tmp_path / "seeds").mkdir()
-    (tmp_path / "seeds" / "one.txt").write_text("The river froze in January.", "utf-8")
-    preparation.start()
-    assert preparation.ended.wait(120)
-
-    assert preparation.failure is None
-    assert preparation.state == "1 document indexed."
 
 
 def test_a_date_limits_what_is_asked(seed_settings: Settings):

@@ -1,0 +1,1 @@
+"""What is served beside the page: the documents for other programs."""

@@ -1,0 +1,127 @@
+"""Brings the index in step with the documents and loads the engine, beside what is served meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rag import parts
+from rag.engine import Engine
+from rag.errors import DocumentsError, IndexFileError, RagError
+from rag.settings import Settings
+from rag.types import BuildReport
+from rag.watching import changes
+
+WAIT_S = 30.0
+"""How long a program that asks waits for the start; clients give up after a minute."""
+
+
+@dataclass
+class Preparation:
+    """Builds the index and loads the engine in a thread of its own, and says how far it is.
+
+    `due` says that the index is still to be brought in step.
+    """
+
+    settings: Settings
+    state: str = "Starting…"
+    engine: Engine | None = None
+    failure: str | None = None
+    running: bool = False
+    due: bool = False
+    starting: threading.Lock = field(default_factory=threading.Lock)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begin, unless it is under way or has gone well; `state` changes from now on, until `ended`."""
+        with self.starting:
+            if self.running or self.engine is not None:
+                return
+            self.running, self.failure = True, None
+            self.ended.clear()
+        threading.Thread(target=self._prepare, name="preparation", daemon=True).start()
+
+    def _prepare(self) -> None:
+        try:
+            self.state = "Reading the documents…"
+            note = self._build()
+            self.state = "Loading the models…"
+            self.engine = parts.engine(self.settings)
+            self.state = note
+        except RagError as error:
+            self.failure = self.state = str(error)
+        except Exception as error:
+            self.failure = self.state = f"The start failed ({error!r}). The terminal has the details."
+            raise
+        finally:
+            self.running = False
+            self.ended.set()
+
+    def ready(self) -> Engine:
+        """The engine, after waiting for a start that is under way; `IndexFileError` while there is none."""
+        if not self.ended.wait(WAIT_S):
+            raise IndexFileError(f"The documents can't be asked yet: {self.state} Ask again in a while.")
+        if self.engine is None:
+            raise IndexFileError(self.failure or self.state)
+        return self.engine
+
+    def build(self) -> BuildReport:
+        """Bring the index in step now, and then load the engine, unless it is. Errors as in `rag.build`."""
+        try:
+            report = parts.build(self.settings, progress=self._embedding)
+        except RagError as error:
+            self.state = str(error)
+            raise
+        self.state = _summary(report)
+        self.start()
+        return report
+
+    def watch(self) -> None:
+        """Keep the index in step with the folder, for good; questions go on meanwhile."""
+        for _ in changes(
+            self.settings.documents,
+            index=self.settings.index,
+            stop=threading.Event(),
+            due=lambda: self.due,
+        ):
+            self.ended.wait()
+            if self.engine is None:
+                self.start()
+                continue
+            try:
+                self.state = self._build()
+            except RagError as error:
+                self.state = str(error)
+
+    def _build(self) -> str:
+        try:
+            report = parts.build(self.settings, progress=self._embedding)
+        except (DocumentsError, IndexFileError) as error:
+            # Another build may hold the index: it is tried again.
+            self.due = isinstance(error, IndexFileError)
+            # An index that can't be brought up to date may still be read; if not, loading it says so.
+            if not (self.settings.index / "current").is_file():
+                raise
+            return f"{error} Answers come from the index as it is."
+        self.due = False
+        return _summary(report)
+
+    def _embedding(self, done: int, total: int) -> None:
+        self.state = f"Embedding the documents: {done} of {total} chunks…"
+
+    def states(self) -> Iterator[str]:
+        """What to show, whenever it changes, until the preparation has ended."""
+        shown = None
+        while not self.ended.is_set():
+            if self.state != shown:
+                shown = self.state
+                yield shown
+            self.ended.wait(0.2)
+        yield self.state
+
+
+def _summary(report: BuildReport) -> str:
+    count = len(report.added) + len(report.changed) + len(report.unchanged)
+    skipped = "; ".join(f"{failure.source} {failure.reason}" for failure in report.failed[:5])
+    more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
+    documents = "1 document" if count == 1 else f"{count} documents"
+    return f"{documents} indexed." + (f" Skipped: {skipped}{more}." if skipped else "")
