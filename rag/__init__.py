@@ -10,6 +10,7 @@ Every function takes the settings that it needs as keyword arguments; what isn't
 once per process. Every error that a user can put right is a `RagError`.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ def answer(
     history: "History" = (),
     since: "Date | None" = None,
     until: "Date | None" = None,
+    sources: Sequence[str] | None = None,
     index: StrPath | None = None,
     model: StrPath | None = None,
     embedder: StrPath | None = None,
@@ -92,8 +94,9 @@ def answer(
     """The answer with exact citations, or the abstention, which is an answer too.
 
     `history` is earlier (question, answer text) pairs, oldest first. `since` and `until` are days, months or
-    years (2016-05-12, 2016-05, 2016) and leave only documents with such a date. `QuestionError` for an empty
-    or over-long question and for what is no date, else as `load`.
+    years (2016-05-12, 2016-05, 2016) and leave only documents with such a date; `sources` leaves only these
+    documents. `QuestionError` for an empty or over-long question, for what is no date and for a source that
+    the index doesn't have, else as `load`.
     """
     engine = load(
         index=index,
@@ -104,7 +107,7 @@ def answer(
         mode=mode,
         threshold=threshold,
     )
-    return engine.answer(question, history=history, since=since, until=until)
+    return engine.answer(question, history=history, since=since, until=until, sources=sources)
 
 
 def search(
@@ -114,19 +117,20 @@ def search(
     history: "History" = (),
     since: "Date | None" = None,
     until: "Date | None" = None,
+    sources: Sequence[str] | None = None,
     index: StrPath | None = None,
     embedder: StrPath | None = None,
     reranker: StrPath | None = None,
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the query, best first, without a language model.
 
-    Fewer when there are fewer. `history`, `since`, `until` and errors as in `answer`.
+    Fewer when there are fewer. `history`, `since`, `until`, `sources` and errors as in `answer`.
     """
     from rag import parts
     from rag.engine import search as search_with
 
     retriever = parts.retriever(resolve(index=index, embedder=embedder, reranker=reranker))
-    return search_with(retriever, query, history=history, k=k, since=since, until=until)
+    return search_with(retriever, query, history=history, k=k, since=since, until=until, sources=sources)
 
 
 def load(

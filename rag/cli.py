@@ -67,14 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--watch", action="store_true", help="then again whenever a document changes")
     build.add_argument("--rebuild", action="store_true", help="start from nothing")
-    ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, *_DATES, "json")
+    ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, *_SCOPE, "json")
     ask.add_argument("question", metavar="QUESTION")
     search = command(
-        "search", _search, "Show the passages nearest to a query.", *_PLACES, *_SEARCHING, *_DATES, "json"
+        "search", _search, "Show the passages nearest to a query.", *_PLACES, *_SEARCHING, *_SCOPE, "json"
     )
     search.add_argument("query", metavar="QUERY")
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many passages (default 10)")
-    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS, *_DATES)
+    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS, *_SCOPE)
     serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, *_MODELS)
     serve.add_argument("--port", type=int, help="the page's port (default: the first free one from 7860)")
     evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
@@ -131,7 +131,7 @@ def _positive(text: str) -> int:
 
 _PLACES = ("documents", "index")
 _SEARCHING = ("embedder", "reranker")
-_DATES = ("since", "until")
+_SCOPE = ("since", "until", "source")
 _MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
@@ -161,6 +161,13 @@ _OPTIONS: dict[str, Any] = {
     ),
     "until": lambda parser: parser.add_argument(
         "--until", metavar="DATE", help="only documents up to this day, month or year"
+    ),
+    "source": lambda parser: parser.add_argument(
+        "--source",
+        dest="sources",
+        action="append",
+        metavar="SOURCE",
+        help="only this document, named by its path in the documents folder; repeat it for more",
     ),
     "json": lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
 }
@@ -209,11 +216,9 @@ def _build_once(
 def _ask(arguments: argparse.Namespace) -> int:
     engine = _engine(arguments)
     if arguments.json:
-        print(
-            as_json(asdict(engine.answer(arguments.question, since=arguments.since, until=arguments.until)))
-        )
+        print(as_json(asdict(engine.answer(arguments.question, **_scope(arguments)))))
     else:
-        _print_streamed(engine.stream(arguments.question, since=arguments.since, until=arguments.until))
+        _print_streamed(engine.stream(arguments.question, **_scope(arguments)))
     return 0
 
 
@@ -224,8 +229,7 @@ def _search(arguments: argparse.Namespace) -> int:
         index=arguments.index,
         embedder=arguments.embedder,
         reranker=arguments.reranker,
-        since=arguments.since,
-        until=arguments.until,
+        **_scope(arguments),
     )
     if arguments.json:
         print(as_json([asdict(passage) for passage in passages]))
@@ -283,6 +287,10 @@ def _eval(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _scope(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"since": arguments.since, "until": arguments.until, "sources": arguments.sources}
+
+
 def _engine(arguments: argparse.Namespace) -> Any:
     return rag.load(
         index=arguments.index,
@@ -296,7 +304,7 @@ def _engine(arguments: argparse.Namespace) -> Any:
 
 
 def _chat(arguments: argparse.Namespace) -> int:
-    scope(arguments.since, arguments.until)  # what is no date is told of now, not at the first question
+    scope(**_scope(arguments))  # what is no date is told of now, not at the first question
     engine = _engine(arguments)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing, where the platform has it
@@ -310,8 +318,7 @@ def _chat(arguments: argparse.Namespace) -> int:
         if not question.strip():
             return 0
         try:
-            asked = engine.stream(question, history=history, since=arguments.since, until=arguments.until)
-            answer = _print_streamed(asked)
+            answer = _print_streamed(engine.stream(question, history=history, **_scope(arguments)))
             history.append((question, answer.text))
         except KeyboardInterrupt:
             print("\n(stopped)")

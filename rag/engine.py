@@ -4,7 +4,7 @@ question → passages → evidence → reading → confidence → the model's ch
 """
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -39,6 +39,7 @@ On SQuAD 2 it keeps 200 of 200 answerable questions, and declines 199 of 200 ask
 
 ABSTENTION = "The documents don't say."
 NOTHING_DATED = "no document has a date in that range"
+NONE_CHOSEN_DATED = "none of the chosen documents has a date in that range"
 NOTHING_BEARS = "nothing in the documents bears on the question"
 NONE_ANSWERS = "no sentence of the documents answers the question"
 NO_ROOM = "no sentence that bears on the question fits the language model's context"
@@ -85,12 +86,16 @@ class Engine:
         history: History = (),
         since: Date | None = None,
         until: Date | None = None,
+        sources: Sequence[str] | None = None,
     ) -> tuple[Passage, ...]:
         """The k passages nearest to the question, best first; fewer when there are fewer.
 
-        With `since` or `until`, of documents with such a date (see `rag.scope`).
+        With `since` or `until`, of documents with such a date; with `sources`, of these alone (see
+        `rag.scope`).
         """
-        return search(self._retriever, question, k=k, history=history, since=since, until=until)
+        return search(
+            self._retriever, question, k=k, history=history, since=since, until=until, sources=sources
+        )
 
     def answer(
         self,
@@ -99,12 +104,14 @@ class Engine:
         history: History = (),
         since: Date | None = None,
         until: Date | None = None,
+        sources: Sequence[str] | None = None,
     ) -> Answer:
         """The answer, or the abstention; `history` is (question, answer text) pairs, oldest first.
 
-        With `since` or `until`, from documents with such a date alone (see `rag.scope`).
+        With `since` or `until`, from documents with such a date alone; with `sources`, from these alone (see
+        `rag.scope`).
         """
-        for event in self.stream(question, history=history, since=since, until=until):
+        for event in self.stream(question, history=history, since=since, until=until, sources=sources):
             if isinstance(event, Answer):
                 return event
         raise AssertionError("a stream ends with its Answer")
@@ -116,6 +123,7 @@ class Engine:
         history: History = (),
         since: Date | None = None,
         until: Date | None = None,
+        sources: Sequence[str] | None = None,
     ) -> Iterator[Event]:
         """The passages, then the text as it is written, then the `Answer`, whose text is that text.
 
@@ -123,7 +131,7 @@ class Engine:
         """
         timings: dict[str, float] = {}
         typed = asked = _asked(question, history)
-        within = scope(since, until)
+        within = scope(since, until, sources)
         if asked.goes_on and self._may_rewrite():
             with _timed(timings, "rewrite"):
                 asked = yield from self._rewritten(asked)
@@ -140,7 +148,7 @@ class Engine:
         steps: list[Step] = []
         reason = NONE_ANSWERS
         if within is not None and not retrieval.passages:
-            reason = NOTHING_DATED
+            reason = NOTHING_DATED if within.sources is None else NONE_CHOSEN_DATED
         elif not bears:
             reason = NOTHING_BEARS
         elif sure >= self._threshold:
@@ -210,14 +218,15 @@ def search(
     history: History = (),
     since: Date | None = None,
     until: Date | None = None,
+    sources: Sequence[str] | None = None,
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the question, best first; fewer when there are fewer.
 
-    With `since` or `until`, of documents with such a date (see `rag.scope`).
+    With `since` or `until`, of documents with such a date; with `sources`, of these alone (see `rag.scope`).
     """
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")
-    return _retrieved(retriever, _asked(question, history), k, scope(since, until)).passages
+    return _retrieved(retriever, _asked(question, history), k, scope(since, until, sources)).passages
 
 
 def _retrieved(retriever: Retriever, asked: Asked, k: int, within: Scope | None) -> Retrieval:

@@ -1,8 +1,9 @@
-"""Dates as people write them → the scope of a question: the documents that are asked."""
+"""Dates as people write them, and sources → the scope of a question: the documents that are asked."""
 
 import calendar
 import datetime
 import re
+from collections.abc import Sequence
 
 from rag.errors import QuestionError
 from rag.types import Scope
@@ -12,19 +13,31 @@ Date = str | datetime.date
 _DATE = re.compile(r"(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?")
 
 
-def scope(since: Date | None, until: Date | None) -> Scope | None:
-    """The documents dated from the first day of `since` to the last day of `until`; all of them without both.
+def scope(since: Date | None, until: Date | None, sources: Sequence[str] | None = None) -> Scope | None:
+    """The documents of `sources` dated from the first day of `since` to the last day of `until`.
 
-    A date is a year, a month or a day: 2016, 2016-05, 2016-05-12. `QuestionError` for anything else, and for
-    a range that has no day.
+    What is None limits nothing; None if all of it is. A date is a year, a month or a day: 2016, 2016-05,
+    2016-05-12. `QuestionError` for anything else, for a range that has no day, and for sources that are none.
+    Whether the index has the sources is told by retrieval.
     """
-    if since is None and until is None:
+    if since is None and until is None and sources is None:
         return None
-    first = "" if since is None else _days("since", since)[0]
-    last = "9999-12-31" if until is None else _days("until", until)[1]
-    if first > last:
+    first = None if since is None else _days("since", since)[0]
+    last = None if until is None else _days("until", until)[1]
+    if first is not None and last is not None and first > last:
         raise QuestionError(f"No day is since {since} and until {until}. Exchange them.")
-    return Scope(first, last)
+    return Scope(first, last, None if sources is None else _chosen(sources))
+
+
+def _chosen(sources: Sequence[str]) -> tuple[str, ...]:
+    """The sources, each once."""
+    # A text is a sequence of texts too, but one letter is no document that anybody means.
+    chosen = () if isinstance(sources, str) else tuple(dict.fromkeys(sources))
+    if isinstance(sources, str) or not all(isinstance(source, str) for source in chosen):
+        raise QuestionError(f'sources is {sources!r}; give a list of sources, such as ["notes.txt"].')
+    if not chosen:
+        raise QuestionError("No document is chosen. Choose one or more, or ask all of them.")
+    return chosen
 
 
 def _days(name: str, given: Date) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rag.errors import IndexFileError, shown
+from rag.errors import IndexFileError, QuestionError, shown
 from rag.tables import (
     REBUILD,
     SCHEMA_VERSION,
@@ -94,11 +94,23 @@ class Snapshot:
         return int(self._rows(f"SELECT count(*) FROM {what}")[0][0])
 
     def chunks_within(self, scope: Scope) -> Ids:
-        """The ids of the chunks of documents that are in the scope, of shape (n,)."""
+        """The ids of the chunks of documents that are in the scope, of shape (n,).
+
+        `QuestionError` if it names a source that the index doesn't have.
+        """
+        if scope.sources is not None:
+            condition, values = _within(Scope(sources=scope.sources))
+            known = {row[0] for row in self._rows(f"SELECT source FROM documents WHERE {condition}", values)}
+            if unknown := [source for source in scope.sources if source not in known]:
+                raise QuestionError(
+                    f"{shown(self._folder)}/ has no document {', '.join(unknown[:5])}. Choose another, or "
+                    "index it: rag build"
+                )
+        condition, values = _within(scope)
         rows = self._rows(
             "SELECT chunks.id FROM chunks JOIN documents ON documents.id = document "
-            "WHERE date BETWEEN ? AND ? ORDER BY chunks.id",
-            (scope.since, scope.until),
+            f"WHERE {condition} ORDER BY chunks.id",
+            values,
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 
@@ -117,12 +129,12 @@ class Snapshot:
 
     def copies(self, source: str, scope: Scope | None) -> dict[str, str]:
         """The texts by source of the other documents that tell the same story, in the scope; at most 20."""
-        dated = "" if scope is None else "AND date BETWEEN ? AND ?"
+        condition, values = _within(scope or Scope())
         return dict(
             self._rows(
                 "SELECT source, text FROM documents WHERE source != ? AND story = "
-                f"(SELECT story FROM documents WHERE source = ?) {dated} ORDER BY source LIMIT ?",
-                (source, source, *([] if scope is None else [scope.since, scope.until]), _COPIES),
+                f"(SELECT story FROM documents WHERE source = ?) AND {condition} ORDER BY source LIMIT ?",
+                (source, source, *values, _COPIES),
             )
         )
 
@@ -219,6 +231,19 @@ class Snapshot:
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         return self.connection.execute(sql, values).fetchall()
+
+
+def _within(scope: Scope) -> tuple[str, list[str]]:
+    """The condition, in SQL, that a document is in the scope, and the values that it needs."""
+    limits: dict[str, str | None] = {
+        "date >= ?": scope.since,
+        "date <= ?": scope.until,
+        "source IN (SELECT value FROM json_each(?))": None
+        if scope.sources is None
+        else json.dumps(scope.sources),
+    }
+    given = {condition: value for condition, value in limits.items() if value is not None}
+    return " AND ".join(["TRUE", *given]), [*given.values()]
 
 
 def _any_of(terms: Sequence[str]) -> str:

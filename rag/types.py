@@ -66,10 +66,14 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The documents that are asked: those dated from `since` to `until`, both ISO and both included."""
+    """The documents that are asked: of `sources`, dated from `since` to `until`, both ISO and both included.
 
-    since: str
-    until: str
+    What is None limits nothing.
+    """
+
+    since: str | None = None
+    until: str | None = None
+    sources: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

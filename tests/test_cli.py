@@ -50,7 +50,7 @@ class ScriptedEngine:
         self.streams = list(streams)
         self.asked: list[tuple[str, list[tuple[str, str]]]] = []
 
-    def stream(self, question, *, history=(), since=None, until=None):
+    def stream(self, question, *, history=(), since=None, until=None, sources=None):
         self.asked.append((question, list(history)))
         for event in self.streams.pop(0):
             if isinstance(event, Exception):
@@ -292,6 +292,17 @@ def test_a_question_of_a_time_that_no_document_has(place, run):
     status, out, err = run("search", "Kremlin", "--until", "May", place)
     assert (status, out) == (1, "")
     assert err == "rag: until is May; give a date such as 2016, 2016-05 or 2016-05-12.\n"
+
+
+def test_a_question_to_chosen_documents(place, run, seed_settings):
+    first, second, *_ = sorted(path.name for path in seed_settings.documents.iterdir())
+    status, out, _ = run("search", "Kremlin", "--json", "--source", first, "--source", second, place)
+    assert (status, {passage["source"] for passage in json.loads(out)}) == (0, {first, second})
+    status, out, _ = run("ask", "Who is the Kremlin spokesman?", "--json", "--source", first, place)
+    assert (status, {passage["source"] for passage in json.loads(out)["passages"]}) == (0, {first})
+    status, out, err = run("ask", "Who is the Kremlin spokesman?", "--source", "no.txt", place)
+    assert (status, out) == (1, "")
+    assert "/ has no document no.txt. Choose another, or index it: rag build" in err
 
 
 def test_where_a_quote_stands_has_its_date_its_page_and_its_copies(scripted, run):

@@ -496,6 +496,30 @@ def test_dates_limit_what_is_asked(library):
         library.engine.answer("When did the war come home?", since="May")
 
 
+def test_chosen_documents_alone_are_asked(library):
+    library.write("2016-05-12.txt", "In 2016 the war came home.")
+    library.build()
+    answer = library.engine.answer("When did the war begin?", sources=["war.txt"])
+    assert [passage.source for passage in answer.passages] == ["war.txt"]
+    assert answer.text == "“The war began in spring.” [1]"
+    answer = library.engine.answer("When did the war begin?", sources=["peace.md"])
+    assert (answer.abstained, [p.source for p in answer.passages]) == (NOTHING_BEARS, ["peace.md"])
+    assert [p.source for p in library.engine.search("war", sources=["peace.md", "war.txt"])] == [
+        "war.txt",
+        "peace.md",
+    ]
+    answer = library.engine.answer("Which war?", since="2017", sources=["2016-05-12.txt", "war.txt"])
+    assert (answer.abstained, answer.passages) == (
+        "none of the chosen documents has a date in that range",
+        (),
+    )
+    for ask in (library.engine.answer, library.engine.search):
+        with pytest.raises(QuestionError, match=r"^No document is chosen\."):
+            ask("Which war?", sources=[])
+        with pytest.raises(QuestionError, match=r"/ has no document salt\.txt\. Choose another,"):
+            ask("Which war?", sources=["salt.txt"])
+
+
 def test_an_old_answer_keeps_its_text_and_its_citation_says_whether_it_still_stands(library):
     answer = library.answer("War?", "1]")
     (citation, *_) = answer.citations

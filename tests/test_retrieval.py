@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.errors import QuestionError
 from rag.index import Index
 from rag.indexing import build_index, embedder_identity
 from rag.retrieval import Retriever
@@ -257,6 +258,34 @@ def test_only_documents_of_the_scope_are_asked(tmp_path, word_embedder):
     assert found[None, "2015"] == ["2015-12-31.txt"]
     assert sorted(found["2015", "2016"]) == ["2015-12-31.txt", "2016-01-01.txt"]
     assert found["2017", None] == []
+
+
+def test_only_the_chosen_documents_are_asked_and_named_as_copies(tmp_path, word_embedder):
+    texts = {
+        "2016-05-01.txt": "War and salt by the river.",
+        "2017-05-01.txt": "War and salt by the river.",
+        "it's é.txt": "War and salt by the river.",
+        "undated.txt": "Peace and bread.",
+    }
+    retriever = retriever_over(folder_of(tmp_path, texts), word_embedder)
+
+    def asked(*chosen: str, since=None) -> list[tuple[str, tuple[str, ...]]]:
+        found = retriever.retrieve("war and salt", 5, scope=scope(since, None, chosen)).passages
+        return [(passage.source, passage.copies) for passage in found]
+
+    assert asked("undated.txt") == [("undated.txt", ())]
+    assert asked("undated.txt", "2017-05-01.txt") == [("2017-05-01.txt", ()), ("undated.txt", ())]
+    assert asked("it's é.txt", "2016-05-01.txt") == [("2016-05-01.txt", ("it's é.txt",))]
+    assert asked("2016-05-01.txt", "2017-05-01.txt", since="2017") == [("2017-05-01.txt", ())]
+    assert asked("2016-05-01.txt", "undated.txt", since="2017") == []
+
+
+@pytest.mark.parametrize("unknown", ["War.txt", "../war.txt", "", "%", "a\0b", "\udc80.txt"])
+def test_a_source_that_the_index_does_not_have_is_named(tmp_path, word_embedder, unknown):
+    retriever = retriever_over(folder_of(tmp_path, {"war.txt": "War."}), word_embedder)
+    with pytest.raises(QuestionError) as raised:
+        retriever.retrieve("war", 5, scope=scope(None, None, ["war.txt", unknown]))
+    assert f"/ has no document {unknown}. Choose another, or index it" in str(raised.value)
 
 
 def story(opening: str, sentences: int = 40) -> str:
