@@ -4,286 +4,442 @@ The page opens at once; the index is brought in step with the documents meanwhil
 far that is. What a document says is shown as text, whatever markup it holds.
 """
 
-import contextlib
 import os
 
 # Before gradio is imported, which reads it then: nothing leaves the machine.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
+import contextlib
+import functools
+import json
 import sys
 import threading
-from collections.abc import Container, Generator, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
-from rag.engine import Engine
-from rag.errors import RagError, SettingsError
-from rag.notes import notes, place
-from rag.quotes import SEPARATOR
-from rag.serving.preparation import Preparation
-from rag.settings import resolve
-from rag.types import Answer, Citation, Passage, Waiting
-
-Chat: TypeAlias = list[dict[str, Any]]
-"""Gradio's messages."""
-
-Answers: TypeAlias = tuple[tuple[int, Answer], ...]
-"""What was answered, oldest first, each with the place of its message in the chat."""
-
-EXAMPLES = (
-    "Who is the Kremlin spokesman?",
-    "What was found in nine samples from southwestern Aleppo?",
-    "Until when did the EU extend its curbs on Syria?",
-    "What is the capital of Australia?",
+from rag import library
+from rag.documents import MAX_BYTES, READABLE
+from rag.engine import MAX_QUESTION_CHARS, Engine
+from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
+from rag.feedback import rate
+from rag.library import Listed
+from rag.page import chat
+from rag.page.chat import Limits, Messages, Session, messages
+from rag.page.conversation import (
+    MAX_TITLE_CHARS,
+    begun,
+    markdown,
+    read_record,
+    record,
+    renamed,
 )
+from rag.page.markup import as_text
+from rag.page.panes import NOTHING_INSIDE, NOTHING_OPEN, documents_html, inside_html, source_html
+from rag.serving.preparation import Preparation
+from rag.settings import Serving, resolve, resolve_serving
+from rag.types import Citation, Passage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EXAMPLES = {
+    "002_13f831a3d5680a96.txt": "Until when did the EU extend its curbs on Syria?",
+    "003_297b44c24d4f81b1.txt": "Who is the Kremlin spokesman?",
+    "004_4d98d33cc253c48d.txt": "Who is scheduled to visit Moscow early next week?",
+}
+"""Questions to begin with, where these documents are."""
+
 LOOK_S = 2
 """How often the page asks for the state of the index."""
 
-CONTEXT_CHARS = 160
-"""How much of the passage is shown on each side of a quote."""
-
-CHANGED = ' <span class="changed">changed since: this is what it said</span>'
-
-CSS = """
-.gradio-container { max-width: 860px !important; margin: 0 auto !important; }
-#status { min-height: 1.6em; opacity: .75; font-size: .9em; }
-#chat .quote { margin: 0 0 .5em; font-size: 1.05em; line-height: 1.55; }
-#chat .short { margin: 0 0 .5em; font-size: 1.3em; font-weight: 600; line-height: 1.3; }
-#chat .declined { margin: 0 0 .5em; font-style: italic; }
-#chat .label { color: var(--color-accent); font-weight: 600; white-space: nowrap; }
-#chat details { margin: .35em 0; border-left: 3px solid var(--border-color-primary); padding-left: .7em; }
-#chat summary { cursor: pointer; font-size: .88em; overflow-wrap: anywhere; }
-#chat .context { margin: .4em 0; font-size: .92em; line-height: 1.5; overflow-wrap: anywhere; }
-#chat mark { background: #ffe58a; color: #1a1a1a; padding: .05em .1em; border-radius: 3px; }
-#chat .changed { font-weight: 600; color: #b45309; }
-#chat .note { font-size: .88em; opacity: .75; }
-"""
+DATE = "2016, 2016-05 or 2016-05-12"
 
 
-def converse(
-    question: str,
-    history: Sequence[tuple[str, str]],
-    preparation: Preparation,
-    since: str | None = None,
-    until: str | None = None,
-) -> Generator[tuple[str, Answer | None], None, None]:
-    """The reply to show, as HTML, while it grows, and the answer once it is whole.
+def told(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, with a `RagError` shown on the page as the one sentence that it is."""
 
-    First the passages that are being read, then the text as the model writes it, then the answer with
-    its quotes in their surroundings. `since` and `until` are as in `rag.answer`; "" and None are any date.
-    """
-    for state in preparation.states() if not preparation.ended.is_set() else ():
-        yield f'<p class="note">{as_text(state)}</p>', None
-    if preparation.engine is None:
-        yield f'<p class="declined">{as_text(preparation.failure or "")}</p>', None
-        return
-    passages: tuple[Passage, ...] = ()
-    text = ""
-    try:
-        events = preparation.engine.stream(
-            question,
-            history=history,
-            since=(since or "").strip() or None,
-            until=(until or "").strip() or None,
+    @functools.wraps(function)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except RagError as error:
+            raise gr.Error(as_text(str(error)), print_exception=False) from error
+
+    return telling
+
+
+@dataclass(frozen=True, slots=True)
+class Panes:
+    """What the panes beside the conversation show, for one preparation."""
+
+    preparation: Preparation
+    read_only: bool
+
+    def source(self, session: Session, what: str, turn: int, number: int) -> str:
+        """The document of a citation ("cite") or a passage of the turn of this number."""
+        answer = session.conversation.answer(turn)
+        found: Sequence[Citation | Passage] = ()
+        if answer is not None:
+            found = answer.citations if what == "cite" else answer.passages
+        if answer is None or not 0 <= number < len(found):
+            raise QuestionError("This is no longer in the conversation. Ask again.")
+        cited = found[number]
+        if isinstance(cited, Citation):
+            return self._opened(cited, answer.passages[cited.label - 1])
+        citation = Citation(number + 1, cited.source, cited.start, cited.end, cited.text, cited.page)
+        return self._opened(citation, cited)
+
+    def document(self, source: str) -> str:
+        """A document that is indexed, by its name."""
+        return self._opened(Citation(1, source, 0, 0, ""), Passage(source, 0, 0, "", 0.0))
+
+    def listed(self, documents: Sequence[Listed], sought: str) -> str:
+        """The documents that have what is sought in their name."""
+        return documents_html(documents, sought, read_only=self.read_only)
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Put uploaded files among the documents, and bring the index in step."""
+        self._may_change()
+        for path in paths:
+            try:
+                library.add(self.preparation.settings.documents, Path(path).name, Path(path))
+            finally:
+                Path(path).unlink(missing_ok=True)
+        self.preparation.build()
+
+    def remove(self, source: str) -> None:
+        """Delete a file of the documents folder, and bring the index in step."""
+        self._may_change()
+        library.remove(self.preparation.settings.documents, source)
+        self.preparation.build(may_be_empty=True)
+
+    def rebuild(self) -> None:
+        """Build the index from nothing."""
+        self._may_change()
+        self.preparation.build(rebuild=True)
+
+    def _opened(self, citation: Citation, passage: Passage) -> str:
+        opened = self.engine().open(citation)
+        stale = opened.sha256 is not None and library.is_stale(
+            self.preparation.settings.documents, opened.source, opened.sha256
         )
-        for event in events:
-            if isinstance(event, Answer):
-                yield answer_html(event), event
-            elif isinstance(event, Waiting):
-                waiting = f'<p class="note">Waiting: {event.ahead} ahead of you.</p>'
-                yield waiting + passages_html(passages), None
-            elif isinstance(event, str):
-                text += event
-                yield f'<p class="quote">{as_text(text)}</p>{passages_html(passages)}', None
-            else:
-                passages = event
-                yield passages_html(passages), None
-    except RagError as error:
-        yield f'<p class="declined">{as_text(str(error))}</p>', None
+        return source_html(opened, citation, passage, stale=stale)
+
+    def engine(self) -> Engine:
+        """The engine; `DocumentsError` while there is none."""
+        if self.preparation.engine is None:
+            raise DocumentsError(self.preparation.failure or self.preparation.state)
+        return self.preparation.engine
+
+    def _may_change(self) -> None:
+        if self.read_only:
+            raise SettingsError("This page is read-only: its documents can't be changed here.")
 
 
-def question_text(message: dict[str, Any]) -> str:
-    """What the user typed; Gradio gives a message's content back as a list of parts."""
-    content = message["content"]
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-
-
-def answer_html(answer: Answer, changed: Container[Citation] = ()) -> str:
-    """The answer, and under it each citation's quote highlighted where it stands.
-
-    It is told of those whose document has changed since, where the quote stood.
-    """
-    known = "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(answer))
-    if answer.abstained:
-        return (
-            f'<p class="declined">{as_text(answer.text)}</p>'
-            f'<p class="note">No quote, because {as_text(answer.abstained)}.</p>'
-            f"{passages_html(answer.passages, title='Nearest passages')}{known}"
-        )
-    lines = "".join(lines_html(answer))
-    sources = "".join(
-        citation_html(citation, answer.passages[citation.label - 1], changed=citation in changed)
-        for citation in answer.citations
-    )
-    return lines + sources + known
-
-
-def lines_html(answer: Answer) -> Iterator[str]:
-    """The short answer, then each quote with the model's own words before it."""
-    rest = answer.text
-    if answer.short is not None and rest.startswith(f"{answer.short}{SEPARATOR}"):
-        yield f'<p class="short">{as_text(answer.short)}</p>'
-        rest = rest.removeprefix(answer.short)
-    for citation in answer.citations:
-        before, _, rest = rest.partition(f"“{citation.quote}” [{citation.label}]")
-        own = f"{as_text(before.strip())} " if before.strip() else ""
-        label = f'<span class="label">[{citation.label}]</span>'
-        yield f'<p class="quote">{own}“{as_text(citation.quote)}” {label}</p>'
-
-
-def citation_html(citation: Citation, passage: Passage, *, changed: bool = False) -> str:
-    """The quote, highlighted in the text around it, with its file and characters."""
-    start, end = citation.start - passage.start, citation.end - passage.start
-    before, after = passage.text[:start], passage.text[end:]
-    if len(before) > CONTEXT_CHARS:
-        before = "…" + before[-CONTEXT_CHARS:].partition(" ")[2]
-    if len(after) > CONTEXT_CHARS:
-        after = after[:CONTEXT_CHARS].rpartition(" ")[0] + "…"
-    return (
-        f'<details open><summary><span class="label">[{citation.label}]</span> '
-        f"{as_text(place(citation, passage))}{CHANGED if changed else ''}</summary>"
-        f'<p class="context">{as_text(before)}<mark>{as_text(citation.quote)}</mark>{as_text(after)}</p>'
-        "</details>"
-    )
-
-
-def passages_html(passages: Sequence[Passage], *, title: str = "Passages found") -> str:
-    """The passages, folded away under their number."""
-    inner = "".join(
-        f'<p class="context"><span class="label">[{number}]</span> {as_text(place(passage, passage))}<br>'
-        f"{as_text(passage.text)}</p>"
-        for number, passage in enumerate(passages, 1)
-    )
-    return f"<details><summary>{title}: {len(passages)}</summary>{inner}</details>"
-
-
-def as_it_stands(chat: Chat, answers: Answers, engine: Engine) -> Chat:
-    """The chat with a word beside each quote whose document has changed where it stood."""
-    shown = list(chat)
-    for number, answer in answers:
-        changed = [citation for citation in answer.citations if engine.open(citation).changed]
-        shown[number] = {"role": "assistant", "content": answer_html(answer, changed)}
-    return shown
-
-
-def as_text(text: str) -> str:
-    """HTML that shows the text and nothing else, in Markdown too: whatever isn't a letter is an entity."""
-    return "".join(
-        character
-        if character.isalnum() or character == " "
-        else "<br>"
-        if character == "\n"
-        else ""
-        if character == "\r"
-        else f"&#{ord(character)};"
-        for character in text
-    )
-
-
-def page(preparation: Preparation) -> Any:
+def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     """The page, not yet served. Opening it starts the preparation, again if it failed before."""
+    panes = Panes(preparation, read_only)
 
-    def prepare() -> Iterator[str]:
-        preparation.start()
-        yield from preparation.states()
-
-    def take(question: str, chat: Chat, answering: bool) -> tuple[str, Chat, bool]:
-        if answering:
-            raise gr.Error("An answer is being written. Stop it first.", print_exception=False)
-        if not question.strip():
-            raise gr.Error("The question is empty. Type one.", print_exception=False)
+    @told
+    def take(question: str, session: Session) -> tuple[str, Messages, Session, Any]:
+        session = chat.taken(session, question)
         # The box is emptied here, once: what is typed while the answer grows stays.
-        return "", [*chat, {"role": "user", "content": question}], True
+        return "", messages(session), session, gr.Row(visible=False)
 
-    def reply(
-        chat: Chat, answers: Answers, since: str | None, until: str | None
-    ) -> Generator[tuple[Chat, Answers], None, None]:
-        history = [(answer.question, answer.text) for _, answer in answers]
-        for content, answer in converse(question_text(chat[-1]), history, preparation, since, until):
-            known = answers if answer is None else (*answers, (len(chat), answer))
-            yield [*chat, {"role": "assistant", "content": content}], known
+    @told
+    def take_again(session: Session) -> tuple[Messages, Session, Any]:
+        session = chat.taken_again(session)
+        return messages(session), session, gr.Row(visible=False)
 
-    def look(chat: Chat, answers: Answers, answering: bool, seen: str) -> tuple[Any, Any, str]:
-        state, engine = preparation.state, preparation.engine
+    async def reply(
+        session: Session, since: str | None, until: str | None, sources: list[str] | None
+    ) -> AsyncGenerator[tuple[Messages, Session], None]:
+        limits = Limits(since or "", until or "", sources or ())
+        async for found in chat.replies(session, preparation, limits):
+            yield found
+
+    def stop(session: Session) -> tuple[Any, Session, str]:
+        if session.pending is None:
+            return gr.skip(), session, ""
+        session = chat.stopped(session)
+        return messages(session), session, record(session.conversation)
+
+    def kept(session: Session) -> str:
+        return record(session.conversation) if session.conversation.turns else ""
+
+    def leave(session: Session) -> tuple[Messages, Session, Any]:
+        return [], replace(session, conversation=begun(), pending=None, editing=None), gr.Row(visible=False)
+
+    @told
+    def edit(session: Session, event: gr.EventData) -> tuple[Session, str, Any, str]:
+        session, question = chat.edited(session, event.turn)
+        told_so = f"Editing question {event.turn + 1}: what follows it is replaced when you ask."
+        return session, question, gr.Row(visible=True), told_so
+
+    def keep_as_is(session: Session) -> tuple[Session, str, Any]:
+        return replace(session, editing=None), "", gr.Row(visible=False)
+
+    @told
+    def thumb(session: Session, event: gr.EventData) -> tuple[Messages, Session]:
+        session, answer, rating = chat.rated(session, event.turn, event.rating)
+        rate(preparation.settings.index, answer, rating)
+        return messages(session), session
+
+    @told
+    def open_cited(session: Session, event: gr.EventData) -> tuple[str, Any]:
+        return panes.source(session, event.what, event.turn, event.number), gr.Tabs(selected="source")
+
+    @told
+    def open_document(event: gr.EventData) -> tuple[str, Any]:
+        return panes.document(event.source), gr.Tabs(selected="source")
+
+    @told
+    def look_inside(session: Session, event: gr.EventData) -> tuple[str, Any]:
+        answer = session.conversation.answer(event.turn)
+        if answer is None:
+            raise QuestionError("This answer is no longer in the conversation. Ask again.")
+        return inside_html(answer), gr.Tabs(selected="inside")
+
+    def reopen(text: str, session: Session, _: str | None = None) -> tuple[Messages, Session, Any]:
+        session = replace(session, pending=None, editing=None)
+        if text:
+            try:
+                session = replace(session, conversation=read_record(text))
+            except RagError as error:
+                gr.Warning(as_text(str(error)))
+        now = frozenset[Citation]()
+        with contextlib.suppress(RagError):
+            if preparation.engine is not None:
+                now = chat.changed(session.conversation, preparation.engine)
+        return messages(session, now), session, gr.Row(visible=False)
+
+    def titles(found: str) -> Any:
+        known = json.loads(found)
+        if known["full"]:
+            gr.Warning("The browser's storage is full, so this conversation isn't kept. Delete others.")
+        choices = [(title, identity) for title, identity in known["titles"]]
+        chosen = known["open"] if any(known["open"] == identity for _, identity in choices) else None
+        return gr.Radio(choices=choices, value=chosen)
+
+    @told
+    def rename(title: str, session: Session) -> tuple[Session, str]:
+        conversation = renamed(chat.idle(session).conversation, title)
+        if not conversation.turns:
+            raise QuestionError("This conversation has no question yet. Ask one, then name it.")
+        return replace(session, conversation=conversation), ""
+
+    def export(session: Session, kind: str) -> str:
+        if not session.conversation.turns:
+            raise gr.Error("This conversation is empty. Ask something first.", print_exception=False)
+        conversation = session.conversation
+        name = "".join(letter if letter.isalnum() else "-" for letter in conversation.title)[:40].strip("-")
+        if kind == "md":
+            file = {"type": "text/markdown", "text": markdown(conversation)}
+        else:
+            file = {"type": "application/json", "text": record(conversation)}
+        return json.dumps({"name": f"{name or 'conversation'}.{kind}", **file})
+
+    def listing(sought: str) -> tuple[tuple[Listed, ...], str, Any]:
+        documents = preparation.documents()
+        known = [one.source for one in documents if one.characters is not None]
+        return documents, panes.listed(documents, sought), gr.Dropdown(choices=known)
+
+    @told
+    def upload(paths: list[str], sought: str) -> tuple[Any, ...]:
+        panes.add(paths)
+        return listing(sought)
+
+    @told
+    def remove(sought: str, event: gr.EventData) -> tuple[Any, ...]:
+        panes.remove(event.source)
+        return listing(sought)
+
+    @told
+    def rebuild(sought: str) -> tuple[Any, ...]:
+        panes.rebuild()
+        return listing(sought)
+
+    def state() -> str:
+        return f"<p>{escape(preparation.state)}</p>"
+
+    def look(session: Session, sought: str) -> tuple[Any, ...]:
+        same = (gr.skip(), session, gr.skip(), gr.skip(), gr.skip())
+        engine = preparation.engine
+        now = ""
         with contextlib.suppress(RagError):  # the next question tells of an index that can't be read
-            if engine is not None and not answering and (now := engine.generation()) != seen:
-                shown = as_it_stands(chat, answers, engine)
-                return state, shown if shown != chat else gr.skip(), now
-        return state, gr.skip(), seen
-
-    def stopped(chat: Chat, answering: bool) -> tuple[Chat, bool]:
-        note = {"role": "assistant", "content": '<p class="note">Stopped.</p>'}
-        return [*chat, note] if answering else chat, False
+            if engine is not None:
+                now = engine.generation()
+        now = f"{now} {preparation.state}"
+        if now == session.seen or session.pending is not None:
+            return state(), *same
+        session = replace(session, seen=now)
+        shown = gr.skip()
+        with contextlib.suppress(RagError):
+            if engine is not None and (cited := chat.changed(session.conversation, engine)):
+                shown = messages(session, cited)
+        return state(), shown, session, *listing(sought)
 
     with gr.Blocks(title="Ask the documents", analytics_enabled=False) as blocks:
-        gr.Markdown("# Ask the documents\nEvery answer is quoted from them, word for word.")
-        chat = gr.Chatbot(
-            elem_id="chat",
-            label="Conversation",
-            show_label=False,
-            height="62vh",
-            latex_delimiters=[],
-            buttons=[],
-            feedback_options=None,
-            placeholder="Ask about your documents. Nothing leaves this machine.",
-        )
+        session = gr.State(Session())
+        documents = gr.State(())
+        file = gr.Textbox(visible="hidden", container=False)
+        kept_record = gr.Textbox(visible="hidden", container=False)
+        gr.Markdown("# Ask the documents\nEvery answer is quoted from them, word for word.", elem_id="top")
+        status = gr.HTML(state(), elem_id="status")
         with gr.Row():
-            box = gr.Textbox(
-                label="Question",
-                show_label=False,
-                container=False,
-                placeholder="Your question",
-                scale=8,
-                autofocus=True,
-            )
-            send = gr.Button("Ask", variant="primary", scale=1, min_width=80)
-            stop = gr.Button("Stop", scale=1, min_width=80)
-        with gr.Accordion("Only documents of some time", open=False), gr.Row():
-            since = gr.Textbox(label="From", placeholder="2016, 2016-05 or 2016-05-12")
-            until = gr.Textbox(label="To", placeholder="2016, 2016-05 or 2016-05-12")
-        gr.Examples([[example] for example in EXAMPLES], inputs=[box], label="For example")
-        status = gr.Markdown(elem_id="status")
+            with gr.Column(scale=6, min_width=320):
+                conversation = gr.Chatbot(
+                    elem_id="chat",
+                    label="Conversation",
+                    show_label=False,
+                    height="60vh",
+                    latex_delimiters=[],
+                    buttons=[],
+                    feedback_options=None,
+                    placeholder="Ask about your documents. Nothing leaves this machine.",
+                )
+                with gr.Row(visible=False) as editing:
+                    editing_note = gr.Markdown()
+                    leave_as_is = gr.Button("Keep it as it was", size="sm", min_width=140, scale=0)
+                with gr.Row():
+                    box = gr.Textbox(
+                        label="Question",
+                        show_label=False,
+                        container=False,
+                        placeholder="Your question",
+                        max_length=MAX_QUESTION_CHARS,
+                        scale=8,
+                        autofocus=True,
+                    )
+                    send = gr.Button("Ask", variant="primary", scale=1, min_width=80)
+                    stopping = gr.Button("Stop", scale=1, min_width=80)
+                with gr.Accordion("Ask only some documents", open=False):
+                    sources = gr.Dropdown([], multiselect=True, label="These documents")
+                    with gr.Row():
+                        since = gr.Textbox(label="Dated from", placeholder=DATE, min_width=140)
+                        until = gr.Textbox(label="Dated to", placeholder=DATE, min_width=140)
+                known = [
+                    question
+                    for source, question in EXAMPLES.items()
+                    if (preparation.settings.documents / source).is_file()
+                ]
+                if known:
+                    known.append("What is the capital of Australia?")
+                    gr.Examples([[example] for example in known], inputs=[box], label="For example")
+            with gr.Column(scale=5, min_width=320), gr.Tabs(selected="source") as tabs:
+                with gr.Tab("Source", id="source"):
+                    source = gr.HTML(NOTHING_OPEN, elem_id="source", apply_default_css=False)
+                with gr.Tab("Look inside", id="inside"):
+                    inside = gr.HTML(NOTHING_INSIDE, apply_default_css=False)
+                with gr.Tab("Documents", id="documents"):
+                    sought = gr.Textbox(label="Search by name or title", max_lines=1)
+                    table = gr.HTML(
+                        apply_default_css=False, js_on_load="rag.documents(element, trigger)", elem_id="documents"
+                    )
+                    with gr.Row(visible=not read_only):
+                        adding = gr.UploadButton(
+                            f"Add files ({' '.join(READABLE)})",
+                            file_count="multiple",
+                            file_types=list(READABLE),
+                            size="sm",
+                        )
+                        rebuilding = gr.Button("Rebuild the index", size="sm")
+                with gr.Tab("Conversations", id="conversations"):
+                    choice = gr.Radio([], label="Kept in this browser")
+                    with gr.Row():
+                        fresh = gr.Button("New", size="sm", min_width=80)
+                        delete = gr.Button("Delete", size="sm", min_width=80)
+                        as_markdown = gr.Button("Export Markdown", size="sm", min_width=120)
+                        as_json = gr.Button("Export JSON", size="sm", min_width=120)
+                    with gr.Row():
+                        title = gr.Textbox(label="New title", max_length=MAX_TITLE_CHARS, max_lines=1, scale=3)
+                        retitle = gr.Button("Rename", size="sm", scale=1, min_width=80)
+        clicks = gr.HTML(visible="hidden", js_on_load="rag.connect(trigger)")
 
-        answers = gr.State(())
-        seen = gr.State("")
-        answering = gr.State(False)
+        private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        keeping: dict[str, Any] = {
+            "fn": titles,
+            "inputs": [kept_record],
+            "outputs": [choice],
+            "js": "record => rag.save(record)",
+            **private,
+        }
+        listed = [documents, table, sources]
         taken = gr.on(
             [box.submit, send.click],
             take,
-            [box, chat, answering],
-            [box, chat, answering],
-            queue=False,
+            [box, session],
+            [box, conversation, session, editing],
             trigger_mode="multiple",
+            **private,
         )
-        replying = taken.success(
-            reply,
-            [chat, answers, since, until],
-            [chat, answers],
-            concurrency_limit=None,
-            trigger_mode="multiple",
+        taken_again = clicks.retry(
+            take_again, [session], [conversation, session, editing], trigger_mode="multiple", **private
         )
-        replying.then(lambda: False, outputs=[answering], queue=False)
-        stop.click(stopped, [chat, answering], [chat, answering], cancels=[replying], queue=False)
-        chat.clear(lambda: ((), False), outputs=[answers, answering], cancels=[replying], queue=False)
-        blocks.load(prepare, outputs=[status], concurrency_limit=None)
-        gr.Timer(LOOK_S).tick(
-            look,
-            [chat, answers, answering, seen],
-            [status, chat, seen],
-            queue=False,
-            show_progress="hidden",
+        replying = [
+            begun_reply.success(
+                reply,
+                [session, since, until, sources],
+                [conversation, session],
+                concurrency_limit=None,
+                trigger_mode="multiple",
+                show_progress="hidden",
+                api_visibility="private",
+            )
+            for begun_reply in (taken, taken_again)
+        ]
+        for ended in replying:
+            ended.then(kept, [session], [kept_record], **private).then(**keeping)
+        stopping.click(
+            stop, [session], [conversation, session, kept_record], cancels=replying, **private
+        ).then(**keeping)
+        for leaving in (conversation.clear, fresh.click):
+            leaving(
+                leave, [session], [conversation, session, editing], cancels=replying, js="() => rag.close()", **private
+            ).then(lambda: "", outputs=[kept_record], **private).then(**keeping)
+        clicks.edit(edit, [session], [session, box, editing, editing_note], **private)
+        leave_as_is.click(keep_as_is, [session], [session, box, editing], **private)
+        clicks.like(thumb, [session], [conversation, session], **private).then(
+            kept, [session], [kept_record], **private
+        ).then(**keeping)
+        clicks.select(open_cited, [session], [source, tabs], **private).then(js="() => rag.show()")
+        clicks.click(look_inside, [session], [inside, tabs], **private)
+        table.select(open_document, None, [source, tabs], **private).then(js="() => rag.show()")
+        table.delete(remove, [sought], listed, concurrency_limit=None, api_visibility="private")
+        sought.input(panes.listed, [documents, sought], [table], trigger_mode="always_last", **private)
+        adding.upload(upload, [adding, sought], listed, concurrency_limit=None, api_visibility="private")
+        rebuilding.click(rebuild, [sought], listed, concurrency_limit=None, api_visibility="private")
+        choice.input(
+            reopen,
+            [kept_record, session, choice],
+            [conversation, session, editing],
+            cancels=replying,
+            js="(_, session, id) => [rag.load(id), session, id]",
+            **private,
         )
+        delete.click(**{**keeping, "inputs": [choice], "js": "id => rag.remove(id)"})
+        retitle.click(rename, [title, session], [session, title], **private).success(
+            kept, [session], [kept_record], **private
+        ).then(**keeping)
+        for button, kind in ((as_markdown, "md"), (as_json, "json")):
+            button.click(functools.partial(export, kind=kind), [session], [file], **private).success(
+                js="file => rag.download(file)", inputs=[file]
+            )
+        blocks.load(
+            reopen,
+            [kept_record, session],
+            [conversation, session, editing],
+            js="(_, session) => [rag.reload(), session]",
+            **private,
+        ).then(**keeping)
+        blocks.load(preparation.start, **private)
+        gr.Timer(LOOK_S).tick(look, [session, sought], [status, conversation, session, *listed], **private)
     return blocks
 
 
@@ -297,9 +453,12 @@ def serve(
     reader: str | None = None,
     mode: str | None = None,
     threshold: str | None = None,
+    host: str | None = None,
     port: int | None = None,
+    user: str | None = None,
+    read_only: bool | None = None,
 ) -> None:
-    """Serve the page on 127.0.0.1 until it is interrupted."""
+    """Serve the page until it is interrupted; `serving` as in `rag.settings`."""
     settings = resolve(
         documents=documents,
         index=index,
@@ -310,24 +469,27 @@ def serve(
         mode=mode,
         threshold=threshold,
     )
+    serving = resolve_serving(host=host, port=port, user=user, read_only=read_only)
     preparation = Preparation(settings)
-    blocks = page(preparation)
-    _, url, _ = launch(blocks, port=port)
+    blocks = page(preparation, read_only=serving.read_only)
+    _, url, _ = launch(blocks, serving)
     preparation.start()
     threading.Thread(target=preparation.watch, name="watching", daemon=True).start()
     print(f"The chat is at {url}  (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
 
 
-def launch(blocks: Any, *, port: int | None) -> tuple[Any, str, str]:
-    """Serve the page on 127.0.0.1 alone, with nothing from elsewhere: (server, its address, "").
+def launch(blocks: Any, serving: Serving) -> tuple[Any, str, str]:
+    """Serve the page, with nothing from elsewhere: (server, its address, "").
 
     It goes on in threads of its own. `SettingsError` when the port is taken.
     """
+    parts = files("rag.page")
     try:
         served: tuple[Any, str, str] = blocks.queue().launch(
-            server_name="127.0.0.1",
-            server_port=port,
+            server_name=serving.host,
+            server_port=serving.port,
+            auth=(serving.user, serving.password) if serving.user else None,
             share=False,
             quiet=True,
             prevent_thread_lock=True,
@@ -335,12 +497,14 @@ def launch(blocks: Any, *, port: int | None) -> tuple[Any, str, str]:
             theme=gr.themes.Default(
                 font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
             ),
-            css=CSS,
+            css=parts.joinpath("page.css").read_text("utf-8"),
+            head=f"<script>{parts.joinpath('page.js').read_text('utf-8')}</script>",
             footer_links=[],
+            max_file_size=MAX_BYTES,
         )
     except (OSError, OverflowError) as error:
         raise SettingsError(
-            f"Port {port or '7860 and those after it'} can't be used. Name another: --port N"
+            f"Port {serving.port or '7860 and those after it'} can't be used. Name another: --port N"
         ) from error
     return served
 

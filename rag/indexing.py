@@ -31,22 +31,27 @@ def build_index(
     load_embedder: Callable[[], Embedder],
     progress: Progress,
     rebuild: bool = False,
+    may_be_empty: bool = False,
 ) -> BuildReport:
     """Bring the index in step with the documents folder; with `rebuild`, from nothing.
 
     A document is read, and the embedder loaded, only when it is new or changed. Documents that can't be
     read are left out and reported. `DocumentsError` when no document is readable: the index stays as it
-    was.
+    was, unless it `may_be_empty`, as where the last document was removed on purpose.
     """
     began = time.perf_counter()
     listed: list[File] = []
     failed: list[Failure] = []
-    for item in files(documents):
-        if isinstance(item, File):
-            listed.append(item)
-        else:
-            failed.append(item)
-    if not listed:
+    try:
+        for item in files(documents):
+            if isinstance(item, File):
+                listed.append(item)
+            else:
+                failed.append(item)
+    except DocumentsError:
+        if not (may_be_empty and documents.is_dir()):
+            raise
+    if not listed and not may_be_empty:
         raise _nothing_readable(documents, failed)
 
     with store.writing(index, identity, rebuild=rebuild) as writer:
@@ -54,7 +59,7 @@ def build_index(
         unchanged = tuple(file.source for file in listed if before.get(file.source) == file.sha256)
         new, unreadable = _read([file for file in listed if before.get(file.source) != file.sha256])
         failed = sorted([*failed, *unreadable], key=lambda failure: failure.source)
-        if not new and not unchanged:
+        if not new and not unchanged and not may_be_empty:
             raise _nothing_readable(documents, failed)
         now = {*unchanged, *(document.source for document in new)}
         added = tuple(document.source for document in new if document.source not in before)

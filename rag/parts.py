@@ -54,7 +54,13 @@ def once(make: Callable[[K], V]) -> Callable[[K], V]:
     return part
 
 
-def build(settings: Settings, *, rebuild: bool = False, progress: Progress | None = None) -> BuildReport:
+def build(
+    settings: Settings,
+    *,
+    rebuild: bool = False,
+    may_be_empty: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport:
     """Bring the index in step with the documents folder (see `rag.indexing`).
 
     Without `progress`, a bar on stderr shows it, where stderr is a terminal.
@@ -67,6 +73,7 @@ def build(settings: Settings, *, rebuild: bool = False, progress: Progress | Non
         load_embedder=lambda: _embedder(weights),
         progress=progress or _bar(),
         rebuild=rebuild,
+        may_be_empty=may_be_empty,
     )
 
 

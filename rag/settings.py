@@ -1,5 +1,6 @@
 """Settings: keyword arguments and flags first, then `RAG_*` environment variables, then defaults."""
 
+import ipaddress
 import math
 import os
 from dataclasses import dataclass
@@ -91,3 +92,68 @@ def _share(name: str, text: str) -> float:
     if not 0 <= number <= 1:
         raise SettingsError(f"The setting {name} is {text}; it is a number from 0 to 1.")
     return number
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where the page is served, and what may be done there.
+
+    `port` is None for the first free one from 7860. Without a `user` nobody is asked for a password.
+    `read_only` keeps the page from changing the documents.
+    """
+
+    host: str
+    port: int | None
+    user: str
+    password: str
+    read_only: bool
+
+
+def resolve_serving(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    read_only: bool | None = None,
+) -> Serving:
+    """The settings in force; an argument that is None falls back to `RAG_NAME`, then the default.
+
+    `SettingsError` for a user without a password, and for a host that others reach without one.
+    """
+    named = os.environ.get
+    found = Serving(
+        host=host or named("RAG_HOST") or "127.0.0.1",
+        port=port if port is not None else _port(named("RAG_PORT")),
+        user=user or named("RAG_USER") or "",
+        password=password or named("RAG_PASSWORD") or "",
+        read_only=_switch("RAG_READ_ONLY", named("RAG_READ_ONLY")) if read_only is None else read_only,
+    )
+    if bool(found.user) != bool(found.password):
+        raise SettingsError("The page needs a user and a password, or neither: set RAG_USER and RAG_PASSWORD.")
+    if not found.user and not _is_loopback(found.host):
+        raise SettingsError(
+            f"Others reach the page at {found.host}: set RAG_USER and RAG_PASSWORD, or leave the host out."
+        )
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _port(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise SettingsError(f"RAG_PORT is {text}; it is a number from 1 to 65535.")
+    return int(text)
+
+
+def _switch(name: str, text: str | None) -> bool:
+    if text in (None, "", "0", "1"):
+        return text == "1"
+    raise SettingsError(f"{name} is {text}; it is 1, or 0.")

@@ -1,14 +1,14 @@
 """Brings the index in step with the documents and loads the engine, beside what is served meanwhile."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rag import parts
+from rag import parts, store
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
+from rag.library import Listed, listed
 from rag.settings import Settings
-from rag.types import BuildReport
+from rag.types import BuildReport, Failure
 from rag.watching import changes
 
 WAIT_S = 30.0
@@ -19,7 +19,7 @@ WAIT_S = 30.0
 class Preparation:
     """Builds the index and loads the engine in a thread of its own, and says how far it is.
 
-    `due` says that the index is still to be brought in step.
+    `due` says that the index is still to be brought in step, `failed` what the last build couldn't read.
     """
 
     settings: Settings
@@ -28,7 +28,9 @@ class Preparation:
     failure: str | None = None
     running: bool = False
     due: bool = False
+    failed: tuple[Failure, ...] = ()
     starting: threading.Lock = field(default_factory=threading.Lock)
+    building: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -64,16 +66,26 @@ class Preparation:
             raise IndexFileError(self.failure or self.state)
         return self.engine
 
-    def build(self) -> BuildReport:
-        """Bring the index in step now, and then load the engine, unless it is. Errors as in `rag.build`."""
+    def build(self, *, rebuild: bool = False, may_be_empty: bool = False) -> BuildReport:
+        """Bring the index in step now, and then load the engine, unless it is. Arguments and errors as in
+        `rag.parts.build`.
+        """
         try:
-            report = parts.build(self.settings, progress=self._embedding)
+            report = self._built(rebuild=rebuild, may_be_empty=may_be_empty)
         except RagError as error:
             self.state = str(error)
             raise
         self.state = _summary(report)
         self.start()
         return report
+
+    def documents(self) -> tuple[Listed, ...]:
+        """Each document of the folder and of the index, with its state."""
+        try:
+            with store.reading(self.settings.index) as snapshot:
+                return listed(self.settings.documents, snapshot, self.failed)
+        except IndexFileError:  # there is none yet, or it is told of when it is asked
+            return listed(self.settings.documents, None, self.failed)
 
     def watch(self) -> None:
         """Keep the index in step with the folder, for good; questions go on meanwhile."""
@@ -94,7 +106,7 @@ class Preparation:
 
     def _build(self) -> str:
         try:
-            report = parts.build(self.settings, progress=self._embedding)
+            report = self._built()
         except (DocumentsError, IndexFileError) as error:
             # Another build may hold the index: it is tried again.
             self.due = isinstance(error, IndexFileError)
@@ -105,18 +117,16 @@ class Preparation:
         self.due = False
         return _summary(report)
 
+    def _built(self, *, rebuild: bool = False, may_be_empty: bool = False) -> BuildReport:
+        with self.building:  # another build of this process is waited for
+            report = parts.build(
+                self.settings, rebuild=rebuild, may_be_empty=may_be_empty, progress=self._embedding
+            )
+        self.failed = report.failed
+        return report
+
     def _embedding(self, done: int, total: int) -> None:
         self.state = f"Embedding the documents: {done} of {total} chunks…"
-
-    def states(self) -> Iterator[str]:
-        """What to show, whenever it changes, until the preparation has ended."""
-        shown = None
-        while not self.ended.is_set():
-            if self.state != shown:
-                shown = self.state
-                yield shown
-            self.ended.wait(0.2)
-        yield self.state
 
 
 def _summary(report: BuildReport) -> str:
