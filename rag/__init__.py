@@ -25,7 +25,7 @@ from rag.errors import (
     SettingsError,
 )
 from rag.settings import resolve
-from rag.types import Answer, BuildReport, Citation, Event, Failure, Match, Passage, Waiting
+from rag.types import Answer, BuildReport, Citation, Event, Evidence, Failure, Match, Passage, Waiting
 
 if TYPE_CHECKING:
     from rag.engine import Engine
@@ -39,6 +39,7 @@ __all__ = [
     "DocumentsError",
     "EvaluationError",
     "Event",
+    "Evidence",
     "Failure",
     "IndexFileError",
     "Match",

@@ -11,13 +11,13 @@ from dataclasses import replace
 from rag.composition import Dropped
 from rag.confidence import confidence
 from rag.errors import QuestionError
-from rag.evidence import ranked
+from rag.evidence import considered, ranked
 from rag.followup import Asked, History, in_context
 from rag.opening import Opened, opened
 from rag.prompt import Templates
 from rag.quotes import Short
 from rag.reader import Reader
-from rag.reading import marked, read
+from rag.reading import READ, marked, read
 from rag.retrieval import Retrieval, Retriever
 from rag.scope import Date, scope
 from rag.settings import Mode
@@ -25,7 +25,7 @@ from rag.short_answer import short_answer
 from rag.support import unsupported
 from rag.types import Answer, Citation, Event, Passage, Scope, Sentence, Waiting
 from rag.worker import Worker
-from rag.writing import LeftOut, Step, Writer
+from rag.writing import LeftOut, Prompted, Step, Writer
 
 PASSAGES = 5
 """How many passages an answer is looked for in."""
@@ -160,6 +160,7 @@ class Engine:
                         steps.append(step)
         citations = tuple(step for step in steps if isinstance(step, Citation))
         left_out = next((step for step in steps if isinstance(step, LeftOut)), LeftOut(0, of=1))
+        prompted = next((step for step in steps if isinstance(step, Prompted)), Prompted())
         if not citations:
             reason = NO_ROOM if left_out.sentences == left_out.of else reason
             yield ABSTENTION
@@ -176,6 +177,8 @@ class Engine:
             taken_as=asked.text if asked.text != typed.question else None,
             left_out=left_out.sentences,
             dropped=sum(isinstance(step, Dropped) for step in steps),
+            evidence=considered(sentences[:READ], retrieval.passages, prompted.sentences),
+            prompt_tokens=prompted.tokens,
         )
 
     def generation(self) -> str:

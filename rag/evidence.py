@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rag.types import Sentence
+from rag.types import Evidence, Passage, Sentence
 
 
 def ranked(found: Sequence[Sentence]) -> tuple[Sentence, ...]:
@@ -13,6 +13,25 @@ def ranked(found: Sequence[Sentence]) -> tuple[Sentence, ...]:
         if key:
             distinct.setdefault(key, sentence)
     return tuple(sorted(distinct.values(), key=lambda sentence: -sentence.score))
+
+
+def considered(
+    sentences: Sequence[Sentence], passages: Sequence[Passage], shown: Sequence[Sentence]
+) -> tuple[Evidence, ...]:
+    """The sentences in their order, as an answer tells of them; `shown` are those that the model read."""
+    return tuple(
+        Evidence(
+            label=sentence.passage + 1,
+            source=passages[sentence.passage].source,
+            start=sentence.start,
+            end=sentence.end,
+            text=sentence.text,
+            score=sentence.score,
+            odds=None if sentence.reading is None else sentence.reading.odds,
+            shown=sentence in shown,
+        )
+        for sentence in sentences
+    )
 
 
 def within_budget(

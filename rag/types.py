@@ -151,6 +151,24 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence that was considered for an answer: `label` is the 1-based position of its passage.
+
+    `score` is what it is worth, as in `Sentence`; `odds` are the reader's log-odds that it answers, None
+    where none read it. `shown` says that it stood in the language model's prompt.
+    """
+
+    label: int
+    source: str
+    start: int
+    end: int
+    text: str
+    score: float
+    odds: float | None
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a question got: a text with its citations, or the reason why there is none.
 
@@ -160,7 +178,8 @@ class Answer:
     `confidence` is the probability, 0 to 1, that the best sentence answers the question. `taken_as` is what
     a question that goes on from earlier ones was taken to mean, or None. `left_out` counts the sentences
     that bear on the question for which the model had no room, `dropped` the model's own sentences that its
-    quotes don't bear out.
+    quotes don't bear out. `evidence` are the sentences that were considered, at most 8, best first.
+    `prompt_tokens` is the length of the prompt in which the model read evidence, 0 where it wasn't asked.
     """
 
     question: str
@@ -175,6 +194,8 @@ class Answer:
     taken_as: str | None = None
     left_out: int = 0
     dropped: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,15 @@ class LeftOut:
     of: int
 
 
-Step: TypeAlias = str | Short | Citation | Dropped | LeftOut
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """The model was asked: the sentences in its prompt, and how many tokens that has."""
+
+    sentences: tuple[Sentence, ...] = ()
+    tokens: int = 0
+
+
+Step: TypeAlias = str | Short | Citation | Dropped | LeftOut | Prompted
 """What an answer is made of, in order: its text, and what is to be known of it."""
 
 
@@ -135,9 +143,11 @@ class Writer:
             message = render(template, evidence=lines, question=asked.text)
             # A small model refuses at random; for it the confidence alone decides.
             may_refuse = self.may_refuse and _is_capable(model)
+            prompted = Prompted(evidence, model.count_prompt(message, opening=opening))
             limits = {"max_quotes": MAX_QUOTES, "max_chars": MAX_QUOTE_CHARS}
             short = partial(self.short_answer, asked.question)
             if composes:
+                yield prompted
                 texts = [sentence.text for sentence in evidence]
                 pieces = model.generate(
                     message,
@@ -152,8 +162,11 @@ class Writer:
                 )
                 return
             bias = _bias([sentence.score for sentence in evidence])
+            asked_model = False
 
             def reply(written: str, grammar: str) -> str:
+                nonlocal asked_model
+                asked_model = True
                 return "".join(
                     model.generate(
                         message,
@@ -174,6 +187,8 @@ class Writer:
                 short=short,
                 **limits,
             )
+            if asked_model:
+                yield prompted
 
         return work
 

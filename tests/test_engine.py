@@ -10,6 +10,7 @@ from rag.index import Index
 from rag.indexing import build_index, embedder_identity
 from rag.models import find_language_model
 from rag.prompt import read_templates
+from rag.reading import READER_WEIGHT
 from rag.retrieval import Retriever
 from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
@@ -99,7 +100,15 @@ def test_the_events_are_passages_then_text_then_the_answer(library):
         taken_as=None,
         left_out=0,
         dropped=0,
+        evidence=answer.evidence,
+        prompt_tokens=0,
     )
+    assert [(e.label, e.source, e.start, e.end, e.text, e.odds, e.shown) for e in answer.evidence] == [
+        (1, "war.txt", 10, 34, "The war began in spring.", None, False),
+        (1, "war.txt", 35, 50, "Bread was dear.", None, False),
+        (1, "war.txt", 0, 9, "Old news.", None, False),
+        (2, "peace.md", 0, 26, PEACE, None, False),
+    ]
     assert library.model.messages == [], "there was nothing to choose"
     assert WAR[10:34] == "The war began in spring."
 
@@ -200,6 +209,53 @@ def test_the_reader_orders_the_evidence_and_marks_the_short_answer(library, like
     assert answer.text == text
     assert (answer.short, sorted(answer.timings)) == (text.split("\n")[0], ["generate", "read", "retrieve"])
     assert [question for question, _ in reader.asked] == ["Peace, or war?"]
+
+
+@pytest.mark.parametrize(("ahead", "asked"), [(0.5, False), (0.3, True)])
+def test_a_sentence_far_ahead_is_quoted_without_asking_the_model(library, ahead, asked):
+    sentences = ("The war began in spring.", PEACE, "Old news.", "Bread was dear.")
+    alone = {one.text: one.score for one in library.answer("War or peace?", "1]").evidence}
+    assert sorted(alone) == sorted(sentences)
+    odds = dict.fromkeys(sentences, -99.0)
+    odds[sentences[0]] = 9.0
+    odds[PEACE] = 9.0 + (alone[sentences[0]] - ahead - alone[PEACE]) / READER_WEIGHT
+    model = QueuedModel("1]")
+    answer = library.with_model(model, reader=ScriptedReader(odds), threshold=0.0).answer("War or peace?")
+    assert [citation.quote for citation in answer.citations] == ["The war began in spring.", PEACE]
+    assert [(e.text, e.odds, e.shown) for e in answer.evidence[:2]] == [
+        ("The war began in spring.", 9.0, asked),
+        (PEACE, odds[PEACE], asked),
+    ]
+    best, second, *others = answer.evidence
+    assert best.score - second.score == pytest.approx(ahead)
+    assert [(e.odds, e.shown) for e in others] == [(-99.0, False)] * 2
+    assert len(model.messages) == asked
+    expected = [model.count_prompt(message, opening="[") for message in model.messages]
+    assert [answer.prompt_tokens] == (expected or [0])
+
+
+def test_the_prompt_of_a_composition_is_told_of(library):
+    model = QueuedModel("[0]", parameters=CAPABLE_PARAMETERS)
+    answer = library.with_model(model).answer("War or peace?")
+    assert answer.abstained == NONE_ANSWERS
+    assert answer.prompt_tokens == model.count_prompt(model.messages[0], opening="")
+    assert [e.text for e in answer.evidence if e.shown] == ["The war began in spring.", PEACE]
+
+
+def test_no_prompt_where_nothing_bears_on_the_question_or_has_room(library):
+    answer = library.answer("Who won the salt lottery?")
+    assert (answer.prompt_tokens, {e.shown for e in answer.evidence}) == (0, {False})
+    assert len(answer.evidence) == 4
+    answer = library.with_model(QueuedModel(context_tokens=112)).answer("When did the war begin?")
+    assert (answer.abstained, answer.prompt_tokens) == (NO_ROOM, 0)
+
+
+def test_no_more_sentences_are_told_of_than_are_read(library):
+    library.write("war.txt", " ".join(f"The war of {number} began in spring." for number in range(12)))
+    library.build()
+    answer = library.answer("When did the war of 7 begin?", "")
+    assert len(answer.evidence) == 8
+    assert [e.score for e in answer.evidence] == sorted((e.score for e in answer.evidence), reverse=True)
 
 
 def test_the_reader_does_not_read_what_does_not_bear_on_the_question(library):
