@@ -58,6 +58,15 @@ EXAMPLES = {
 LOOK_S = 2
 """How often the page asks for the state of the index."""
 
+THEME = gr.themes.Default(
+    primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(
+    # White words on them can be read, which Gradio's own shades don't allow.
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
+)
 DATE = "2016, 2016-05 or 2016-05-12"
 
 
@@ -99,9 +108,9 @@ class Panes:
         """A document that is indexed, by its name."""
         return self._opened(Citation(1, source, 0, 0, ""), Passage(source, 0, 0, "", 0.0))
 
-    def listed(self, documents: Sequence[Listed], sought: str) -> str:
+    def listed(self, documents: Sequence[Listed], sought: str | None) -> str:
         """The documents that have what is sought in their name."""
-        return documents_html(documents, sought, read_only=self.read_only)
+        return documents_html(documents, sought or "", read_only=self.read_only)
 
     def add(self, paths: Sequence[str]) -> None:
         """Put uploaded files among the documents, and bring the index in step."""
@@ -147,8 +156,8 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     panes = Panes(preparation, read_only)
 
     @told
-    def take(question: str, session: Session) -> tuple[str, Messages, Session, Any]:
-        session = chat.taken(session, question)
+    def take(question: str | None, session: Session) -> tuple[str, Messages, Session, Any]:
+        session = chat.taken(session, question or "")
         # The box is emptied here, once: what is typed while the answer grows stays.
         return "", messages(session), session, gr.Row(visible=False)
 
@@ -206,7 +215,7 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             raise QuestionError("This answer is no longer in the conversation. Ask again.")
         return inside_html(answer), gr.Tabs(selected="inside")
 
-    def reopen(text: str, session: Session, _: str | None = None) -> tuple[Messages, Session, Any]:
+    def reopen(text: str | None, session: Session, _: str | None = None) -> tuple[Messages, Session, Any]:
         session = replace(session, pending=None, editing=None)
         if text:
             try:
@@ -227,9 +236,14 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         chosen = known["open"] if any(known["open"] == identity for _, identity in choices) else None
         return gr.Radio(choices=choices, value=chosen)
 
+    def deleted(found: str, session: Session) -> tuple[Any, ...]:
+        known = {identity for _, identity in json.loads(found)["titles"]}
+        gone = session.pending is None and session.conversation.id not in known
+        return titles(found), *(leave(session) if gone else (gr.skip(), session, gr.skip()))
+
     @told
-    def rename(title: str, session: Session) -> tuple[Session, str]:
-        conversation = renamed(chat.idle(session).conversation, title)
+    def rename(title: str | None, session: Session) -> tuple[Session, str]:
+        conversation = renamed(chat.idle(session).conversation, title or "")
         if not conversation.turns:
             raise QuestionError("This conversation has no question yet. Ask one, then name it.")
         return replace(session, conversation=conversation), ""
@@ -245,30 +259,30 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             file = {"type": "application/json", "text": record(conversation)}
         return json.dumps({"name": f"{name or 'conversation'}.{kind}", **file})
 
-    def listing(sought: str) -> tuple[tuple[Listed, ...], str, Any]:
+    def listing(sought: str | None) -> tuple[tuple[Listed, ...], str, Any]:
         documents = preparation.documents()
         known = [one.source for one in documents if one.characters is not None]
         return documents, panes.listed(documents, sought), gr.Dropdown(choices=known)
 
     @told
-    def upload(paths: list[str], sought: str) -> tuple[Any, ...]:
+    def upload(paths: list[str], sought: str | None) -> tuple[Any, ...]:
         panes.add(paths)
         return listing(sought)
 
     @told
-    def remove(sought: str, event: gr.EventData) -> tuple[Any, ...]:
+    def remove(sought: str | None, event: gr.EventData) -> tuple[Any, ...]:
         panes.remove(event.source)
         return listing(sought)
 
     @told
-    def rebuild(sought: str) -> tuple[Any, ...]:
+    def rebuild(sought: str | None) -> tuple[Any, ...]:
         panes.rebuild()
         return listing(sought)
 
     def state() -> str:
         return f"<p>{escape(preparation.state)}</p>"
 
-    def look(session: Session, sought: str) -> tuple[Any, ...]:
+    def look(session: Session, sought: str | None) -> tuple[Any, ...]:
         same = (gr.skip(), session, gr.skip(), gr.skip(), gr.skip())
         engine = preparation.engine
         now = ""
@@ -313,12 +327,13 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                         show_label=False,
                         container=False,
                         placeholder="Your question",
+                        elem_id="question",
                         max_length=MAX_QUESTION_CHARS,
                         scale=8,
                         autofocus=True,
                     )
-                    send = gr.Button("Ask", variant="primary", scale=1, min_width=80)
-                    stopping = gr.Button("Stop", scale=1, min_width=80)
+                    send = gr.Button("Ask", variant="primary", scale=1, min_width=60)
+                    stopping = gr.Button("Stop", scale=1, min_width=60)
                 with gr.Accordion("Ask only some documents", open=False):
                     sources = gr.Dropdown([], multiselect=True, label="These documents")
                     with gr.Row():
@@ -342,9 +357,14 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                     table = gr.HTML(
                         apply_default_css=False, js_on_load="rag.documents(element, trigger)", elem_id="documents"
                     )
+                    if not read_only:
+                        gr.HTML(
+                            f'<p class="hint">Add {" ".join(READABLE)} files of at most '
+                            f"{MAX_BYTES // 1_000_000} MB, or put them into the documents folder.</p>"
+                        )
                     with gr.Row(visible=not read_only):
                         adding = gr.UploadButton(
-                            f"Add files ({' '.join(READABLE)})",
+                            "Add files",
                             file_count="multiple",
                             file_types=list(READABLE),
                             size="sm",
@@ -358,7 +378,15 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                         as_markdown = gr.Button("Export Markdown", size="sm", min_width=120)
                         as_json = gr.Button("Export JSON", size="sm", min_width=120)
                     with gr.Row():
-                        title = gr.Textbox(label="New title", max_length=MAX_TITLE_CHARS, max_lines=1, scale=3)
+                        title = gr.Textbox(
+                            placeholder="New title",
+                            label="New title",
+                            show_label=False,
+                            container=False,
+                            max_length=MAX_TITLE_CHARS,
+                            max_lines=1,
+                            scale=3,
+                        )
                         retitle = gr.Button("Rename", size="sm", scale=1, min_width=80)
         clicks = gr.HTML(visible="hidden", js_on_load="rag.connect(trigger)")
 
@@ -401,7 +429,7 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         ).then(**keeping)
         for leaving in (conversation.clear, fresh.click):
             leaving(
-                leave, [session], [conversation, session, editing], cancels=replying, js="() => rag.close()", **private
+                leave, [session], [conversation, session, editing], cancels=replying, js="session => (rag.close(), [session])", **private
             ).then(lambda: "", outputs=[kept_record], **private).then(**keeping)
         clicks.edit(edit, [session], [session, box, editing, editing_note], **private)
         leave_as_is.click(keep_as_is, [session], [session, box, editing], **private)
@@ -423,7 +451,13 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             js="(_, session, id) => [rag.load(id), session, id]",
             **private,
         )
-        delete.click(**{**keeping, "inputs": [choice], "js": "id => rag.remove(id)"})
+        delete.click(
+            lambda found, session, _: deleted(found, session),
+            [kept_record, session, choice],
+            [choice, conversation, session, editing],
+            js="(_, session, id) => [rag.remove(id), session, id]",
+            **private,
+        )
         retitle.click(rename, [title, session], [session, title], **private).success(
             kept, [session], [kept_record], **private
         ).then(**keeping)
@@ -494,9 +528,7 @@ def launch(blocks: Any, serving: Serving) -> tuple[Any, str, str]:
             quiet=True,
             prevent_thread_lock=True,
             ssr_mode=False,
-            theme=gr.themes.Default(
-                font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-            ),
+            theme=THEME,
             css=parts.joinpath("page.css").read_text("utf-8"),
             head=f"<script>{parts.joinpath('page.js').read_text('utf-8')}</script>",
             footer_links=[],

@@ -66,8 +66,9 @@ def turn_html(number: int, turn: Turn, changed: Container[Citation] = (), *, las
         return f'<div class="answer failed"><p class="error">{as_text(turn.note)}</p>{again}</div>'
     kind = "answer declined" if turn.answer.abstained else "answer"
     content = "".join(_declined(number, turn.answer) if turn.answer.abstained else _quoted(number, turn.answer, changed))
-    known = "".join(f'<p class="note">{as_text(note)}</p>' for note in notes(turn.answer))
-    return f'<div class="{kind}">{content}{known}{_actions(*_done(number, turn.rating, last))}</div>'
+    known = [f'<p class="note">{as_text(note)}</p>' for note in notes(turn.answer)]
+    meant, rest = (known[:1], known[1:]) if turn.answer.taken_as is not None else ([], known)
+    return f'<div class="{kind}">{"".join(meant)}{content}{"".join(rest)}{_actions(*_done(number, turn.rating, last))}</div>'
 
 
 def passages_html(number: int, passages: Sequence[Passage]) -> str:

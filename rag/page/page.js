@@ -101,8 +101,17 @@ window.rag = (() => {
     }
     const target = pane.querySelector("#quote") || pane.querySelector(".text");
     if (!target) return;
-    target.scrollIntoView({ block: "center" });
+    const text = target.closest(".text");
+    text.scrollTop = target === text ? 0 : target.offsetTop - text.clientHeight / 3;
+    target.scrollIntoView({ block: "nearest" });
     target.focus({ preventScroll: true });
+  }
+
+  /* From the reader to what opened it, or, where that is gone, to the question. */
+  function back() {
+    const target = opener?.isConnected ? opener : document.querySelector("#question textarea");
+    target.focus({ preventScroll: true });
+    target.scrollIntoView({ block: "center" });
   }
 
   function tip(link) {
@@ -136,6 +145,7 @@ window.rag = (() => {
         trigger("select", { what, turn: Number(turn), number: Number(number) });
         return;
       }
+      if (event.target.closest("#source .back")) return back();
       const button = event.target.closest("#chat button[value]");
       if (!button) return;
       const [what, number] = button.value.split("-");
@@ -159,7 +169,7 @@ window.rag = (() => {
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       tip(null);
-      if (opener?.isConnected && event.target.closest?.("#source")) opener.focus();
+      if (event.target.closest?.("#source")) back();
     });
   }
 

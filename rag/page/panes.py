@@ -36,7 +36,8 @@ def source_html(opened: Opened, citation: Citation, passage: Passage, *, stale: 
     else:
         body = _text(opened.text, opened.start, opened.end or opened.start, opened.source)
     return (
-        f'<article class="source"><h2>{escape(opened.source)}</h2><p class="about">{about}</p>{warnings}'
+        '<article class="source"><button type="button" class="action back">Back to the answer</button>'
+        f'<h2>{escape(opened.source)}</h2><p class="about">{about}</p>{warnings}'
         f"{body}</article>"
     )
 
