@@ -16,6 +16,7 @@ from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
+from rag.library import states
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity, Failure
@@ -138,30 +139,26 @@ def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[s
     except DocumentsError as error:
         yield str(error)
         return
+    state = states(items, indexed)
     there = {item.source: item for item in items if isinstance(item, File)}
     failed = [item for item in items if isinstance(item, Failure)]
-    new: list[str] = []
     other: list[str] = []
     with Extraction() as extraction:
         for source, file in there.items():
-            if source in indexed and indexed[source] != file.sha256:
+            if state[source] == "changed":
                 continue
             item = read(file, extraction)
             if isinstance(item, Failure):
                 failed.append(item)
-            elif source not in indexed:
-                new.append(source)
-            elif item.text != snapshot.document(source):
+                state[source] = "failed"
+            elif state[source] == "indexed" and item.text != snapshot.document(source):
                 other.append(source)
-    changed = [source for source, file in there.items() if indexed.get(source, file.sha256) != file.sha256]
-    unreadable = {failure.source for failure in failed}
-    gone = [source for source in indexed if source not in there and source not in unreadable]
-    for what, sources in (
-        ("not in the index", new),
-        ("changed since it was indexed", changed),
-        ("in the index, but not in the folder", gone),
+    for what, kind in (
+        ("not in the index", "new"),
+        ("changed since it was indexed", "changed"),
+        ("in the index, but not in the folder", "gone"),
     ):
-        if sources:
+        if sources := [source for source, found in state.items() if found == kind]:
             yield f"{_named(sources)}: {what}. {BUILD}"
     for source in other:
         yield f"{source}: its text in the index is not the file's. {REBUILD}"

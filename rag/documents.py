@@ -63,11 +63,11 @@ def files(folder: Path) -> Iterator[File | Failure]:
     if not os.path.isdir(folder):  # noqa: PTH112  false, where pathlib raises, for a name that is too long
         what = "is not a folder" if os.path.lexists(folder) else "doesn't exist"
         raise DocumentsError(f"The documents folder {shown(folder)} {what}. Name another: --documents DIR")
-    sources, others, unlisted = _sources(folder)
-    if not sources and not unlisted:
+    found, others, unlisted = sources(folder)
+    if not found and not unlisted:
         raise DocumentsError(_nothing_readable(folder, others))
-    for source in sources:
-        yield _hashed(folder / source, source)
+    for source in found:
+        yield hashed(folder, source)
     yield from unlisted
 
 
@@ -78,7 +78,7 @@ def read(file: File, extraction: Extraction) -> Document | Failure:
     """
     kind = file.path.suffix.lower()
     try:
-        with _opened(file.path) as stream:
+        with opened_file(file.path) as stream:
             content = stream.read()
         if not content:
             raise UnreadableError("is empty")
@@ -95,10 +95,10 @@ def read(file: File, extraction: Extraction) -> Document | Failure:
     )
 
 
-def _sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
+def sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
     """The readable files, how many of each other kind, and the folders that can't be listed."""
     root = folder.resolve()
-    sources: list[str] = []
+    found: list[str] = []
     others: Counter[str] = Counter()
     errors: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=errors.append):
@@ -109,12 +109,12 @@ def _sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
                 continue
             if path.suffix.lower() not in READABLE:
                 others[path.suffix.lower() or "without a suffix"] += 1
-            # Path.resolve raises RuntimeError for a link to itself; _opened tells of that one.
+            # Path.resolve raises RuntimeError for a link to itself; opened_file tells of that one.
             elif not Path(os.path.realpath(path)).is_relative_to(root):
                 others["link out of the folder"] += 1
             else:
-                sources.append(path.relative_to(folder).as_posix())
-    return sorted(sources), others, [_unlisted(folder, error) for error in errors]
+                found.append(path.relative_to(folder).as_posix())
+    return sorted(found), others, [_unlisted(folder, error) for error in errors]
 
 
 def _unlisted(folder: Path, error: OSError) -> Failure:
@@ -129,14 +129,15 @@ def _nothing_readable(folder: Path, others: Counter[str]) -> str:
     )
 
 
-def _hashed(path: Path, source: str) -> File | Failure:
+def hashed(folder: Path, source: str) -> File | Failure:
+    """The file of this source, or why it can't be opened."""
     if not _printable(source):
         return Failure(
             source.encode("utf-8", "replace").decode(), "has a name that is not valid text; rename it"
         )
     try:
-        with _opened(path) as stream:
-            return File(source, path, hashlib.file_digest(stream, "sha256").hexdigest())
+        with opened_file(folder / source) as stream:
+            return File(source, folder / source, hashlib.file_digest(stream, "sha256").hexdigest())
     except UnreadableError as error:
         return Failure(source, str(error))
 
@@ -150,7 +151,7 @@ def _printable(source: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
+def opened_file(path: Path) -> Iterator[io.BufferedReader]:
     """The file to read; `UnreadableError` if it can't be, is no regular file, or larger than is read."""
     try:
         if not path.is_file():  # a pipe would be waited for

@@ -187,7 +187,18 @@ class Engine:
 
     def open(self, citation: Citation) -> Opened:
         """The cited document as it is indexed now, and whether the quote still stands where it stood."""
-        return opened(self._retriever.index, citation)
+        return opened(
+            self._retriever.index,
+            citation.source,
+            citation.start,
+            citation.end,
+            quote=citation.quote,
+            page=citation.page,
+        )
+
+    def open_at(self, source: str, start: int, end: int) -> Opened:
+        """The document as it is indexed now, at these offsets, or at None if it doesn't go so far."""
+        return opened(self._retriever.index, source, start, end)
 
     def _may_rewrite(self) -> bool:
         """Whether the model may put a question anew: as far as is known before it is loaded."""

@@ -1,18 +1,19 @@
-"""A citation, perhaps of an old answer → its document as it is now, and whether the quote still stands."""
+"""A place, perhaps of an old answer → its document as it is now, and whether the quote still stands."""
 
 from dataclasses import dataclass
 
 from rag.index import Index
-from rag.types import Citation
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A cited document now: its text, "" where it is gone, and where the quote stands in it.
+    """A document now: its text, "" where it is gone, and where the quote stands in it.
 
-    `start` and `end` are those of the citation while the quote stands there, else those of its first
-    occurrence; None where the document no longer has it. `changed` says that the quote isn't where it was
-    cited.
+    `start` and `end` are those that were asked for while the quote stands there, else those of its first
+    occurrence; None where the document no longer has it. `changed` says that the quote isn't where it was.
+    `title`, `date` (ISO) and `sha256`, that of its file, are of the document as it was indexed, None where it
+    is gone. `page` is that of the quote, from 1, or the one it was on where it no longer stands; None without
+    pages.
     """
 
     source: str
@@ -20,15 +21,39 @@ class Opened:
     start: int | None
     end: int | None
     changed: bool
+    title: str | None
+    date: str | None
+    page: int | None
+    sha256: str | None
 
 
-def opened(index: Index, citation: Citation) -> Opened:
-    """The document of the citation, as the index has it now."""
+def opened(
+    index: Index, source: str, start: int, end: int, *, quote: str | None = None, page: int | None = None
+) -> Opened:
+    """The document as the index has it now, and where the quote stands that was at these offsets.
+
+    `page` is the one it was on. Without a quote, whatever is there stands; nothing is beyond the text.
+    """
     with index.open() as (snapshot, _):
-        text = snapshot.document(citation.source) or ""
-    start: int | None = citation.start
-    if text[citation.start : citation.end] != citation.quote:
-        place = text.find(citation.quote)
-        start = None if place < 0 else place
-    end = None if start is None else start + len(citation.quote)
-    return Opened(citation.source, text, start, end, changed=start != citation.start)
+        text = snapshot.document(source)
+        if text is None:
+            return Opened(source, "", None, None, changed=True, title=None, date=None, page=page, sha256=None)
+        about = snapshot.about(source)
+    found: int | None = start
+    if quote is None:
+        found = start if 0 <= start <= end <= len(text) else None
+        quote = text[start:end]
+    elif start < 0 or text[start:end] != quote:
+        place = text.find(quote)
+        found = None if place < 0 else place
+    return Opened(
+        source=source,
+        text=text,
+        start=found,
+        end=None if found is None else found + len(quote),
+        changed=found != start,
+        title=about.title,
+        date=about.date,
+        page=page if found is None else about.page(found),
+        sha256=about.sha256,
+    )

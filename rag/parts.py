@@ -3,11 +3,11 @@
 import functools
 import sys
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from rag import doctor
+from rag import doctor, library, store
 from rag.downloads import download
 from rag.encoders import (
     CrossEncoderReranker,
@@ -20,6 +20,7 @@ from rag.errors import ModelError
 from rag.generation import LlamaModel
 from rag.index import Index
 from rag.indexing import Progress, build_index, embedder_identity
+from rag.library import Listed
 from rag.models import (
     Weights,
     embedding_dimension,
@@ -32,7 +33,7 @@ from rag.prompt import read_templates
 from rag.reader import CrossEncoderReader, Reader
 from rag.retrieval import Retriever
 from rag.settings import Settings
-from rag.types import BuildReport, EmbedderIdentity
+from rag.types import BuildReport, EmbedderIdentity, Failure
 from rag.worker import Worker
 
 K = TypeVar("K", bound=Hashable)
@@ -81,6 +82,17 @@ def examine(settings: Settings) -> doctor.Diagnosis:
     """Whether the index is whole and in step with the documents folder (see `rag.doctor`)."""
     weights = find_embedder(settings.embedder, download)
     return doctor.examine(settings.documents, settings.index, _identity(weights))
+
+
+def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
+    """The documents of the folder and of the index, each with its state (see `rag.library`).
+
+    `IndexFileError` for an index that can't be read; where there is none, none is in it.
+    """
+    if not (settings.index / "current").is_file():
+        return library.listed(settings.documents, None, failed)
+    with store.reading(settings.index) as snapshot:
+        return library.listed(settings.documents, snapshot, failed)
 
 
 def repair(settings: Settings) -> None:

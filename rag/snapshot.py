@@ -44,8 +44,9 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a document says of itself."""
+    """What a document says of itself, and the hash of its file."""
 
+    sha256: str
     title: str | None
     date: str | None
     pages: tuple[int, ...]
@@ -53,6 +54,16 @@ class About:
     def page(self, place: int) -> int | None:
         """The number of the page, from 1, that the character at `place` stands on."""
         return bisect.bisect_right(self.pages, place) if self.pages else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as it was indexed, without its text, which has so many `characters`."""
+
+    sha256: str
+    title: str | None
+    date: str | None
+    characters: int
 
 
 class Snapshot:
@@ -84,6 +95,15 @@ class Snapshot:
     def hashes(self) -> dict[str, str]:
         """The sha256 of each document by source."""
         return dict(self._rows("SELECT source, sha256 FROM documents"))
+
+    def documents(self) -> dict[str, StoredDocument]:
+        """What was indexed, by source."""
+        # SQLite's own length() would end at a NUL.
+        rows = self.connection.execute("SELECT source, sha256, title, date, text FROM documents")
+        return {
+            source: StoredDocument(sha256, title, date, len(text))
+            for source, sha256, title, date, text in rows
+        }
 
     def chunk_count(self) -> int:
         """How many chunks there are."""
@@ -121,11 +141,11 @@ class Snapshot:
 
     def about(self, source: str) -> About:
         """What is known of a document."""
-        rows = self._rows("SELECT title, date, pages FROM documents WHERE source = ?", (source,))
+        rows = self._rows("SELECT sha256, title, date, pages FROM documents WHERE source = ?", (source,))
         if not rows:
             raise IndexFileError(f"{shown(self._folder)}/ lacks documents. {REBUILD}")
-        title, date, pages = rows[0]
-        return About(title, date, tuple(unpack_numbers(pages)))
+        sha256, title, date, pages = rows[0]
+        return About(sha256, title, date, tuple(unpack_numbers(pages)))
 
     def copies(self, source: str, scope: Scope | None) -> dict[str, str]:
         """The texts by source of the other documents that tell the same story, in the scope; at most 20."""

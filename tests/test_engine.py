@@ -1,3 +1,4 @@
+import hashlib
 import threading
 from pathlib import Path
 
@@ -601,4 +602,9 @@ def test_an_old_answer_keeps_its_text_and_its_citation_says_whether_it_still_sta
     (library.folder / "documents" / "war.txt").unlink()
     library.build()
     assert library.engine.open(citation).text == ""
+    assert library.engine.open(citation).sha256 is None
+    passage = answer.passages[1]
+    there = library.engine.open_at(passage.source, passage.start, passage.end)
+    assert (there.text[there.start : there.end], there.changed) == (PEACE, False)
+    assert there.sha256 == hashlib.sha256(PEACE.encode()).hexdigest()
     assert answer.citations[0].quote == citation.quote

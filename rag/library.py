@@ -1,0 +1,176 @@
+"""Documents folder and index → each document with its state; and files are put into the folder and taken out.
+
+What a name or a source says is never trusted: nothing outside the folder is read, written or removed.
+"""
+
+import contextlib
+import os
+import re
+import unicodedata
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from rag.documents import READABLE, File, files, hashed, opened_file, sources
+from rag.errors import DocumentsError, UnreadableError, shown
+from rag.snapshot import Snapshot
+from rag.types import Failure
+
+State: TypeAlias = Literal["indexed", "changed", "new", "failed", "gone"]
+
+MAX_NAME_BYTES = 255
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+"""What Windows allows in no name; a colon would name a drive, or a stream of another file."""
+
+_IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the order of what is read, and what is no text."""
+
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:\..*)?", re.I | re.S)
+"""Devices on Windows, whatever suffix they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A document of the folder or the index.
+
+    `changed` is one whose file is not what was indexed, `new` one that is not in the index, `gone` one that
+    is no longer in the folder, `failed` one that can't be read, for this `reason`: the rest of a sentence
+    that begins with its name, None for the others. `title`, `date` (ISO) and the number of `characters` are
+    those of the indexed document, None where there is none.
+    """
+
+    source: str
+    state: State
+    reason: str | None = None
+    title: str | None = None
+    date: str | None = None
+    characters: int | None = None
+
+
+def listed(documents: Path, snapshot: Snapshot | None, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
+    """The documents of the folder and of the index, in order of source; `snapshot` is None without an index.
+
+    `failed` is what the last build could not read: such a file counts as failed while it isn't indexed. A
+    folder that is missing, or has no readable document, is one from which all is gone.
+    """
+    indexed = {} if snapshot is None else snapshot.documents()
+    items: list[File | Failure] = []
+    with contextlib.suppress(DocumentsError):
+        items.extend(files(documents))
+    reasons = {failure.source: failure.reason for failure in failed if failure.source not in indexed}
+    reasons |= {item.source: item.reason for item in items if isinstance(item, Failure)}
+    hashes = {source: document.sha256 for source, document in indexed.items()}
+    found: list[Listed] = []
+    for source, state in states(items, hashes).items():
+        reason, document = reasons.get(source), indexed.get(source)
+        one = Listed(source, state if reason is None else "failed", reason)
+        if document is not None:
+            one = replace(one, title=document.title, date=document.date, characters=document.characters)
+        found.append(one)
+    return tuple(found)
+
+
+def states(items: Sequence[File | Failure], indexed: Mapping[str, str]) -> dict[str, State]:
+    """The state of each document, in order of source: what the folder has against the hashes in the index."""
+    found: dict[str, State] = dict.fromkeys(indexed, "gone")
+    for item in items:
+        if isinstance(item, Failure):
+            found[item.source] = "failed"
+        elif item.source not in indexed:
+            found[item.source] = "new"
+        else:
+            found[item.source] = "indexed" if indexed[item.source] == item.sha256 else "changed"
+    return dict(sorted(found.items()))
+
+
+def add(documents: Path, name: str, path: Path) -> str:
+    """Put the file at `path` into the folder under the last part of `name`; its source.
+
+    Dots and blanks around it are left out; what Windows can't have in a name becomes "_". The file is there
+    at once and whole, and replaces none. The folder is made if it is missing. `DocumentsError` for a kind
+    that isn't read, a name that can't be one or is there already, a file that can't be read or is too large,
+    and a folder that can't be written.
+    """
+    source = _safe(name)
+    try:
+        with opened_file(path) as stream:
+            content = stream.read()
+    except UnreadableError as error:
+        raise DocumentsError(f"{source} {error}.") from error
+    # Hidden, so that a build passes it over.
+    temporary = documents / f".{uuid.uuid4().hex}.tmp"
+    try:
+        documents.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            _rename(temporary, documents / source)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DocumentsError(
+            f"{shown(documents)} can't be written: {error.strerror}. Check its disk space and permissions, "
+            "or name another: --documents DIR"
+        ) from error
+    return source
+
+
+def remove(documents: Path, source: str) -> None:
+    """Remove the file of this source from the folder: of a link the link.
+
+    `DocumentsError` for anything that is no document of the folder, and where it can't be removed.
+    """
+    # Only what was found in the folder can be named, so that no trick in a name leads out of it.
+    if source not in sources(documents)[0]:
+        raise DocumentsError(f"{shown(documents)} has no document {source!r}. Name one that it lists.")
+    try:
+        (documents / source).unlink(missing_ok=True)
+    except OSError as error:
+        raise DocumentsError(
+            f"{source} can't be removed: {error.strerror}. Check its permissions, and whether a program "
+            "has it open."
+        ) from error
+
+
+def is_stale(documents: Path, source: str, sha256: str) -> bool:
+    """Whether the folder's file isn't the one with this hash: it is gone, can't be read, or has changed."""
+    try:
+        inside = Path(os.path.realpath(documents / source)).is_relative_to(os.path.realpath(documents))
+    except ValueError:  # no file has NUL in its name
+        return True
+    found = hashed(documents, source) if inside else None
+    return not isinstance(found, File) or found.sha256 != sha256
+
+
+def _safe(name: str) -> str:
+    """The name that a file is given: one that Linux, macOS and Windows can have, hidden on none."""
+    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
+    if _IMPOSSIBLE.search(last):
+        raise DocumentsError(f"{last!r} has characters that no file name can have. Give it another name.")
+    safe = re.sub(r"^[\s.]+|[\s.]+$", "", _FORBIDDEN.sub("_", last))
+    if not safe:
+        raise DocumentsError(f"{name!r} is no file name. Give it another name.")
+    if _RESERVED.fullmatch(safe):
+        raise DocumentsError(f"{safe} is the name of a device on Windows. Give it another name.")
+    if Path(safe).suffix.lower() not in READABLE:
+        raise DocumentsError(f"{safe} is of a kind that isn't read. Readable: {' '.join(READABLE)}")
+    if (size := len(safe.encode())) > MAX_NAME_BYTES:
+        raise DocumentsError(f"The name has {size} bytes, more than {MAX_NAME_BYTES}. Give it a shorter one.")
+    return safe
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    """Give the file this name; `DocumentsError` if it is taken."""
+    try:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without hard links: the name is taken first, so that no file is replaced
+            path.touch(exist_ok=False)
+            temporary.replace(path)
+    except FileExistsError as error:
+        raise DocumentsError(
+            f"{path.name} is there already. Remove it first, or give yours another name."
+        ) from error

@@ -1,0 +1,72 @@
+import hashlib
+
+import pytest
+
+from rag.index import Index
+from rag.opening import Opened, opened
+from tests.files import pdf
+from tests.test_indexing import IDENTITY, Folders
+
+
+@pytest.fixture
+def folders(tmp_path) -> Folders:
+    made = Folders(tmp_path)
+    made.write({"2016-05-12 war.md": "# The war\n\nIt began.\r\n"})
+    (made.documents / "a.pdf").write_bytes(pdf("War came.", "Peace came."))
+    made.build()
+    return made
+
+
+def opened_in(folders: Folders, *place, **quoted) -> Opened:
+    return opened(Index(folders.index, IDENTITY), *place, **quoted)
+
+
+def test_a_place_is_opened_with_what_its_document_says_of_itself(folders):
+    content = (folders.documents / "2016-05-12 war.md").read_bytes()
+    assert opened_in(folders, "2016-05-12 war.md", 11, 20) == Opened(
+        source="2016-05-12 war.md",
+        text=content.decode(),
+        start=11,
+        end=20,
+        changed=False,
+        title="The war",
+        date="2016-05-12",
+        page=None,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def test_the_page_is_that_of_the_quote_now(folders):
+    found = opened_in(folders, "a.pdf", 0, 11, quote="Peace came.", page=7)
+    assert found.text[found.start : found.end] == "Peace came."
+    assert (found.page, found.changed) == (2, True)
+    assert opened_in(folders, "a.pdf", found.start, found.end, quote="Peace came.", page=7).page == 2
+    assert opened_in(folders, "a.pdf", found.start, found.end).page == 2
+    gone = opened_in(folders, "a.pdf", 0, 11, quote="Bread came.", page=7)
+    assert (gone.start, gone.end, gone.page, gone.changed) == (None, None, 7, True)
+    assert gone.sha256 == found.sha256
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0, 22, (0, 22, False)),
+        (22, 22, (22, 22, False)),
+        (0, 23, (None, None, True)),
+        (-4, -2, (None, None, True)),
+        (5, 4, (None, None, True)),
+    ],
+)
+def test_no_place_is_beyond_the_text(folders, start, end, expected):
+    found = opened_in(folders, "2016-05-12 war.md", start, end)
+    assert len(found.text) == 22
+    assert (found.start, found.end, found.changed) == expected
+
+
+@pytest.mark.parametrize("quoted", [{}, {"quote": "War.", "page": 3}])
+def test_a_document_that_is_gone(folders, quoted):
+    found = opened_in(folders, "b.txt", 0, 4, **quoted)
+    page = quoted.get("page")
+    assert found == Opened(
+        "b.txt", "", None, None, changed=True, title=None, date=None, page=page, sha256=None
+    )
