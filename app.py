@@ -355,7 +355,9 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                 with gr.Tab("Documents", id="documents"):
                     sought = gr.Textbox(label="Search by name or title", max_lines=1)
                     table = gr.HTML(
-                        apply_default_css=False, js_on_load="rag.documents(element, trigger)", elem_id="documents"
+                        apply_default_css=False,
+                        js_on_load="rag.documents(element, trigger)",
+                        elem_id="documents",
                     )
                     if not read_only:
                         gr.HTML(
@@ -429,7 +431,12 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         ).then(**keeping)
         for leaving in (conversation.clear, fresh.click):
             leaving(
-                leave, [session], [conversation, session, editing], cancels=replying, js="session => (rag.close(), [session])", **private
+                leave,
+                [session],
+                [conversation, session, editing],
+                cancels=replying,
+                js="session => (rag.close(), [session])",
+                **private,
             ).then(lambda: "", outputs=[kept_record], **private).then(**keeping)
         clicks.edit(edit, [session], [session, box, editing, editing_note], **private)
         leave_as_is.click(keep_as_is, [session], [session, box, editing], **private)

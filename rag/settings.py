@@ -130,7 +130,9 @@ def resolve_serving(
         read_only=_switch("RAG_READ_ONLY", named("RAG_READ_ONLY")) if read_only is None else read_only,
     )
     if bool(found.user) != bool(found.password):
-        raise SettingsError("The page needs a user and a password, or neither: set RAG_USER and RAG_PASSWORD.")
+        raise SettingsError(
+            "The page needs both a user and a password, or neither: RAG_USER and RAG_PASSWORD."
+        )
     if not found.user and not _is_loopback(found.host):
         raise SettingsError(
             f"Others reach the page at {found.host}: set RAG_USER and RAG_PASSWORD, or leave the host out."

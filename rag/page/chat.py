@@ -97,7 +97,7 @@ def edited(session: Session, number: int) -> tuple[Session, str]:
 
 
 def rated(session: Session, number: int, rating: Rating) -> tuple[Session, Answer, Rating | None]:
-    """The answer of the turn of this number with the rating that it gets; the same one again takes it back."""
+    """The turn's answer with the rating that it gets: the same one again takes it back."""
     turns = list(idle(session).conversation.turns)
     answer = session.conversation.answer(number)
     if answer is None:

@@ -45,15 +45,13 @@ def note_html(text: str) -> str:
     return f'<p class="note">{as_text(text)}</p>'
 
 
-
 def growing_html(number: int, text: str, passages: Sequence[Passage], waiting: int = 0) -> str:
     """The answer while it is made: the passages that are read, and what is written so far."""
     written = f'<p class="quote">{as_text(text)}</p>' if text else ""
     ahead = "1 question is" if waiting == 1 else f"{waiting} questions are"
     note = f"Waiting: {ahead} answered before yours." if waiting else f"Reading {_passages(len(passages))}…"
-    return (
-        f'<div class="answer growing">{written}<p class="note">{note}</p>{passages_html(number, passages)}</div>'
-    )
+    found = passages_html(number, passages)
+    return f'<div class="answer growing">{written}<p class="note">{note}</p>{found}</div>'
 
 
 def turn_html(number: int, turn: Turn, changed: Container[Citation] = (), *, last: bool = False) -> str:
@@ -65,10 +63,13 @@ def turn_html(number: int, turn: Turn, changed: Container[Citation] = (), *, las
         again = _actions(_action("again", number, "Ask again", "Ask this question again")) if last else ""
         return f'<div class="answer failed"><p class="error">{as_text(turn.note)}</p>{again}</div>'
     kind = "answer declined" if turn.answer.abstained else "answer"
-    content = "".join(_declined(number, turn.answer) if turn.answer.abstained else _quoted(number, turn.answer, changed))
+    content = "".join(
+        _declined(number, turn.answer) if turn.answer.abstained else _quoted(number, turn.answer, changed)
+    )
     known = [f'<p class="note">{as_text(note)}</p>' for note in notes(turn.answer)]
     meant, rest = (known[:1], known[1:]) if turn.answer.taken_as is not None else ([], known)
-    return f'<div class="{kind}">{"".join(meant)}{content}{"".join(rest)}{_actions(*_done(number, turn.rating, last))}</div>'
+    actions = _actions(*_done(number, turn.rating, last))
+    return f'<div class="{kind}">{"".join(meant)}{content}{"".join(rest)}{actions}</div>'
 
 
 def passages_html(number: int, passages: Sequence[Passage]) -> str:
@@ -103,7 +104,8 @@ def _quoted(number: int, answer: Answer, changed: Container[Citation]) -> Iterat
             continue
         citation = answer.citations[position]
         passage = answer.passages[citation.label - 1]
-        link = f'<a class="cite label" href="#cite-{number}-{position}">[{citation.label}]{_tip(citation, passage)}</a>'
+        label = f"[{citation.label}]{_tip(citation, passage)}"
+        link = f'<a class="cite label" href="#cite-{number}-{position}">{label}</a>'
         words = f"{as_text(own)} " if own else ""
         yield f'<p class="quote">{words}“{as_text(citation.quote)}” {link}</p>'
     sources = "".join(
@@ -140,14 +142,20 @@ def _done(number: int, rating: Rating | None, last: bool) -> Iterator[str]:
     yield _action("copy", number, "Copy", "Copy the answer with its sources")
     yield _action("inside", number, "Look inside", "Show how this answer came to be")
     up, down = (" pressed" if rating == kind else "" for kind in ("up", "down"))
-    yield _action("up", number, "Right ✓" if up else "Right", "This answer is right: keep that for rag eval", up)
-    yield _action("down", number, "Wrong ✓" if down else "Wrong", "This answer is wrong: keep that for rag eval", down)
+    yield _action(
+        "up", number, "Right ✓" if up else "Right", "This answer is right: keep that for rag eval", up
+    )
+    yield _action(
+        "down", number, "Wrong ✓" if down else "Wrong", "This answer is wrong: keep that for rag eval", down
+    )
     if last:
         yield _action("again", number, "Ask again", "Ask this question again")
 
 
 def _action(what: str, number: int, name: str, title: str, more: str = "") -> str:
-    return f'<button type="button" class="action{more}" value="{what}-{number}" title="{title}">{name}</button>'
+    return (
+        f'<button type="button" class="action{more}" value="{what}-{number}" title="{title}">{name}</button>'
+    )
 
 
 def _actions(*buttons: str) -> str:

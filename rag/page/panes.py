@@ -1,4 +1,4 @@
-"""HTML of the panes beside the conversation: a document with its quote, the documents, an answer's insides."""
+"""HTML of the panes beside the conversation: a document and its quote, the documents, an answer's insides."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
@@ -45,7 +45,9 @@ def source_html(opened: Opened, citation: Citation, passage: Passage, *, stale: 
 def documents_html(listed: Sequence[Listed], sought: str, *, read_only: bool) -> str:
     """The documents whose name or title has what is sought, each with its state."""
     words = sought.casefold().split()
-    found = [one for one in listed if all(word in f"{one.source} {one.title or ''}".casefold() for word in words)]
+    found = [
+        one for one in listed if all(word in f"{one.source} {one.title or ''}".casefold() for word in words)
+    ]
     if not found:
         return f'<p class="hint">{"No document has that name." if words else "There is no document."}</p>'
     rows = "".join(_row(one, read_only) for one in found[:MAX_LISTED])
@@ -53,7 +55,8 @@ def documents_html(listed: Sequence[Listed], sought: str, *, read_only: bool) ->
     rest = f'<p class="hint">and {more:,} more: search for them by name</p>' if more > 0 else ""
     return (
         '<table class="documents"><thead><tr><th scope="col">Document</th><th scope="col">State</th>'
-        f'<th scope="col"><span class="unseen">Actions</span></th></tr></thead><tbody>{rows}</tbody></table>{rest}'
+        '<th scope="col"><span class="unseen">Actions</span></th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>{rest}"
     )
 
 
@@ -72,7 +75,13 @@ def inside_html(answer: Answer) -> str:
         "Passages",
         ("", "Document", "Score", "By meaning", "By words"),
         (
-            (str(number), place(passage, passage), f"{passage.score:.3f}", _match(passage.dense), _match(passage.keyword))
+            (
+                str(number),
+                place(passage, passage),
+                f"{passage.score:.3f}",
+                _match(passage.dense),
+                _match(passage.keyword),
+            )
             for number, passage in enumerate(answer.passages, 1)
         ),
     )
@@ -112,7 +121,9 @@ def _text(text: str, start: int, end: int, name: str) -> str:
     first = max(0, start - MAX_SHOWN_CHARS // 2) if len(text) > MAX_SHOWN_CHARS else 0
     last = min(len(text), max(end, first + MAX_SHOWN_CHARS))
     before = f'<p class="hint">{first:,} characters before are not shown</p>' if first else ""
-    after = f'<p class="hint">{len(text) - last:,} characters after are not shown</p>' if last < len(text) else ""
+    after = (
+        f'<p class="hint">{len(text) - last:,} characters after are not shown</p>' if last < len(text) else ""
+    )
     mark = f'<mark id="quote" tabindex="-1">{_shown(text[start:end])}</mark>' if end > start else ""
     return (
         f'{before}<div class="text" tabindex="0" role="region" aria-label="Text of {escape(name)}">'
@@ -134,9 +145,12 @@ def _row(one: Listed, read_only: bool) -> str:
     reason = f'<br><span class="reason">It {escape(one.reason)}</span>' if one.reason else ""
     remove = ""
     if not read_only and one.state != "gone":
-        remove = f'<button type="button" class="action" data-remove="{source}" aria-label="Remove {source}">Remove</button>'
+        remove = (
+            f'<button type="button" class="action" data-remove="{source}" aria-label="Remove {source}">'
+            "Remove</button>"
+        )
     return (
-        f'<tr><td>{name}{f"<br><small>{facts}</small>" if facts else ""}</td>'
+        f"<tr><td>{name}{f'<br><small>{facts}</small>' if facts else ''}</td>"
         f'<td><span class="state {one.state}">{one.state}</span>{reason}</td><td>{remove}</td></tr>'
     )
 
@@ -147,8 +161,8 @@ def _table(caption: str, names: Sequence[str], rows: Iterable[Sequence[str]]) ->
     if not body:
         return ""
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="wide" tabindex="0" role="region" aria-label="{caption}">'
+        f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

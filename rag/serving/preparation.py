@@ -67,9 +67,7 @@ class Preparation:
         return self.engine
 
     def build(self, *, rebuild: bool = False, may_be_empty: bool = False) -> BuildReport:
-        """Bring the index in step now, and then load the engine, unless it is. Arguments and errors as in
-        `rag.parts.build`.
-        """
+        """Bring the index in step now, and then load the engine, unless it is; errors as from `rag.build`."""
         try:
             report = self._built(rebuild=rebuild, may_be_empty=may_be_empty)
         except RagError as error:
