@@ -76,7 +76,17 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many passages (default 10)")
     command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS, *_SCOPE)
     serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, *_MODELS)
-    serve.add_argument("--port", type=int, help="the page's port (default: the first free one from 7860)")
+    serve.add_argument("--host", help="the address to listen on (default: RAG_HOST, then 127.0.0.1)")
+    serve.add_argument(
+        "--port", type=int, help="the page's port (default: RAG_PORT, then the first free one from 7860)"
+    )
+    serve.add_argument("--user", help="who may use the page, with the password in RAG_PASSWORD")
+    serve.add_argument(
+        "--read-only",
+        action="store_true",
+        default=None,
+        help="keep the page from changing the documents (default: RAG_READ_ONLY)",
+    )
     evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
     evaluate.add_argument(
         "datasets",
@@ -343,7 +353,10 @@ def _serve(arguments: argparse.Namespace) -> int:
         reader=arguments.reader,
         mode=arguments.mode,
         threshold=arguments.threshold,
+        host=arguments.host,
         port=arguments.port,
+        user=arguments.user,
+        read_only=arguments.read_only,
     )
     return 0
 

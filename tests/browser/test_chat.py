@@ -1,176 +1,272 @@
 """The chat in Debian's Chromium: `pytest -m browser`. Skipped, and says so, where a part is missing."""
 
-import contextlib
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import answered, ask, on_screen, served, tab
 from tests.conftest import SEEDS
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[dev]'")
-if CHROMIUM is None:
-    pytest.skip("needs chromium: apt-get install chromium", allow_module_level=True)
-
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+TILLERSON = "Rex Tillerson is scheduled to visit Moscow early next week."
+VISIT = "Who is scheduled to visit Moscow early next week?"
+CURBS = "Until when did the EU extend its curbs on Syria?"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The seed articles and a hostile one, not indexed."""
-    folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(SEEDS, folder / "seeds")
-    (folder / "seeds" / "hostile.txt").write_text(
-        "The zebra regulation <img src=x onerror=document.title='pwned'> says "
-        "<script>document.title='pwned'</script> **stripes** are [mandatory](http://example.invalid/).\n",
-        "utf-8",
-    )
-    return folder
+def test_first_start_ask_and_see_the_sentence_in_its_article(page):
+    ask(page, VISIT)
+    answer = answered(page, 0)
+    assert "“Rex Tillerson is scheduled to visit Moscow early next week.” [1]" in answer.inner_text()
+    answer.locator("a.label").click()
+    mark = page.locator("#source #quote")
+    mark.wait_for()
+
+    assert mark.text_content() == TILLERSON
+    source = "004_4d98d33cc253c48d.txt"
+    assert page.locator("#source h2").inner_text() == source
+    assert "characters 2441-2500" in page.locator("#source .about").inner_text()
+    assert page.locator("#source .text").text_content() == (SEEDS / source).read_text("utf-8")
+    page.wait_for_function("document.activeElement.id == 'quote'")
+    assert on_screen(page, "#quote")
+    assert "5 documents indexed." in page.locator("#status").inner_text()
+    assert page.locator("#source .changed").count() == 0
 
 
-@contextlib.contextmanager
-def served(folder: Path, *options: str) -> Iterator[str]:
-    """The address of the page over the folder's documents."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    places = ["--documents", str(folder / "seeds"), "--index", str(folder / "index")]
-    with (folder / f"log-{port}").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "rag", "serve", *places, *options, "--port", str(port)],
-            stdout=log,
-            stderr=log,
-        )
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(600):
-        if server.poll() is not None:
-            pytest.fail((folder / f"log-{port}").read_text())
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            break
-        time.sleep(0.1)
-    try:
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
+def test_pointing_at_a_citation_shows_its_quote(page):
+    ask(page, VISIT)
+    answered(page, 0).locator("a.label").hover()
+    tip = page.get_by_role("tooltip")
+    tip.wait_for()
+
+    assert tip.locator("mark").inner_text() == TILLERSON
+    assert "004_4d98d33cc253c48d.txt, characters 2441-2500" in tip.inner_text()
+    page.mouse.move(5, 5)
+    tip.wait_for(state="detached")
 
 
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    """The page, from an empty index."""
-    with served(folder) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield opened
-        opened.close()
-
-
-@pytest.fixture
-def page(browser, address: str):
-    context = browser.new_context(viewport={"width": 1100, "height": 900})
-    opened = context.new_page()
-    opened.requested = []
-    opened.on("request", lambda request: opened.requested.append(request.url))
-    opened.goto(address)
-    yield opened
-    context.close()
-
-
-def ask(page, question: str) -> None:
-    page.get_by_placeholder("Your question").fill(question)
-    page.get_by_role("button", name="Ask").click()
-
-
-def test_first_start_ask_and_see_the_quote_highlighted(page, address: str):
-    ask(page, "Who is scheduled to visit Moscow early next week?")
-    mark = page.locator("#chat mark").first
-    mark.wait_for(timeout=120_000)
-
-    assert mark.inner_text() == "Rex Tillerson is scheduled to visit Moscow early next week."
-    assert (
-        "004_4d98d33cc253c48d.txt, characters 2441-2500" in page.locator("#chat summary").first.inner_text()
-    )
-    assert "6 documents indexed." in page.locator("#status").inner_text()
-    outside = [url for url in page.requested if not url.startswith((address, "data:", "blob:"))]
-    assert outside == []
-
-
-def test_an_unanswerable_question_is_declined(page):
+def test_an_unanswerable_question_is_declined_with_the_nearest_passages(page):
     ask(page, "What is the capital of Australia?")
-    declined = page.locator("#chat .declined")
-    declined.wait_for(timeout=120_000)
+    declined = answered(page, 0)
 
-    assert declined.inner_text() == "The documents don't say."
-    assert "Nearest passages: 5" in page.locator("#chat").inner_text()
-    assert page.locator("#chat mark").count() == 0
+    assert "declined" in declined.get_attribute("class")
+    assert declined.locator(".refusal").inner_text() == "The documents don't say."
+    assert "nothing in the documents bears on the question" in declined.inner_text()
+    assert declined.locator("mark, .label").count() == 0
+    assert declined.locator(".passages a").count() == 5
+    declined.locator(".passages a").first.click()
+    mark = page.locator("#source #quote")
+    mark.wait_for()
+    source = page.locator("#source h2").inner_text()
+    assert mark.text_content() in (SEEDS / source).read_text("utf-8")
 
 
-def test_markup_in_a_document_is_shown_as_text(page):
-    ask(page, "What does the zebra regulation say about stripes?")
-    mark = page.locator("#chat mark").first
-    mark.wait_for(timeout=120_000)
+def test_everything_can_be_done_with_the_keyboard_alone(page):
+    box = page.get_by_placeholder("Your question")
+    box.focus()
+    page.keyboard.type(VISIT)
+    page.keyboard.press("Enter")
+    answered(page, 0)
+    for _ in range(40):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("document.activeElement.matches('#chat a.label')"):
+            break
+    page.get_by_role("tooltip").wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.id == 'quote'")
+    assert page.locator("#quote").text_content() == TILLERSON
+    page.keyboard.press("Escape")
 
-    assert mark.inner_text() == (
-        "The zebra regulation <img src=x onerror=document.title='pwned'> says "
-        "<script>document.title='pwned'</script> **stripes** are [mandatory](http://example.invalid/)."
+    assert page.evaluate("document.activeElement.matches('#chat a.label')")
+
+
+def test_a_follow_up_says_what_it_was_taken_to_mean(page):
+    ask(page, "Who is the Kremlin spokesman?")
+    answered(page, 0)
+    ask(page, "What did he say about Syria?")
+
+    assert "Taken to mean: Who is the Kremlin spokesman? What did he say about Syria?" in (
+        answered(page, 1).inner_text()
     )
-    assert page.title() == "Ask the documents"
-    assert page.locator("#chat a, #chat img, #chat script, #chat mark strong").count() == 0
 
 
-def test_stop_ends_an_answer_and_the_next_question_is_answered(browser, folder: Path):
+def test_a_question_is_edited_and_asked_again(page):
+    ask(page, "What is the capital of Australia?")
+    answered(page, 0)
+    ask(page, "Who is the Kremlin spokesman?")
+    answered(page, 1)
+    page.locator("#chat button[value='edit-0']").click()
+    page.get_by_text("Editing question 1").wait_for()
+    assert page.get_by_placeholder("Your question").input_value() == "What is the capital of Australia?"
+    ask(page, CURBS)
+    page.locator("#chat .asked", has_text="curbs").wait_for()
+    assert "June 2017" in answered(page, 0).inner_text()
+    assert page.locator("#chat .asked").count() == 1
+    page.locator("#chat button[value='again-0']").click()
+    page.locator("#chat .growing, #chat button[value='again-0']").first.wait_for()
+
+    assert "June 2017" in answered(page, 0).inner_text()
+    assert page.locator("#chat .asked").count() == 1
+
+
+def test_a_conversation_is_found_again_renamed_exported_and_deleted(page, tmp_path: Path):
+    ask(page, VISIT)
+    answered(page, 0)
+    ask(page, "What is the capital of Australia?")
+    answered(page, 1)
+    page.wait_for_function("Object.keys(localStorage).some(key => key.startsWith('rag.conversation.'))")
+    page.reload()
+    assert TILLERSON in answered(page, 0).inner_text()
+    answered(page, 0).locator("a.label").click()
+    page.locator("#source #quote").wait_for()
+    assert page.locator("#quote").text_content() == TILLERSON
+
+    tab(page, "Conversations")
+    page.get_by_placeholder("New title").fill("Visits <b>& more</b>")
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Visits <b>& more</b>").wait_for()
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Export JSON").click()
+    exported = json.loads(Path(saving.value.path()).read_text("utf-8"))
+    assert exported["title"] == "Visits <b>& more</b>"
+    (citation,) = exported["turns"][0]["answer"]["citations"]
+    assert citation["source"] == "004_4d98d33cc253c48d.txt"
+    assert (citation["start"], citation["end"], citation["quote"]) == (2441, 2500, TILLERSON)
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Export Markdown").click()
+    assert saving.value.suggested_filename == "Visits--b---more--b.md"
+    assert f"“{TILLERSON}”" in Path(saving.value.path()).read_text("utf-8")
+
+    page.get_by_role("button", name="New", exact=True).click()
+    page.locator("#chat .answer").first.wait_for(state="detached")
+    page.get_by_label("Visits <b>& more</b>").check()
+    assert TILLERSON in answered(page, 0).inner_text()
+    page.get_by_role("button", name="Delete").click()
+    page.locator("#chat .answer").first.wait_for(state="detached")
+    assert page.get_by_label("Visits <b>& more</b>").count() == 0
+
+
+def test_an_answer_is_copied_with_its_sources(visit, address: str):
+    page = visit(address, permissions=["clipboard-read", "clipboard-write"])
+    ask(page, VISIT)
+    answered(page, 0).get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+
+    assert page.evaluate("navigator.clipboard.readText()") == (
+        "Rex Tillerson\n"
+        "“Rex Tillerson is scheduled to visit Moscow early next week.” [1]\n"
+        "[1] 004_4d98d33cc253c48d.txt, characters 2441-2500"
+    )
+
+
+def test_an_answer_can_be_looked_into_and_rated(page, folder: Path):
+    ask(page, VISIT)
+    answer = answered(page, 0)
+    answer.get_by_role("button", name="Look inside").click()
+    inside = page.locator(".inside")
+    inside.wait_for()
+    shown = inside.inner_text()
+
+    assert "004_4d98d33cc253c48d.txt, characters" in shown
+    assert "rank 1" in shown
+    assert TILLERSON in shown
+    assert "retrieve" in shown
+    answer.get_by_role("button", name="Right").click()
+    page.locator("#chat button.pressed[value='up-0']").wait_for()
+    page.reload()
+    page.locator("#chat button.pressed[value='up-0']").wait_for()
+    line = json.loads((folder / "index" / "feedback.jsonl").read_text("utf-8").splitlines()[-1])
+    assert (line["question"], line["rating"], line["answers"]) == (VISIT, "up", ["Rex Tillerson"])
+
+
+def test_a_question_is_limited_to_chosen_documents(page):
+    page.get_by_role("button", name="Ask only some documents").click()
+    page.get_by_label("These documents").click()
+    page.get_by_role("option", name="000_35875361a05a6b5d.txt").click()
+    ask(page, VISIT)
+    answered(page, 0)
+
+    assert page.locator("#chat").inner_text().count("004_4d98d33cc253c48d.txt") == 0
+    assert "000_35875361a05a6b5d.txt" in page.locator("#chat").inner_text()
+
+
+def test_stop_ends_an_answer_and_the_next_question_is_answered_at_once(visit, folder: Path, address: str):
     # A model that composes writes for seconds, so that there is something to stop.
     with served(folder, "--mode", "compose") as url:
-        context = browser.new_context(viewport={"width": 1100, "height": 900})
-        page = context.new_page()
-        page.goto(url)
+        page = visit(url)
         ask(page, "Is Moscow's support for Damascus unconditional?")
-        page.locator("#chat details").first.wait_for(timeout=120_000)
+        page.locator("#chat .growing .passages").wait_for()
         page.get_by_role("button", name="Stop").click()
-        page.locator("#chat .note", has_text="Stopped.").wait_for(timeout=120_000)
-        ask(page, "Until when did the EU extend its curbs on Syria?")
-        page.locator("#chat mark", has_text="June 2017").wait_for(timeout=120_000)
+        page.locator("#chat .error", has_text="Stopped.").wait_for()
+        ask(page, CURBS)
 
-        assert (
-            page.locator("#chat mark").first.inner_text().startswith("The European Union has extended until")
-        )
-        context.close()
+        assert "The European Union has extended until June 2017" in answered(page, 1).inner_text()
 
 
-def test_two_pages_at_once_each_get_their_answer(browser, address: str):
-    context = browser.new_context()
-    pages = [context.new_page(), context.new_page()]
-    questions = ("Until when did the EU extend its curbs on Syria?", "Who is the Kremlin spokesman?")
-    for opened, question in zip(pages, questions, strict=True):
-        opened.goto(address)
-        ask(opened, question)
+def test_two_tabs_at_once_each_get_their_answer(visit, address: str):
+    first = visit(address)
+    second = first.context.new_page()
+    second.goto(address)
+    ask(first, CURBS)
+    ask(second, "Who is the Kremlin spokesman?")
 
-    for opened, expected in zip(pages, ("June 2017", "Peskov"), strict=True):
-        opened.locator("#chat mark", has_text=expected).first.wait_for(timeout=120_000)
-        assert opened.locator("#chat .declined").count() == 0
-    context.close()
+    assert "June 2017" in answered(first, 0).inner_text()
+    assert "Peskov" in answered(second, 0).inner_text()
+    first.reload()
+    assert "June 2017" in answered(first, 0).inner_text()
+    tab(first, "Conversations")
+    first.get_by_label("Who is the Kremlin spokesman?").wait_for()
+    assert first.locator("#chat .declined").count() == 0
 
 
-def test_a_narrow_screen_has_no_sideways_scroll(browser, address: str, tmp_path: Path):
-    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
-    opened = context.new_page()
-    opened.goto(address)
-    ask(opened, "Who is the Kremlin spokesman?")
-    opened.locator("#chat mark").first.wait_for(timeout=120_000)
+def test_a_narrow_screen_reads_without_sideways_scroll(visit, address: str):
+    page = visit(address, viewport={"width": 360, "height": 740}, has_touch=True, color_scheme="dark")
+    ask(page, VISIT)
+    answered(page, 0).locator("a.label").tap()
+    page.wait_for_function("document.activeElement.id == 'quote'")
 
-    assert opened.evaluate("document.documentElement.scrollWidth") <= 360
-    context.close()
+    assert page.locator("#quote").text_content() == TILLERSON
+    assert on_screen(page, "#quote")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.get_by_role("button", name="Back to the answer").tap()
+    assert page.evaluate("document.activeElement.matches('#chat a.label')")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_nothing_serious(visit, address: str, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = visit(address, color_scheme=scheme)
+    ask(page, VISIT)
+    answered(page, 0).locator("a.label").click()
+    page.locator("#quote").wait_for()
+    ask(page, "What is the capital of Australia?")
+    answered(page, 1).get_by_role("button", name="Look inside").click()
+    page.locator(".inside").wait_for()
+
+    found = []
+    for name in ("Source", "Look inside", "Documents", "Conversations"):
+        tab(page, name)
+        page.wait_for_timeout(300)  # colours change over time
+        found += [
+            (name, finding["id"], node["html"][:200])
+            for finding in axe.run(page).response["violations"]
+            for node in finding["nodes"]
+            if finding["impact"] in ("serious", "critical")
+        ]
+    assert found == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_as_the_readme_shows_it(visit, address: str, scheme: str, tmp_path: Path, pytestconfig):
+    page = visit(address, color_scheme=scheme, viewport={"width": 1280, "height": 800})
+    ask(page, CURBS)
+    answered(page, 0).locator("a.label").first.click()
+    page.wait_for_function("document.activeElement.id == 'quote'")
+    ask(page, "What is the capital of Australia?")
+    answered(page, 1)
+    page.evaluate("scrollTo(0, 0)")
+    picture = (pytestconfig.getoption("--screenshots") or tmp_path) / f"chat-{scheme}.png"
+
+    page.screenshot(path=picture)
+    assert picture.stat().st_size > 50_000
