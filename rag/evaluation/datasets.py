@@ -129,8 +129,9 @@ def _own(path: Path, folder: Path) -> Dataset:
     # The index alone is asked; a folder that is there lets the sources and quotes be checked.
     documents = _texts(folder) if folder.is_dir() else {}
     questions: list[Question] = []
+    rated: dict[str, dict[str, Question]] = {}
     for row in read_lines(path):
-        row.only("question", "answers", "sources")
+        row.only("question", "answers", "sources", "rating", "text")
         text, answers = row.text("question"), row.texts_if_any("answers")
         if not text.strip() or len(text) > MAX_QUESTION_CHARS:
             raise EvaluationError(
@@ -138,10 +139,21 @@ def _own(path: Path, folder: Path) -> Dataset:
                 "can be asked."
             )
         sources = row.texts_if_any("sources")
-        if documents:
-            sources = tuple(_known(row, source, documents) for source in sources)
-        judged = True if answers or sources else None
-        questions.append(Question(text, answers=answers, sources=frozenset(sources), answerable=judged))
+        if "rating" not in row:
+            if documents:
+                sources = tuple(_known(row, source, documents) for source in sources)
+            judged = True if answers or sources else None
+            questions.append(Question(text, answers=answers, sources=frozenset(sources), answerable=judged))
+            continue
+        # Of one answer the last rating counts; of the answers to one question the one rated last.
+        of_this, rating = rated.setdefault(text, {}), row.choice("rating", "up", "down", None)
+        of_this.pop(row.text("text"), None)
+        there = frozenset(source for source in sources if source in documents or not documents)
+        # What was right of documents that are all gone since is right no longer.
+        if rating is not None and (there or not sources):
+            judged = True if answers else False if rating == "up" else None
+            of_this[row.text("text")] = Question(text, answers=answers, sources=there, answerable=judged)
+    questions.extend([*found.values()][-1] for found in rated.values() if found)
     if not questions:
         raise EvaluationError(f"{shown(path)} has no question.")
     return Dataset(path.stem, documents, tuple(questions), own=True)

@@ -28,6 +28,17 @@ class Row:
         """A whole number."""
         return int(self._get(name, int, "a whole number"))
 
+    def choice(self, name: str, *choices: str | None) -> str | None:
+        """One of these."""
+        found: str | None = self._get(name, object, "")
+        if found not in choices:
+            allowed = ", ".join(json.dumps(choice) for choice in choices)
+            raise EvaluationError(f"{self.place}: {name} is none of {allowed}.")
+        return found
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._value
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts."""
         found = self._get(name, list, "a list of texts")

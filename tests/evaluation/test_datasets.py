@@ -161,6 +161,39 @@ def test_a_users_own_questions(tmp_path, documents):
     assert (found.name, found.own, found.documents) == ("own", True, {"a.txt": "The war began."})
 
 
+def rated(question: str, rating: str | None, text: str = "said", **right) -> dict:
+    return {"question": question, "rating": rating, "text": text, **right}
+
+
+WAR = {"answers": ["war"], "sources": ["a.txt"]}
+RIGHT = Question("What?", answers=("war",), sources=frozenset({"a.txt"}), answerable=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([rated("What?", "up", **WAR)], [RIGHT]),
+        ([rated("What?", "up", answers=[], sources=[])], [Question("What?", answerable=False)]),
+        ([rated("What?", "down")], [Question("What?")]),
+        ([rated("What?", "up", **WAR), rated("What?", "down")], [Question("What?")]),
+        ([rated("What?", "down", "other"), rated("What?", "up", **WAR)], [RIGHT]),
+        ([rated("What?", "up", **WAR), rated("What?", "down", "other")], [Question("What?")]),
+        ([rated("What?", "up", **WAR), rated("What?", "down", "b"), rated("What?", None, "b")], [RIGHT]),
+        ([rated("What?", "up", **WAR), rated("What?", None), rated("Why?", "down")], [Question("Why?")]),
+        (
+            [{"question": "What?"}, rated("What?", "up", **WAR), {"question": "What?"}],
+            [Question("What?"), Question("What?"), RIGHT],
+        ),
+        ([rated("What?", "up", answers=["war"], sources=["a.txt", "gone.txt"])], [RIGHT]),
+        ([rated("Why?", "up", answers=["so"], sources=["gone.txt"]), rated("What?", "up", **WAR)], [RIGHT]),
+    ],
+)
+def test_ratings_are_questions_of_which_the_last_counts(tmp_path, documents, rows, expected):
+    path = tmp_path / "feedback.jsonl"
+    write(path, *rows)
+    assert [*read_dataset(str(path), tmp_path, documents).questions] == expected
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -169,7 +202,12 @@ def test_a_users_own_questions(tmp_path, documents):
         (b'{"question": "a"}\n{"question": "b", "answers": "c"}', "line 2: answers is not a list of texts."),
         (b'{"question": "a", "sources": [1]}', "line 1: sources is not a list of texts."),
         (b'"question"', "line 1 is not a JSON object."),
-        (b'{"question": "a", "answer": ["b"]}', "line 1 has answer; it may have question, answers, sources."),
+        (
+            b'{"question": "a", "answer": ["b"]}',
+            "line 1 has answer; it may have question, answers, sources, rating, text.",
+        ),
+        (b'{"question": "a", "rating": "maybe"}', 'line 1: rating is none of "up", "down", null.'),
+        (b'{"question": "a", "rating": "up"}', "line 1 lacks text."),
         (b'{"question": " "}', "line 1: question has 0 characters; 1 to 4,000 can be asked."),
         (
             b'{"question": "a", "sources": ["b.txt"]}',
