@@ -3,10 +3,10 @@
 import threading
 from dataclasses import dataclass, field
 
-from rag import parts, store
+from rag import parts
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
-from rag.library import Listed, listed
+from rag.library import Listed
 from rag.settings import Settings
 from rag.types import BuildReport, Failure
 from rag.watching import changes
@@ -79,11 +79,7 @@ class Preparation:
 
     def documents(self) -> tuple[Listed, ...]:
         """Each document of the folder and of the index, with its state."""
-        try:
-            with store.reading(self.settings.index) as snapshot:
-                return listed(self.settings.documents, snapshot, self.failed)
-        except IndexFileError:  # there is none yet, or it is told of when it is asked
-            return listed(self.settings.documents, None, self.failed)
+        return parts.listed(self.settings, self.failed)
 
     def watch(self) -> None:
         """Keep the index in step with the folder, for good; questions go on meanwhile."""
