@@ -168,10 +168,11 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
 
     async def reply(
         session: Session, since: str | None, until: str | None, sources: list[str] | None
-    ) -> AsyncGenerator[tuple[Messages, Session], None]:
+    ) -> AsyncGenerator[tuple[Messages, Any], None]:
         limits = Limits(since or "", until or "", sources or ())
-        async for found in chat.replies(session, preparation, limits):
-            yield found
+        async with contextlib.aclosing(chat.replies(session, preparation, limits)) as growing:
+            async for shown, after in growing:
+                yield shown, gr.skip() if after is None else after
 
     def stop(session: Session) -> tuple[Any, Session, str]:
         if session.pending is None:
@@ -215,13 +216,11 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             raise QuestionError("This answer is no longer in the conversation. Ask again.")
         return inside_html(answer), gr.Tabs(selected="inside")
 
-    def reopen(text: str | None, session: Session, _: str | None = None) -> tuple[Messages, Session, Any]:
-        session = replace(session, pending=None, editing=None)
-        if text:
-            try:
-                session = replace(session, conversation=read_record(text))
-            except RagError as error:
-                gr.Warning(as_text(str(error)))
+    @told
+    def reopen(text: str | None, _: str | None = None) -> tuple[Any, ...]:
+        if not text:  # nothing is touched: a first question may be asked already
+            return gr.skip(), gr.skip(), gr.skip()
+        session = Session(read_record(text))
         now = frozenset[Citation]()
         with contextlib.suppress(RagError):
             if preparation.engine is not None:
@@ -282,25 +281,25 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     def state() -> str:
         return f"<p>{escape(preparation.state)}</p>"
 
-    def look(session: Session, sought: str | None) -> tuple[Any, ...]:
-        same = (gr.skip(), session, gr.skip(), gr.skip(), gr.skip())
+    def look(session: Session, seen: str, sought: str | None) -> tuple[Any, ...]:
+        same = (gr.skip(), seen, gr.skip(), gr.skip(), gr.skip())
         engine = preparation.engine
         now = ""
         with contextlib.suppress(RagError):  # the next question tells of an index that can't be read
             if engine is not None:
                 now = engine.generation()
         now = f"{now} {preparation.state}"
-        if now == session.seen or session.pending is not None:
+        if now == seen or session.pending is not None:
             return state(), *same
-        session = replace(session, seen=now)
         shown = gr.skip()
         with contextlib.suppress(RagError):
             if engine is not None and (cited := chat.changed(session.conversation, engine)):
                 shown = messages(session, cited)
-        return state(), shown, session, *listing(sought)
+        return state(), shown, now, *listing(sought)
 
     with gr.Blocks(title="Ask the documents", analytics_enabled=False) as blocks:
         session = gr.State(Session())
+        seen = gr.State("")
         documents = gr.State(())
         file = gr.Textbox(visible="hidden", container=False)
         kept_record = gr.Textbox(visible="hidden", container=False)
@@ -372,7 +371,7 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                             size="sm",
                         )
                         rebuilding = gr.Button("Rebuild the index", size="sm")
-                with gr.Tab("Conversations", id="conversations"):
+                with gr.Tab("Conversations", id="conversations") as conversations:
                     choice = gr.Radio([], label="Kept in this browser")
                     with gr.Row():
                         fresh = gr.Button("New", size="sm", min_width=80)
@@ -429,6 +428,8 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         stopping.click(
             stop, [session], [conversation, session, kept_record], cancels=replying, **private
         ).then(**keeping)
+        # Another tab may have kept one meanwhile.
+        conversations.select(**{**keeping, "js": "() => rag.save('')"})
         for leaving in (conversation.clear, fresh.click):
             leaving(
                 leave,
@@ -452,10 +453,10 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         rebuilding.click(rebuild, [sought], listed, concurrency_limit=None, api_visibility="private")
         choice.input(
             reopen,
-            [kept_record, session, choice],
+            [kept_record, choice],
             [conversation, session, editing],
             cancels=replying,
-            js="(_, session, id) => [rag.load(id), session, id]",
+            js="(_, id) => [rag.load(id), id]",
             **private,
         )
         delete.click(
@@ -474,13 +475,13 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             )
         blocks.load(
             reopen,
-            [kept_record, session],
+            [kept_record],
             [conversation, session, editing],
-            js="(_, session) => [rag.reload(), session]",
+            js="() => rag.reload()",
             **private,
         ).then(**keeping)
         blocks.load(preparation.start, **private)
-        gr.Timer(LOOK_S).tick(look, [session, sought], [status, conversation, session, *listed], **private)
+        gr.Timer(LOOK_S).tick(look, [session, seen, sought], [status, conversation, seen, *listed], **private)
     return blocks
 
 

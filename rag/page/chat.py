@@ -26,15 +26,11 @@ STATE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open page: its conversation, the question that is being answered, the turn that is being edited.
-
-    `seen` names the state of the index that the page shows.
-    """
+    """An open page: its conversation, the question that is being answered, the turn that is being edited."""
 
     conversation: Conversation = field(default_factory=begun)
     pending: str | None = None
     editing: int | None = None
-    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +62,8 @@ def taken(session: Session, question: str) -> Session:
     session = idle(session)
     if not question.strip():
         raise QuestionError("The question is empty. Type one.")
+    # Half of a surrogate pair, which a browser may send, has no encoding: it couldn't be kept.
+    question = question.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     turns = session.conversation.turns[: session.editing]
     return replace(
         session, conversation=replace(session.conversation, turns=turns), pending=question, editing=None
@@ -116,8 +114,11 @@ def idle(session: Session) -> Session:
 
 async def replies(
     session: Session, preparation: Preparation, limits: Limits
-) -> AsyncGenerator[tuple[Messages, Session], None]:
-    """The conversation while the pending question is answered, and the session once it is."""
+) -> AsyncGenerator[tuple[Messages, Session | None], None]:
+    """The conversation while the pending question is answered, and the session once it is.
+
+    Before that None, so that nothing is put back that was changed meanwhile, as by stopping it.
+    """
     number = len(session.conversation.turns)
     question = session.pending or ""
     async with contextlib.aclosing(grown(question, number, session, preparation, limits)) as growth:
@@ -126,7 +127,7 @@ async def replies(
                 session = _ended(session, found)
                 yield messages(session), session
             else:
-                yield messages(session, growing=found), session
+                yield messages(session, growing=found), None
 
 
 async def grown(

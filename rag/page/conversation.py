@@ -17,7 +17,9 @@ MAX_TITLE_CHARS = 80
 MAX_RECORD_CHARS = 5_000_000
 """What browsers keep for a page, so that no longer record can come from one."""
 
-_MARKUP = re.compile(r"([\\`*_\[\]<>&#|~])")
+_MARKUP = re.compile(r"([\\`*_\[\]<>&#|~$])")
+_ITEM = re.compile(r"^(\d+(?=[.)])|(?=[-+]))")
+"""What makes a list item of a line, up to the character that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def begun() -> Conversation:
 
 def gone_on(conversation: Conversation, turn: Turn) -> Conversation:
     """The conversation with one more turn; the first question is its title until it gets another."""
-    title = conversation.title or " ".join(turn.question.split())[:MAX_TITLE_CHARS]
+    title = conversation.title or _title(turn.question)
     return replace(conversation, title=title, turns=(*conversation.turns, turn))
 
 
@@ -102,9 +104,9 @@ def markdown(conversation: Conversation) -> str:
         lines += [_quoted(turn.answer.text), ""]
         if turn.answer.abstained:
             lines += [_plain(f"No quote, because {turn.answer.abstained}."), ""]
-        lines += [_source(citation, turn.answer) for citation in turn.answer.citations]
-        lines += [f"- {_plain(note)}" for note in notes(turn.answer)]
-        lines.append("")
+        items = [_source(citation, turn.answer) for citation in turn.answer.citations]
+        items += [f"- {_plain(note)}" for note in notes(turn.answer)]
+        lines += [*items, ""] if items else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -119,21 +121,21 @@ def _exact(answer: Answer) -> bool:
         if not 1 <= citation.label <= len(answer.passages):
             return False
         passage = answer.passages[citation.label - 1]
-        start = citation.start - passage.start
-        if start < 0 or citation.source != passage.source or not citation.quote:
+        start, end = citation.start - passage.start, citation.end - passage.start
+        if not 0 <= passage.start <= citation.start or citation.source != passage.source:
             return False
-        if passage.text[start : citation.end - passage.start] != citation.quote:
+        if not 0 < end - start == len(citation.quote) or passage.text[start:end] != citation.quote:
             return False
     return True
 
 
 def _title(text: str) -> str:
-    return " ".join(text.split())[:MAX_TITLE_CHARS]
+    return " ".join(text.split())[:MAX_TITLE_CHARS].rstrip()
 
 
 def _plain(text: str) -> str:
     """The text on one line, without markup."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return _ITEM.sub(r"\1\\", _MARKUP.sub(r"\\\1", " ".join(text.split())))
 
 
 def _quoted(text: str) -> str:

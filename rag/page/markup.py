@@ -17,6 +17,9 @@ CONTEXT_CHARS = 160
 EXCERPT_CHARS = 140
 """How much is shown of a passage in a list."""
 
+_CONTROLS = "".join(map(chr, range(0x80, 0xA0)))
+"""HTML takes entities of these for characters of Windows."""
+
 CHANGED = ' <span class="changed">changed since: this is what it said</span>'
 
 
@@ -24,7 +27,7 @@ def as_text(text: str) -> str:
     """HTML that shows the text and nothing else, in Markdown too: whatever isn't a letter is an entity."""
     return "".join(
         character
-        if character.isalnum() or character == " "
+        if character.isalnum() or character == " " or character in _CONTROLS
         else "<br>"
         if character == "\n"
         else ""
@@ -129,9 +132,10 @@ def _tip(citation: Citation, passage: Passage) -> str:
     start, end = citation.start - passage.start, citation.end - passage.start
     before, after = passage.text[:start], passage.text[end:]
     if len(before) > CONTEXT_CHARS:
-        before = "…" + before[-CONTEXT_CHARS:].partition(" ")[2]
+        before = before[-CONTEXT_CHARS:]
+        before = "…" + (before.partition(" ")[2] or before)
     if len(after) > CONTEXT_CHARS:
-        after = after[:CONTEXT_CHARS].rpartition(" ")[0] + "…"
+        after = _cut(after, CONTEXT_CHARS)
     return (
         f'<span class="tip" hidden><b>{as_text(place(citation, passage))}</b><br>'
         f"{as_text(before)}<mark>{as_text(citation.quote)}</mark>{as_text(after)}</span>"
@@ -168,4 +172,10 @@ def _passages(count: int) -> str:
 
 def _beginning(text: str) -> str:
     line = " ".join(text[: 2 * EXCERPT_CHARS].split())
-    return line if len(line) <= EXCERPT_CHARS else line[:EXCERPT_CHARS].rpartition(" ")[0] + "…"
+    return line if len(line) <= EXCERPT_CHARS else _cut(line, EXCERPT_CHARS)
+
+
+def _cut(text: str, max_chars: int) -> str:
+    """The text up to its last whole word, or wherever it has no spaces."""
+    cut = text[:max_chars]
+    return f"{cut.rpartition(' ')[0] or cut}…"

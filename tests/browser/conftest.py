@@ -81,7 +81,7 @@ def address(browser, folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def visit(browser) -> Iterator[Callable]:
-    """A new browser profile at an address; what it asked for is in `requested`, scripts' errors in `failed`."""
+    """A new browser profile at an address: what it asked for is in `requested`, what failed in `failed`."""
     contexts = []
 
     def visiting(url: str, **options):

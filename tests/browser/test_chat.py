@@ -213,6 +213,7 @@ def test_two_tabs_at_once_each_get_their_answer(visit, address: str):
 
     assert "June 2017" in answered(first, 0).inner_text()
     assert "Peskov" in answered(second, 0).inner_text()
+    second.wait_for_function("Object.keys(localStorage).filter(key => key.startsWith('rag.')).length == 2")
     first.reload()
     assert "June 2017" in answered(first, 0).inner_text()
     tab(first, "Conversations")
@@ -249,7 +250,7 @@ def test_axe_core_finds_nothing_serious(visit, address: str, scheme: str):
         tab(page, name)
         page.wait_for_timeout(300)  # colours change over time
         found += [
-            (name, finding["id"], node["html"][:200])
+            (name, finding["id"], node["html"][:200], node["failureSummary"][-200:])
             for finding in axe.run(page).response["violations"]
             for node in finding["nodes"]
             if finding["impact"] in ("serious", "critical")
