@@ -21,7 +21,10 @@ from rag.engine import Engine
 from rag.errors import RagError, SettingsError
 from rag.notes import notes, place
 from rag.quotes import SEPARATOR
+from rag.serving.endpoints import Endpoints
 from rag.serving.preparation import Preparation
+from rag.serving.programs import Programs
+from rag.serving.server import additions
 from rag.settings import resolve
 from rag.types import Answer, Citation, Passage, Waiting
 
@@ -40,6 +43,7 @@ EXAMPLES = (
 LOOK_S = 2
 """How often the page asks for the state of the index."""
 
+HOST = "127.0.0.1"
 CONTEXT_CHARS = 160
 """How much of the passage is shown on each side of a quote."""
 
@@ -284,6 +288,10 @@ def page(preparation: Preparation) -> Any:
             queue=False,
             show_progress="hidden",
         )
+        endpoints = Endpoints(preparation, refusal=lambda message: gr.Error(message, print_exception=False))
+        gr.events.api(endpoints.answer, api_name="answer", concurrency_limit=None)
+        gr.events.api(endpoints.search, api_name="search", concurrency_limit=None)
+        gr.events.api(endpoints.build, api_name="build")
     return blocks
 
 
@@ -312,21 +320,23 @@ def serve(
     )
     preparation = Preparation(settings)
     blocks = page(preparation)
-    _, url, _ = launch(blocks, port=port)
+    added = additions(Programs(preparation.ready), host=HOST, login=None)
+    _, url, _ = launch(blocks, port=port, added=added)
     preparation.start()
     threading.Thread(target=preparation.watch, name="watching", daemon=True).start()
     print(f"The chat is at {url}  (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
 
 
-def launch(blocks: Any, *, port: int | None) -> tuple[Any, str, str]:
+def launch(blocks: Any, *, port: int | None, added: dict[str, Any] | None = None) -> tuple[Any, str, str]:
     """Serve the page on 127.0.0.1 alone, with nothing from elsewhere: (server, its address, "").
 
-    It goes on in threads of its own. `SettingsError` when the port is taken.
+    It goes on in threads of its own; `added` is what else it serves (see `rag.serving.server`).
+    `SettingsError` when the port is taken.
     """
     try:
         served: tuple[Any, str, str] = blocks.queue().launch(
-            server_name="127.0.0.1",
+            server_name=HOST,
             server_port=port,
             share=False,
             quiet=True,
@@ -337,6 +347,7 @@ def launch(blocks: Any, *, port: int | None) -> tuple[Any, str, str]:
             ),
             css=CSS,
             footer_links=[],
+            app_kwargs=added,
         )
     except (OSError, OverflowError) as error:
         raise SettingsError(

@@ -77,6 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS, *_DATES)
     serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, *_MODELS)
     serve.add_argument("--port", type=int, help="the page's port (default: the first free one from 7860)")
+    serve.add_argument(
+        "--mcp",
+        action="store_true",
+        help="without --port: speak the Model Context Protocol on stdin and stdout in place of the page, "
+        "which serves it under /mcp",
+    )
     evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
     evaluate.add_argument(
         "datasets",
@@ -320,6 +326,15 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    named = {
+        name: getattr(arguments, name)
+        for name in ("documents", "index", "embedder", "model", "reranker", "reader", "mode", "threshold")
+    }
+    if arguments.mcp and arguments.port is None:
+        from rag.serving.tools import serve_tools
+
+        serve_tools(resolve(**named))
+        return 0
     from rag.shipped import shipped
 
     spec = importlib.util.spec_from_file_location("rag_app", shipped("app.py"))
@@ -327,17 +342,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     assert spec.loader is not None, "app.py is a Python file"
     app = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(app)
-    app.serve(
-        documents=arguments.documents,
-        index=arguments.index,
-        embedder=arguments.embedder,
-        model=arguments.model,
-        reranker=arguments.reranker,
-        reader=arguments.reader,
-        mode=arguments.mode,
-        threshold=arguments.threshold,
-        port=arguments.port,
-    )
+    app.serve(port=arguments.port, **named)
     return 0
 
 
