@@ -14,7 +14,7 @@ import functools
 import json
 import sys
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from importlib.resources import files
@@ -41,7 +41,11 @@ from rag.page.conversation import (
 )
 from rag.page.markup import as_text
 from rag.page.panes import NOTHING_INSIDE, NOTHING_OPEN, documents_html, inside_html, source_html
+from rag.serving.endpoints import Endpoints
+from rag.serving.guard import Login
 from rag.serving.preparation import Preparation
+from rag.serving.programs import Programs
+from rag.serving.server import additions
 from rag.settings import Serving, resolve, resolve_serving
 from rag.types import Citation, Passage
 
@@ -482,6 +486,11 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         ).then(**keeping)
         blocks.load(preparation.start, **private)
         gr.Timer(LOOK_S).tick(look, [session, seen, sought], [status, conversation, seen, *listed], **private)
+        endpoints = Endpoints(preparation, refusal=lambda message: gr.Error(message, print_exception=False))
+        for endpoint in (endpoints.answer, endpoints.search, endpoints.documents):
+            gr.events.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
+        if not read_only:
+            gr.events.api(endpoints.build, api_name="build", concurrency_limit=None)
     return blocks
 
 
@@ -500,7 +509,7 @@ def serve(
     user: str | None = None,
     read_only: bool | None = None,
 ) -> None:
-    """Serve the page until it is interrupted; `serving` as in `rag.settings`."""
+    """Serve the page until it is interrupted; arguments as in `rag.settings`."""
     settings = resolve(
         documents=documents,
         index=index,
@@ -514,17 +523,20 @@ def serve(
     serving = resolve_serving(host=host, port=port, user=user, read_only=read_only)
     preparation = Preparation(settings)
     blocks = page(preparation, read_only=serving.read_only)
-    _, url, _ = launch(blocks, serving)
+    login = Login(serving.user, serving.password) if serving.user else None
+    added = additions(Programs(preparation.ready), host=serving.host, login=login)
+    _, url, _ = launch(blocks, serving, added)
     preparation.start()
     threading.Thread(target=preparation.watch, name="watching", daemon=True).start()
     print(f"The chat is at {url}  (Ctrl-C ends it)", flush=True)
     blocks.block_thread()
 
 
-def launch(blocks: Any, serving: Serving) -> tuple[Any, str, str]:
+def launch(blocks: Any, serving: Serving, added: Mapping[str, Any] | None = None) -> tuple[Any, str, str]:
     """Serve the page, with nothing from elsewhere: (server, its address, "").
 
-    It goes on in threads of its own. `SettingsError` when the port is taken.
+    It goes on in threads of its own; `added` is what else it serves (see `rag.serving.server`).
+    `SettingsError` when the port is taken.
     """
     parts = files("rag.page")
     try:
@@ -541,6 +553,7 @@ def launch(blocks: Any, serving: Serving) -> tuple[Any, str, str]:
             head=f"<script>{parts.joinpath('page.js').read_text('utf-8')}</script>",
             footer_links=[],
             max_file_size=MAX_BYTES,
+            app_kwargs=dict(added or {}),
         )
     except (OSError, OverflowError) as error:
         raise SettingsError(

@@ -87,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="keep the page from changing the documents (default: RAG_READ_ONLY)",
     )
+    serve.add_argument(
+        "--mcp",
+        action="store_true",
+        help="without --port: speak the Model Context Protocol on stdin and stdout in place of the page, "
+        "which serves it under /mcp",
+    )
     evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
     evaluate.add_argument(
         "datasets",
@@ -337,6 +343,15 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    named = {
+        name: getattr(arguments, name)
+        for name in ("documents", "index", "embedder", "model", "reranker", "reader", "mode", "threshold")
+    }
+    if arguments.mcp and arguments.port is None:
+        from rag.serving.tools import serve_tools
+
+        serve_tools(resolve(**named))
+        return 0
     from rag.shipped import shipped
 
     spec = importlib.util.spec_from_file_location("rag_app", shipped("app.py"))
@@ -345,18 +360,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     app = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(app)
     app.serve(
-        documents=arguments.documents,
-        index=arguments.index,
-        embedder=arguments.embedder,
-        model=arguments.model,
-        reranker=arguments.reranker,
-        reader=arguments.reader,
-        mode=arguments.mode,
-        threshold=arguments.threshold,
         host=arguments.host,
         port=arguments.port,
         user=arguments.user,
         read_only=arguments.read_only,
+        **named,
     )
     return 0
 

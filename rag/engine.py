@@ -13,7 +13,7 @@ from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import considered, ranked
 from rag.followup import Asked, History, in_context
-from rag.opening import Opened, opened
+from rag.opening import Excerpt, Opened, excerpt, opened
 from rag.prompt import Templates
 from rag.quotes import Short
 from rag.reader import Reader
@@ -199,6 +199,10 @@ class Engine:
     def open_at(self, source: str, start: int, end: int) -> Opened:
         """The document as it is indexed now, at these offsets, or at None if it doesn't go so far."""
         return opened(self._retriever.index, source, start, end)
+
+    def text(self, source: str, *, start: int = 0, end: int | None = None) -> Excerpt:
+        """The document of this name from `start` to `end` as it is indexed now (see `rag.opening`)."""
+        return excerpt(self._retriever.index, source, start, end)
 
     def _may_rewrite(self) -> bool:
         """Whether the model may put a question anew: as far as is known before it is loaded."""

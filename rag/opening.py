@@ -1,8 +1,12 @@
-"""A place, perhaps of an old answer → its document as it is now, and whether the quote still stands."""
+"""A document as it is indexed now: whether a quote, perhaps of an old answer, still stands in it; its text."""
 
 from dataclasses import dataclass
 
+from rag.errors import QuestionError
 from rag.index import Index
+
+EXCERPT_CHARS = 20_000
+"""How much of a document is given at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +61,38 @@ def opened(
         page=page if found is None else about.page(found),
         sha256=about.sha256,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The characters of a document from `start` to `end`, out of so many `characters`, as it is indexed now.
+
+    `title` and `date` (ISO) are None where the document has none.
+    """
+
+    source: str
+    start: int
+    end: int
+    text: str
+    title: str | None
+    date: str | None
+    characters: int
+
+
+def excerpt(index: Index, source: str, start: int, end: int | None) -> Excerpt:
+    """The document from `start` to `end`, None for its end; at most 20,000 characters, fewer where it ends.
+
+    `QuestionError` when no document of the index has this name, or when it has no such characters.
+    """
+    with index.open() as (snapshot, _):
+        text = snapshot.document(source)
+        if text is None:
+            raise QuestionError(f"The index has no document {source}. Name one as passages and citations do.")
+        about = snapshot.about(source)
+    last = len(text) if end is None else end
+    if not 0 <= start <= last or start > len(text):
+        raise QuestionError(
+            f"{source} has the characters 0 to {len(text):,}; there are none from {start:,} to {last:,}."
+        )
+    last = min(last, len(text), start + EXCERPT_CHARS)
+    return Excerpt(source, start, last, text[start:last], about.title, about.date, len(text))

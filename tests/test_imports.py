@@ -20,6 +20,7 @@ HEAVY = {
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},
     "gradio": set(),
+    "mcp": {"serving/tools.py"},
     "pypdfium2": {"formats/pdf.py"},
     "docx": {"formats/word.py"},
     "lxml": {"formats/web_page.py"},
@@ -61,6 +62,12 @@ def test_no_module_imports_a_heavy_library_when_it_is_imported():
     }
 
     assert found == set()
+
+
+def test_only_what_is_served_imports_a_web_framework():
+    found = {name for name, tree in modules().items() if "starlette" in imported(ast.walk(tree))}
+
+    assert found == {f"serving/{name}.py" for name in ("completions", "guard", "server")}
 
 
 def test_the_recipe_of_a_reader_is_imported_by_nothing_else():

@@ -1,0 +1,92 @@
+"""The functions behind the page's own HTTP interface, which Gradio's clients call by name.
+
+Gradio describes them by their signatures and docstrings. It is not imported here: the error that it shows to
+its clients is given.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rag.errors import RagError
+from rag.serving.preparation import Preparation
+from rag.serving.programs import Programs
+from rag.serving.streaming import answered
+
+LOOK_S = 0.5
+"""How often it is looked whether who asked is still there."""
+
+
+class Endpoints:
+    """What can be called: `answer`, `search`, `documents` and `build`, each to be registered under its name."""
+
+    def __init__(self, preparation: Preparation, *, refusal: Callable[[str], Exception]) -> None:
+        """Ask what is prepared; a `RagError` is raised as what `refusal` makes of its message."""
+        self._preparation = preparation
+        self._programs = Programs(preparation.ready)
+        self._refusal = refusal
+
+    async def answer(
+        self,
+        question: str,
+        history: list[list[str]] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        sources: list[str] | None = None,
+    ) -> AsyncIterator[dict[str, Any] | None]:
+        """Answer a question from the documents, or say that they don't answer it.
+
+        history: earlier [question, answer text] pairs, oldest first.
+        since, until: only documents dated so, such as 2016, 2016-05 or 2016-05-12.
+        sources: only these documents.
+        """
+        with self._refusing():
+            answering = asyncio.ensure_future(
+                answered(
+                    lambda: self._programs.stream(
+                        question, history=history or (), since=since, until=until, sources=sources
+                    )
+                )
+            )
+            try:
+                # A cancelled call is ended by Gradio at once, one whose client is gone only where it yields.
+                while not (await asyncio.wait((answering,), timeout=LOOK_S))[0]:
+                    yield None
+                yield asdict(answering.result())
+            finally:
+                answering.cancel()
+
+    # What a call gives: the last that is yielded.
+    answer.__annotations__["return"] = dict[str, Any]
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        since: str | None = None,
+        until: str | None = None,
+        sources: list[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Find the k passages that are nearest to a query, best first; the limits are as for answer."""
+        with self._refusing():
+            found = self._programs.search(query, k=k, since=since, until=until, sources=sources)
+            return [asdict(passage) for passage in found]
+
+    def documents(self) -> list[dict[str, Any]]:
+        """List the documents, each with its state: indexed, changed, new, failed or gone."""
+        with self._refusing():
+            return [asdict(document) for document in self._preparation.documents()]
+
+    def build(self, rebuild: bool = False) -> dict[str, Any]:
+        """Bring the index in step with the documents now, from nothing if so wished; say what changed."""
+        with self._refusing():
+            return asdict(self._preparation.build(rebuild=rebuild))
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except RagError as error:
+            raise self._refusal(str(error)) from error

@@ -1,0 +1,62 @@
+"""A stream that blocks → one that an event loop can wait for, and leave."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rag.types import Answer, Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The last thing that the thread puts out: the error that ended it, or None."""
+
+    error: BaseException | None
+
+
+async def events(start: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, None]:
+    """What the stream that `start` makes yields, made in a thread of its own.
+
+    When this is closed or cancelled, so is the stream, as soon as it yields again, and nobody waits for it.
+    """
+    loop = asyncio.get_running_loop()
+    results: asyncio.Queue[Any] = asyncio.Queue()
+    left = threading.Event()
+
+    def put(result: Event | _Ended) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(results.put_nowait, result)
+
+    def run() -> None:
+        try:
+            stream: Any = start()
+            with contextlib.closing(stream):
+                for event in stream:
+                    if left.is_set():
+                        return
+                    put(event)
+        except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to who asked
+            put(_Ended(error))
+        else:
+            put(_Ended(None))
+
+    threading.Thread(target=run, name="answering", daemon=True).start()
+    try:
+        while not isinstance(result := await results.get(), _Ended):
+            yield result
+        if result.error is not None:
+            raise result.error
+    finally:
+        left.set()
+
+
+async def answered(start: Callable[[], Iterator[Event]]) -> Answer:
+    """The answer that the stream ends with."""
+    async with contextlib.aclosing(events(start)) as found:
+        async for event in found:
+            if isinstance(event, Answer):
+                return event
+    raise AssertionError("a stream ends with its Answer")
