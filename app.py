@@ -33,7 +33,6 @@ from rag.page import chat
 from rag.page.chat import Limits, Messages, Session, messages
 from rag.page.conversation import (
     MAX_TITLE_CHARS,
-    begun,
     markdown,
     read_record,
     record,
@@ -187,8 +186,8 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     def kept(session: Session) -> str:
         return record(session.conversation) if session.conversation.turns else ""
 
-    def leave(session: Session) -> tuple[Messages, Session, Any]:
-        return [], replace(session, conversation=begun(), pending=None, editing=None), gr.Row(visible=False)
+    def leave() -> tuple[Messages, Session, Any]:
+        return [], Session(), gr.Row(visible=False)
 
     @told
     def edit(session: Session, event: gr.EventData) -> tuple[Session, str, Any, str]:
@@ -242,7 +241,7 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     def deleted(found: str, session: Session) -> tuple[Any, ...]:
         known = {identity for _, identity in json.loads(found)["titles"]}
         gone = session.pending is None and session.conversation.id not in known
-        return titles(found), *(leave(session) if gone else (gr.skip(), session, gr.skip()))
+        return titles(found), *(leave() if gone else (gr.skip(), session, gr.skip()))
 
     @told
     def rename(title: str | None, session: Session) -> tuple[Session, str]:
@@ -437,10 +436,10 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
         for leaving in (conversation.clear, fresh.click):
             leaving(
                 leave,
-                [session],
+                None,
                 [conversation, session, editing],
                 cancels=replying,
-                js="session => (rag.close(), [session])",
+                js="() => rag.close()",
                 **private,
             ).then(lambda: "", outputs=[kept_record], **private).then(**keeping)
         clicks.edit(edit, [session], [session, box, editing, editing_note], **private)

@@ -90,8 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--mcp",
         action="store_true",
-        help="without --port: speak the Model Context Protocol on stdin and stdout in place of the page, "
-        "which serves it under /mcp",
+        help="speak the Model Context Protocol on stdin and stdout in place of the page; with --port, and "
+        "without --mcp, the page's server speaks it at /mcp",
     )
     evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
     evaluate.add_argument(

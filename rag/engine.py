@@ -3,6 +3,7 @@
 question → passages → evidence → reading → confidence → the model's choice or words → quotes → answer
 """
 
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -124,20 +125,25 @@ class Engine:
         since: Date | None = None,
         until: Date | None = None,
         sources: Sequence[str] | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[Event]:
         """The passages, then the text as it is written, then the `Answer`, whose text is that text.
 
-        `Waiting` comes while other questions are answered. Closing the iterator stops the computation.
+        `Waiting` comes while other questions are answered. Closing the iterator stops the computation. So
+        does another thread that sets `stop`: the iterator ends then, without an answer.
         """
+        stop = stop or threading.Event()
         timings: dict[str, float] = {}
         typed = asked = _asked(question, history)
         within = scope(since, until, sources)
         if asked.goes_on and self._may_rewrite():
             with _timed(timings, "rewrite"):
-                asked = yield from self._rewritten(asked)
+                asked = yield from self._rewritten(asked, stop)
         with _timed(timings, "retrieve"):
             retrieval = _retrieved(self._retriever, asked, PASSAGES, within)
         yield retrieval.passages
+        if stop.is_set():
+            return
 
         sentences = ranked(retrieval.sentences)
         bears = bool(sentences) and (self._threshold == 0 or sentences[0].score >= GATE)
@@ -153,11 +159,14 @@ class Engine:
             reason = NOTHING_BEARS
         elif sure >= self._threshold:
             with _timed(timings, "generate"):
-                for step in self._worker.run(self._writer.answering(asked, sentences, retrieval.passages)):
+                answering = self._writer.answering(asked, sentences, retrieval.passages)
+                for step in self._worker.run(answering, stop=stop):
                     if isinstance(step, Waiting | str):
                         yield step
                     if not isinstance(step, Waiting):
                         steps.append(step)
+        if stop.is_set():
+            return
         citations = tuple(step for step in steps if isinstance(step, Citation))
         left_out = next((step for step in steps if isinstance(step, LeftOut)), LeftOut(0, of=1))
         prompted = next((step for step in steps if isinstance(step, Prompted)), Prompted())
@@ -209,10 +218,10 @@ class Engine:
         model = self._worker.model
         return self._writer.mode != "quote" and (model is None or self._writer.composes(model))
 
-    def _rewritten(self, asked: Asked) -> Generator[Event, None, Asked]:
+    def _rewritten(self, asked: Asked, stop: threading.Event) -> Generator[Event, None, Asked]:
         """The question as a capable model puts it to be understood alone; as it is from another model."""
         text = ""
-        for step in self._worker.run(self._writer.rewriting(asked)):
+        for step in self._worker.run(self._writer.rewriting(asked), stop=stop):
             if isinstance(step, Waiting):
                 yield step
             else:

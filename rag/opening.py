@@ -1,4 +1,4 @@
-"""A document as it is indexed now: whether a quote, perhaps of an old answer, still stands in it; its text."""
+"""A document as it is indexed now: whether a quote, perhaps an old one, still stands in it, and its text."""
 
 from dataclasses import dataclass
 

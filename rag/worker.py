@@ -28,9 +28,13 @@ class _Ended:
 @dataclass(eq=False, slots=True)
 class _Job:
     work: Work[Any]
+    stop: threading.Event
     results: "queue.SimpleQueue[Any]" = field(default_factory=queue.SimpleQueue)
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    left: threading.Event = field(default_factory=threading.Event)
     ahead: int = 0
+
+    def cancelled(self) -> bool:
+        return self.left.is_set() or self.stop.is_set()
 
 
 class Worker:
@@ -49,13 +53,13 @@ class Worker:
         self._changed = threading.Condition()
         threading.Thread(target=self._serve, name="language-model", daemon=True).start()
 
-    def run(self, work: Work[T]) -> Iterator[T | Waiting]:
+    def run(self, work: Work[T], *, stop: threading.Event | None = None) -> Iterator[T | Waiting]:
         """What the work yields, after `Waiting` each time the place in the queue changes.
 
         Closing the iterator cancels the work: one that waits never starts, one that runs stops
-        computing.
+        computing. So does `stop`, once another thread sets it, and the iterator ends then.
         """
-        job = _Job(work)
+        job = _Job(work, stop or threading.Event())
         with self._changed:
             self._jobs.append(job)
             self._tell_places()
@@ -66,7 +70,7 @@ class Worker:
             if result.error is not None:
                 raise result.error
         finally:
-            job.cancelled.set()
+            job.left.set()
             with self._changed:
                 if job in self._jobs:
                     self._jobs.remove(job)
@@ -102,11 +106,11 @@ class Worker:
                 self._running = True
                 self._tell_places()
             try:
-                if self.model is not None:
-                    with contextlib.closing(job.work(self.model, job.cancelled.is_set)) as results:
+                if self.model is not None and not job.cancelled():
+                    with contextlib.closing(job.work(self.model, job.cancelled)) as results:
                         for result in results:
                             job.results.put(result)
-                            if job.cancelled.is_set():
+                            if job.cancelled():
                                 break
             except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asked
                 error = raised

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from rag.engine import Engine
 from rag.errors import QuestionError, RagError
-from rag.page.conversation import Conversation, Rating, Turn, begun, gone_on
+from rag.page.conversation import Conversation, Rating, Turn, gone_on
 from rag.page.markup import growing_html, note_html, question_html, turn_html
 from rag.serving.preparation import Preparation
 from rag.serving.streaming import events
@@ -28,7 +28,7 @@ STATE_S = 0.2
 class Session:
     """An open page: its conversation, the question that is being answered, the turn that is being edited."""
 
-    conversation: Conversation = field(default_factory=begun)
+    conversation: Conversation = field(default_factory=Conversation)
     pending: str | None = None
     editing: int | None = None
 
@@ -148,8 +148,9 @@ async def grown(
     passages: tuple[Passage, ...] = ()
     text = ""
     stream = events(
-        lambda: engine.stream(
+        lambda left: engine.stream(
             question,
+            stop=left,
             history=session.conversation.history(),
             since=limits.since.strip() or None,
             until=limits.until.strip() or None,

@@ -34,11 +34,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Turns, oldest first; `id` is 32 hexadecimal digits."""
+    """Turns, oldest first; `id` is 32 hexadecimal digits, "" while there is no turn."""
 
-    id: str
-    title: str
-    turns: tuple[Turn, ...]
+    id: str = ""
+    title: str = ""
+    turns: tuple[Turn, ...] = ()
 
     def history(self) -> list[tuple[str, str]]:
         """The (question, answer text) pairs, oldest first, of what was answered."""
@@ -49,15 +49,13 @@ class Conversation:
         return self.turns[number].answer if 0 <= number < len(self.turns) else None
 
 
-def begun() -> Conversation:
-    """An empty conversation."""
-    return Conversation(uuid.uuid4().hex, "", ())
-
-
 def gone_on(conversation: Conversation, turn: Turn) -> Conversation:
     """The conversation with one more turn; the first question is its title until it gets another."""
-    title = conversation.title or _title(turn.question)
-    return replace(conversation, title=title, turns=(*conversation.turns, turn))
+    return Conversation(
+        id=conversation.id or uuid.uuid4().hex,
+        title=conversation.title or _title(turn.question),
+        turns=(*conversation.turns, turn),
+    )
 
 
 _RECORD = TypeAdapter(Conversation)

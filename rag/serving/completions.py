@@ -7,6 +7,7 @@ quotes stand. What would steer a model that writes freely (temperature, tools an
 
 import asyncio
 import json
+import threading
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
@@ -61,8 +62,8 @@ def completion_routes(programs: Programs, *, middleware: Sequence[Middleware] = 
             asked = _asked(await _body(request))
             head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
 
-            def start() -> Iterator[Event]:
-                return programs.stream(asked.question, history=asked.history)
+            def start(left: threading.Event) -> Iterator[Event]:
+                return programs.stream(asked.question, stop=left, history=asked.history)
 
             if asked.stream:
                 return await _streamed(head, asked, events(start), request)

@@ -20,7 +20,7 @@ LOOK_S = 0.5
 
 
 class Endpoints:
-    """What can be called: `answer`, `search`, `documents` and `build`, each to be registered under its name."""
+    """What can be called: `answer`, `search`, `documents` and `build`, each registered under its name."""
 
     def __init__(self, preparation: Preparation, *, refusal: Callable[[str], Exception]) -> None:
         """Ask what is prepared; a `RagError` is raised as what `refusal` makes of its message."""
@@ -45,8 +45,8 @@ class Endpoints:
         with self._refusing():
             answering = asyncio.ensure_future(
                 answered(
-                    lambda: self._programs.stream(
-                        question, history=history or (), since=since, until=until, sources=sources
+                    lambda left: self._programs.stream(
+                        question, stop=left, history=history or (), since=since, until=until, sources=sources
                     )
                 )
             )

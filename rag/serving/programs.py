@@ -1,5 +1,6 @@
 """What other programs may ask, over HTTP and MCP alike; they are given the values of Python, as JSON."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -25,6 +26,7 @@ class Programs:
         self,
         question: str,
         *,
+        stop: threading.Event,
         history: Sequence[Sequence[str]] = (),
         since: str | None = None,
         until: str | None = None,
@@ -37,6 +39,7 @@ class Programs:
             since=_date(since),
             until=_date(until),
             sources=sources or None,
+            stop=stop,
         )
 
     def search(

@@ -17,10 +17,11 @@ class _Ended:
     error: BaseException | None
 
 
-async def events(start: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, None]:
+async def events(start: Callable[[threading.Event], Iterator[Event]]) -> AsyncGenerator[Event, None]:
     """What the stream that `start` makes yields, made in a thread of its own.
 
-    When this is closed or cancelled, so is the stream, as soon as it yields again, and nobody waits for it.
+    When this is closed or cancelled, the event that `start` is given is set, so that the stream ends soon;
+    nobody waits for it.
     """
     loop = asyncio.get_running_loop()
     results: asyncio.Queue[Any] = asyncio.Queue()
@@ -32,7 +33,7 @@ async def events(start: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, 
 
     def run() -> None:
         try:
-            stream: Any = start()
+            stream: Any = start(left)
             with contextlib.closing(stream):
                 for event in stream:
                     if left.is_set():
@@ -53,7 +54,7 @@ async def events(start: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, 
         left.set()
 
 
-async def answered(start: Callable[[], Iterator[Event]]) -> Answer:
+async def answered(start: Callable[[threading.Event], Iterator[Event]]) -> Answer:
     """The answer that the stream ends with."""
     async with contextlib.aclosing(events(start)) as found:
         async for event in found:

@@ -34,17 +34,15 @@ def agent_tools(programs: Programs) -> Any:
     """The MCP server (an `MCPServer`) with the tools ask, search and open_source, not yet served."""
     from mcp.server.mcpserver import MCPServer
     from mcp.types import CallToolResult, TextContent, ToolAnnotations
-    from pydantic import Field
+    from pydantic import Field, RootModel
 
     from rag.opening import Excerpt
 
     since_text = "Only documents dated from this day, month or year on: 2016-05-12, 2016-05 or 2016."
     until_text = "Only documents dated up to this day, month or year, which is included."
 
-    def told(text: str, **structured: Any) -> CallToolResult:
-        return CallToolResult(
-            content=[TextContent(type="text", text=text)], structured_content=structured or None
-        )
+    def told(text: str, structured: dict[str, Any]) -> CallToolResult:
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
     def refused(error: RagError) -> CallToolResult:
         return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
@@ -58,16 +56,16 @@ def agent_tools(programs: Programs) -> Any:
         since: Annotated[str | None, Field(description=since_text)] = None,
         until: Annotated[str | None, Field(description=until_text)] = None,
         sources: Annotated[list[str] | None, Field(description="Only these documents, by name.")] = None,
-    ) -> Annotated[CallToolResult, Answer]:
+    ) -> Annotated[CallToolResult, RootModel[Answer]]:
         try:
             answer = await answered(
-                lambda: programs.stream(
-                    question, history=history or (), since=since, until=until, sources=sources
+                lambda left: programs.stream(
+                    question, stop=left, history=history or (), since=since, until=until, sources=sources
                 )
             )
         except RagError as error:
             return refused(error)
-        return told(answer.text + footer(answer), **asdict(answer))
+        return told(answer.text + footer(answer), asdict(answer))
 
     def search(
         query: Annotated[str, Field(description="A question or a few words.")],
@@ -75,12 +73,12 @@ def agent_tools(programs: Programs) -> Any:
         since: Annotated[str | None, Field(description=since_text)] = None,
         until: Annotated[str | None, Field(description=until_text)] = None,
         sources: Annotated[list[str] | None, Field(description="Only these documents, by name.")] = None,
-    ) -> Annotated[CallToolResult, Found]:
+    ) -> Annotated[CallToolResult, RootModel[Found]]:
         try:
             passages = programs.search(query, k=k, since=since, until=until, sources=sources)
         except RagError as error:
             return refused(error)
-        return told(listed(passages) or "No passage.", **asdict(Found(passages)))
+        return told(listed(passages) or "No passage.", asdict(Found(passages)))
 
     def open_source(
         source: Annotated[str, Field(description="The document's name, as a passage or a citation has it.")],
@@ -89,13 +87,13 @@ def agent_tools(programs: Programs) -> Any:
             int | None,
             Field(description="The character before which to end; 20,000 characters at most are given."),
         ] = None,
-    ) -> Annotated[CallToolResult, Excerpt]:
+    ) -> Annotated[CallToolResult, RootModel[Excerpt]]:
         try:
             excerpt = programs.open_source(source, start=start, end=end)
         except RagError as error:
             return refused(error)
         where = f"{source}, characters {excerpt.start}-{excerpt.end} of {excerpt.characters}"
-        return told(f"{where}\n\n{excerpt.text}", **asdict(excerpt))
+        return told(f"{where}\n\n{excerpt.text}", asdict(excerpt))
 
     server = MCPServer("rag", title="The documents", instructions=_INSTRUCTIONS, log_level="WARNING")
     reading = ToolAnnotations(read_only_hint=True, open_world_hint=False)

@@ -46,7 +46,7 @@ class TalkingEngine:
         self.talking = threading.Event()
         self.ended = threading.Event()
 
-    def stream(self, question: str, **_: Any) -> Iterator[Any]:
+    def stream(self, question: str, *, stop: threading.Event, **_: Any) -> Iterator[Any]:
         def talk(model, cancelled):
             try:
                 while not cancelled():
@@ -56,7 +56,7 @@ class TalkingEngine:
                 self.ended.set()
 
         yield ()
-        yield from self.worker.run(talk)
+        yield from self.worker.run(talk, stop=stop)
 
     def model_is_free(self) -> bool:
         """Whether the model does what it is asked to once the talk has been ended by who asked."""

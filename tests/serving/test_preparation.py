@@ -3,7 +3,8 @@
 import pytest
 
 from rag import store
-from rag.errors import IndexFileError
+from rag.errors import DocumentsError, IndexFileError
+from rag.library import Listed
 from rag.serving import preparation as preparations
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve
@@ -69,3 +70,88 @@ def test_a_build_that_is_asked_for_mends_a_failed_start(tmp_path):
     assert preparation.build().added == ("one.txt",)
     assert preparation.ready().answer("When did the river freeze?").citations[0].source == "one.txt"
     assert preparation.state == "1 document indexed."
+
+
+@pytest.fixture
+def frozen(tmp_path) -> Preparation:
+    """The start over one document, gone well."""
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "one.txt").write_text("The river froze in January.", "utf-8")
+    return ready(resolve(documents=tmp_path / "seeds", index=tmp_path / "index"))
+
+
+def test_documents_are_known_with_their_state_before_and_after_a_build(frozen):
+    folder = frozen.settings.documents
+    (folder / "two.txt").write_text("War.", "utf-8")
+    (folder / "empty.txt").write_text("", "utf-8")
+    (folder / "three.pdf").write_bytes(b"no PDF")
+    assert [(one.source, one.state) for one in frozen.documents()] == [
+        ("empty.txt", "new"),
+        ("one.txt", "indexed"),
+        ("three.pdf", "new"),
+        ("two.txt", "new"),
+    ]
+    report = frozen.build()
+    assert report.added == ("two.txt",)
+    reasons = {failure.source: failure.reason for failure in report.failed}
+    assert frozen.documents() == (
+        Listed("empty.txt", "failed", reasons["empty.txt"]),
+        Listed("one.txt", "indexed", characters=27),
+        Listed("three.pdf", "failed", reasons["three.pdf"]),
+        Listed("two.txt", "indexed", characters=4),
+    )
+
+
+def test_documents_are_known_without_an_index(tmp_path):
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "one.txt").write_text("War.", "utf-8")
+    settings = resolve(documents=tmp_path / "seeds", index=tmp_path / "index")
+    assert Preparation(settings).documents() == (Listed("one.txt", "new"),)
+    assert Preparation(resolve(documents=tmp_path / "none", index=tmp_path / "index")).documents() == ()
+
+
+def test_an_index_is_built_from_nothing(frozen):
+    before = frozen.ready().generation()
+    assert frozen.build().unchanged == ("one.txt",)
+    assert frozen.ready().generation() == before
+    report = frozen.build(rebuild=True)
+    assert (report.added, report.unchanged) == (("one.txt",), ())
+    assert frozen.ready().generation() != before
+    assert frozen.state == "1 document indexed."
+
+
+def test_after_the_last_document_was_removed_the_index_answers_nothing(frozen):
+    (frozen.settings.documents / "one.txt").unlink()
+    with pytest.raises(DocumentsError, match="no readable document"):
+        frozen.build()
+    assert "no readable document" in frozen.state
+    assert [one.state for one in frozen.documents()] == ["gone"]
+
+    assert frozen.build(may_be_empty=True).removed == ("one.txt",)
+    assert frozen.state == "0 documents indexed."
+    assert frozen.documents() == ()
+    answer = frozen.ready().answer("When did the river freeze?")
+    assert (answer.passages, answer.citations) == ((), ())
+    assert answer.abstained == "nothing in the documents bears on the question"
+
+
+def test_the_index_follows_the_folder(frozen, monkeypatch):
+    """As where the folder is seen to change twice: with what can be read, and with what can't."""
+
+    def changing(folder, *, due, **_):
+        (folder / "one.txt").write_text("The river froze in March.", "utf-8")
+        yield
+        told.append((frozen.state, due()))
+        (folder / "one.txt").unlink()
+        yield
+        told.append((frozen.state, due()))
+
+    told = []
+    monkeypatch.setattr(preparations, "changes", changing)
+    frozen.watch()
+
+    (first, later) = told
+    assert first == ("1 document indexed.", False)
+    assert later[0].endswith(" Answers come from the index as it is.")
+    (citation,) = frozen.ready().answer("When did the river freeze?").citations
+    assert citation.quote == "The river froze in March."

@@ -1,0 +1,37 @@
+"""The page in a process of its own, as Gradio's server leaves sockets and loops open in the one it is in.
+
+`python -m tests.serving.page DOCUMENTS INDEX` prints its address; without folders it has an engine that never
+stops by itself, and `free` is printed once the model has been freed. It ends with its stdin.
+"""
+
+import sys
+
+import app
+from rag.serving.preparation import Preparation
+from rag.serving.programs import Programs
+from rag.serving.server import additions
+from rag.settings import resolve, resolve_serving
+from tests.serving.servers import TalkingEngine
+
+
+def main(folders: list[str]) -> None:
+    if folders:
+        preparation = Preparation(resolve(documents=folders[0], index=folders[1]))
+        preparation.start()
+    else:
+        preparation = Preparation(resolve())
+        preparation.engine = engine = TalkingEngine()
+        preparation.ended.set()
+    added = additions(Programs(preparation.ready), host="127.0.0.1", login=None)
+    blocks = app.page(preparation)
+    _, url, _ = app.launch(blocks, resolve_serving(), added)
+    sys.stdout.write(f"{url}\n")
+    sys.stdout.flush()
+    if not folders and engine.model_is_free():
+        sys.stdout.write("free\n")
+        sys.stdout.flush()
+    sys.stdin.read()
+    blocks.close(verbose=False)
+
+
+main(sys.argv[1:])
