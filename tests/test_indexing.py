@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -630,3 +631,39 @@ def test_a_chunk_has_at_most_250_tokens_however_many_the_embedder_reads(folders)
             [chunk.text for chunk in snapshot.chunks_between("a.txt", 0, 780)]
         )
     assert sizes == [196, 196, 4]
+
+
+def test_an_index_may_become_empty_where_that_is_meant(folders):
+    folders.build()
+    for source in TEXTS:
+        (folders.documents / source).unlink()
+    before = folders.state()
+    with pytest.raises(DocumentsError, match="no readable document"):
+        folders.build()
+    assert folders.state() == before
+
+    assert kinds(folders.build(may_be_empty=True, load_embedder=no_embedder)) == {"removed": tuple(TEXTS)}
+    assert folders.found("war") == []
+    assert kinds(folders.build(may_be_empty=True, load_embedder=no_embedder)) == {}
+    folders.write({"a.txt": TEXTS["a.txt"]})
+    assert kinds(folders.build()) == {"added": ("a.txt",)}
+    assert [source for source, _ in folders.found("war")] == ["a.txt"]
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_an_index_becomes_empty_where_nothing_can_be_read(folders, rebuild):
+    folders.build()
+    for source in TEXTS:
+        (folders.documents / source).write_bytes(b"")
+    report = folders.build(may_be_empty=True, rebuild=rebuild)
+    assert sorted(failure.source for failure in report.failed) == sorted(TEXTS)
+    assert folders.found("war") == []
+
+
+def test_a_folder_that_is_missing_is_never_meant_to_be_empty(folders):
+    folders.build()
+    before = folders.found("war")
+    shutil.rmtree(folders.documents)
+    with pytest.raises(DocumentsError, match=r"^The documents folder .* doesn't exist\."):
+        folders.build(may_be_empty=True)
+    assert folders.found("war") == before
