@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rag.engine import Engine
-from rag.errors import DocumentsError, QuestionError, SettingsError
+from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.library import Listed
 from rag.page.chat import Session, messages
 from rag.page.conversation import Conversation, Turn, gone_on, record
@@ -31,7 +31,9 @@ TILLERSON = "Rex Tillerson is scheduled to visit Moscow early next week."
 @pytest.fixture
 def seeds(seed_settings: Settings, seed_engine: Engine) -> Any:
     """The panes over the seed articles."""
-    return app.Panes(Preparation(seed_settings, engine=seed_engine), read_only=False)
+    preparation = Preparation(seed_settings, engine=seed_engine)
+    preparation.ended.set()
+    return app.Panes(preparation, read_only=False)
 
 
 @pytest.fixture(scope="module")
@@ -129,13 +131,12 @@ def test_a_document_whose_file_has_changed_says_so(panes):
     assert text_of(content, "//*[@class='text']") == "The river froze in January."
 
 
-def test_nothing_is_opened_before_the_start_is_over(seed_settings: Settings, visited):
-    preparation = Preparation(seed_settings, state="Loading the models…")
-    with pytest.raises(DocumentsError, match=r"^Loading the models…$"):
-        app.Panes(preparation, read_only=False).source(visited, "cite", 1, 0)
-    preparation.failure = "There is no model."
-    with pytest.raises(DocumentsError, match=r"^There is no model\.$"):
-        app.Panes(preparation, read_only=False).document("a.txt")
+def test_nothing_is_opened_after_a_start_that_failed(seed_settings: Settings, visited):
+    preparation = Preparation(seed_settings, failure="There is no model.")
+    preparation.ended.set()
+    for opening in (lambda panes: panes.source(visited, "cite", 1, 0), lambda panes: panes.document("a.txt")):
+        with pytest.raises(RagError, match=r"^There is no model\.$"):
+            opening(app.Panes(preparation, read_only=False))
 
 
 def test_documents_are_listed_as_they_are_sought(seeds):
@@ -155,7 +156,7 @@ def test_files_are_added_and_can_be_asked(panes, tmp_path):
     assert states(panes) == dict.fromkeys(["bread.txt", "ice.txt", "salt.md", "war.txt"], "indexed")
     assert panes.preparation.state == "4 documents indexed."
     assert [path for path in paths if Path(path).exists()] == []
-    answer = panes.engine().answer("When was bread dear?")
+    answer = panes.preparation.ready().answer("When was bread dear?")
     assert [citation.source for citation in answer.citations] == ["bread.txt"]
 
 
@@ -184,7 +185,7 @@ def test_documents_are_removed_down_to_none(panes):
     assert states(panes) == {"ice.txt": "indexed"}
     panes.remove("ice.txt")
     assert states(panes) == {}
-    assert panes.engine().answer("When did the river freeze?").passages == ()
+    assert panes.preparation.ready().answer("When did the river freeze?").passages == ()
 
 
 @pytest.mark.parametrize("source", ["../index/current", "none.txt", ""])
@@ -196,22 +197,22 @@ def test_nothing_else_is_removed(panes, source):
 
 
 def test_the_index_is_built_from_nothing(panes):
-    before = panes.engine().generation()
+    before = panes.preparation.ready().generation()
     panes.rebuild()
-    assert panes.engine().generation() != before
+    assert panes.preparation.ready().generation() != before
     assert panes.preparation.state == "2 documents indexed."
-    assert panes.engine().answer("When did the river freeze?").citations[0].source == "ice.txt"
+    assert panes.preparation.ready().answer("When did the river freeze?").citations[0].source == "ice.txt"
 
 
 def test_a_read_only_page_changes_nothing(panes, tmp_path):
     read_only = replace(panes, read_only=True)
     (path,) = sent(tmp_path, {"bread.txt": "Bread was dear."})
-    before = panes.engine().generation()
+    before = panes.preparation.ready().generation()
     for change in (lambda: read_only.add([path]), lambda: read_only.remove("ice.txt"), read_only.rebuild):
         with pytest.raises(SettingsError, match=r"^This page is read-only: its documents can't be changed"):
             change()
     assert states(panes) == {"ice.txt": "indexed", "war.txt": "indexed"}
-    assert panes.engine().generation() == before
+    assert panes.preparation.ready().generation() == before
 
 
 def built(preparation: Preparation, **options: bool) -> Any:
