@@ -25,8 +25,8 @@ import gradio as gr
 
 from rag import library
 from rag.documents import MAX_BYTES, READABLE
-from rag.engine import MAX_QUESTION_CHARS, Engine
-from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
+from rag.engine import MAX_QUESTION_CHARS
+from rag.errors import QuestionError, RagError, SettingsError
 from rag.feedback import rate
 from rag.library import Listed
 from rag.page import chat
@@ -116,14 +116,20 @@ class Panes:
         return documents_html(documents, sought or "", read_only=self.read_only)
 
     def add(self, paths: Sequence[str]) -> None:
-        """Put uploaded files among the documents, and bring the index in step."""
+        """Put uploaded files among the documents and bring the index in step, then tell of those refused."""
         self._may_change()
+        refused: list[str] = []
         for path in paths:
             try:
                 library.add(self.preparation.settings.documents, Path(path).name, Path(path))
+            except DocumentsError as error:
+                refused.append(str(error))
             finally:
                 Path(path).unlink(missing_ok=True)
-        self.preparation.build()
+        if len(refused) < len(paths):
+            self.preparation.build()
+        if refused:
+            raise DocumentsError(" ".join(refused))
 
     def remove(self, source: str) -> None:
         """Delete a file of the documents folder, and bring the index in step."""
@@ -137,17 +143,11 @@ class Panes:
         self.preparation.build(rebuild=True)
 
     def _opened(self, citation: Citation, passage: Passage) -> str:
-        opened = self.engine().open(citation)
+        opened = self.preparation.ready().open(citation)
         stale = opened.sha256 is not None and library.is_stale(
             self.preparation.settings.documents, opened.source, opened.sha256
         )
         return source_html(opened, citation, passage, stale=stale)
-
-    def engine(self) -> Engine:
-        """The engine; `DocumentsError` while there is none."""
-        if self.preparation.engine is None:
-            raise DocumentsError(self.preparation.failure or self.preparation.state)
-        return self.preparation.engine
 
     def _may_change(self) -> None:
         if self.read_only:

@@ -168,9 +168,6 @@ def test_a_file_that_cannot_be_added_is_told_of_and_not_kept(panes, tmp_path):
     assert text_of(panes.document("ice.txt"), "//*[@class='text']") == "The river froze in January."
 
 
-@pytest.mark.xfail(
-    strict=True, reason="DEFECT in Panes.add: the files after one that can't be added are lost"
-)
 @pytest.mark.parametrize("names", [("ice.txt", "bread.txt"), ("bread.txt", "ice.txt")])
 def test_one_file_that_cannot_be_added_does_not_keep_others_out(panes, tmp_path, names):
     paths = sent(tmp_path, dict.fromkeys(names, "Bread was dear in 1871."))

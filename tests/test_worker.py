@@ -173,6 +173,21 @@ def test_cancelled_work_that_waits_never_starts(worker):
     assert not unwanted.running.is_set()
 
 
+def test_another_thread_stops_work_that_runs_and_work_that_waits(worker):
+    running, waiting, gate, unwanted = threading.Event(), threading.Event(), Gate("a"), Gate("b")
+    first = worker.run(gate, stop=running)
+    assert next(first) == "a"
+    second = worker.run(unwanted, stop=waiting)
+    assert next(second) == Waiting(1)
+    waiting.set()
+    running.set()
+    gate.go.set()
+    assert list(first) == ["A"]
+    assert gate.saw_cancelled is True
+    assert list(second) == []
+    assert not unwanted.running.is_set()
+
+
 def test_who_is_ahead_of_the_cancelled_is_told_nothing(worker):
     gate = Gate("a")
     first, second, third = begun(worker, gate), worker.run(say("b")), worker.run(say("c"))

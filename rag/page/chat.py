@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Container, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from rag.engine import Engine
 from rag.errors import QuestionError, RagError
-from rag.page.conversation import Conversation, Rating, Turn, gone_on
+from rag.page.conversation import Conversation, Rating, Turn, cut, gone_on
 from rag.page.markup import growing_html, note_html, question_html, turn_html
 from rag.serving.preparation import Preparation
 from rag.serving.streaming import events
@@ -64,10 +64,8 @@ def taken(session: Session, question: str) -> Session:
         raise QuestionError("The question is empty. Type one.")
     # Half of a surrogate pair, which a browser may send, has no encoding: it couldn't be kept.
     question = question.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    turns = session.conversation.turns[: session.editing]
-    return replace(
-        session, conversation=replace(session.conversation, turns=turns), pending=question, editing=None
-    )
+    conversation = cut(session.conversation, session.editing)
+    return Session(conversation, pending=question)
 
 
 def taken_again(session: Session) -> Session:
@@ -75,8 +73,7 @@ def taken_again(session: Session) -> Session:
     turns = idle(session).conversation.turns
     if not turns:
         raise QuestionError("There is no question to ask again.")
-    conversation = replace(session.conversation, turns=turns[:-1])
-    return replace(session, conversation=conversation, pending=turns[-1].question, editing=None)
+    return Session(cut(session.conversation, len(turns) - 1), pending=turns[-1].question)
 
 
 def stopped(session: Session) -> Session:
@@ -98,7 +95,7 @@ def rated(session: Session, number: int, rating: Rating) -> tuple[Session, Answe
     """The turn's answer with the rating that it gets: the same one again takes it back."""
     turns = list(idle(session).conversation.turns)
     answer = session.conversation.answer(number)
-    if answer is None:
+    if answer is None or rating not in get_args(Rating):
         raise QuestionError("This answer is no longer in the conversation.")
     given = None if turns[number].rating == rating else rating
     turns[number] = replace(turns[number], rating=given)

@@ -58,6 +58,18 @@ def gone_on(conversation: Conversation, turn: Turn) -> Conversation:
     )
 
 
+def cut(conversation: Conversation, end: int | None) -> Conversation:
+    """The conversation without its turns from `end` on; None leaves all.
+
+    A title that the first question gave goes with it.
+    """
+    turns = conversation.turns[:end]
+    gone = conversation.turns and not turns
+    if gone and conversation.title == _title(conversation.turns[0].question):
+        return replace(conversation, title="", turns=())
+    return replace(conversation, turns=turns)
+
+
 _RECORD = TypeAdapter(Conversation)
 
 

@@ -14,6 +14,7 @@ from rag.page import conversation as conversations
 from rag.page.conversation import (
     Conversation,
     Turn,
+    cut,
     gone_on,
     markdown,
     read_record,
@@ -312,3 +313,11 @@ def _unescaped(line: str) -> str:
             found += character
         escaped = character == "\\" and not escaped
     return found
+
+
+def test_a_title_goes_with_the_question_that_gave_it_and_one_that_was_given_stays():
+    asked = gone_on(gone_on(Conversation(), Turn("Who?", None, "Stopped.")), Turn("Why?", None, "Stopped."))
+
+    assert (cut(asked, 0).title, cut(asked, 1).title, cut(asked, None)) == ("", "Who?", asked)
+    assert cut(asked, 0).id == asked.id
+    assert cut(renamed(asked, "Mine"), 0).title == "Mine"

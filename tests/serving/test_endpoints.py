@@ -104,6 +104,7 @@ def test_the_endpoints_are_described(client: Any):
         "history",
         "since",
         "until",
+        "sources",
     ]
     assert answer["returns"][0]["type"] == {"type": "object", "additionalProperties": {}}
     assert answer["description"].startswith("Answer a question from the documents")
@@ -120,7 +121,7 @@ def test_a_cancelled_call_frees_the_model():
 def test_a_call_whose_client_is_gone_frees_the_model():
     with opened() as (address, process):
         call = f"{address}gradio_api/call/answer"
-        event = httpx.post(call, json={"data": [QUESTION, None, None, None]}).json()["event_id"]
+        event = httpx.post(call, json={"data": [QUESTION, None, None, None, None]}).json()["event_id"]
         with httpx.stream("GET", f"{call}/{event}", timeout=60) as stream:
             assert next(stream.iter_lines()) == "event: generating"
         assert process.stdout.readline() == "free\n"

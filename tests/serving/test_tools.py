@@ -45,8 +45,8 @@ def test_the_tools_say_what_they_take_and_give(url: str):
 
     assert [tool.name for tool in tools] == ["ask", "search", "open_source"]
     assert [sorted(tool.input_schema["properties"]) for tool in tools] == [
-        ["history", "question", "since", "until"],
-        ["k", "query", "since", "until"],
+        ["history", "question", "since", "sources", "until"],
+        ["k", "query", "since", "sources", "until"],
         ["end", "source", "start"],
     ]
     assert [tool.input_schema["required"] for tool in tools] == [["question"], ["query"], ["source"]]
