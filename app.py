@@ -26,7 +26,7 @@ import gradio as gr
 from rag import library
 from rag.documents import MAX_BYTES, READABLE
 from rag.engine import MAX_QUESTION_CHARS
-from rag.errors import QuestionError, RagError, SettingsError
+from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.feedback import rate
 from rag.library import Listed
 from rag.page import chat
