@@ -1,19 +1,13 @@
 """What the browser tests share: Debian's Chromium, and the page served over a folder of its own."""
 
-import contextlib
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SEEDS
+from tests.conftest import SEEDS
+from tests.servers import served
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
@@ -22,35 +16,6 @@ PATIENCE_MS = 120_000
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", type=Path, help="keep the pictures of the page for the README here")
-
-
-@contextlib.contextmanager
-def served(folder: Path, *options: str, **environment: str) -> Iterator[str]:
-    """The address of the page over the documents in `folder`/docs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    places = ["--documents", str(folder / "docs"), "--index", str(folder / "index")]
-    with (folder / f"log-{port}").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "rag", "serve", *places, *options, "--port", str(port)],
-            stdout=log,
-            stderr=log,
-            cwd=ROOT,
-            env=os.environ | environment,
-        )
-    url = f"http://127.0.0.1:{port}/"
-    for _ in range(600):
-        if server.poll() is not None:
-            pytest.fail((folder / f"log-{port}").read_text())
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            break
-        time.sleep(0.1)
-    try:
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -75,21 +40,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(browser, folder: Path) -> Iterator[str]:
     """The page, from an empty index."""
-    with served(folder) as url:
+    with served(folder) as (url, _):
         yield url
 
 
 @pytest.fixture
 def visit(browser) -> Iterator[Callable]:
-    """A new browser profile at an address: what it asked for is in `requested`, what failed in `failed`."""
-    contexts = []
+    """A new browser profile at an address; nothing outside that is asked for, and no script fails."""
+    contexts, pages = [], []
 
     def visiting(url: str, **options):
         context = browser.new_context(**({"viewport": {"width": 1400, "height": 900}} | options))
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
-        page.requested, page.failed = [], []
+        pages.append(page)
+        page.origin, page.requested, page.failed = url, [], []
         page.on("request", lambda request: page.requested.append(request.url))
         page.on("pageerror", lambda error: page.failed.append(str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
@@ -97,16 +63,18 @@ def visit(browser) -> Iterator[Callable]:
         return page
 
     yield visiting
+    asked = [url for page in pages for url in page.requested if not url.startswith(("data:", "blob:"))]
+    own = {page.origin for page in pages}
+    failed = [failure for page in pages for failure in page.failed]
     for context in contexts:
         context.close()
+    assert [url for url in asked if not url.startswith(tuple(own))] == []
+    assert failed == []
 
 
 @pytest.fixture
 def page(visit: Callable, address: str):
-    opened = visit(address)
-    yield opened
-    outside = [url for url in opened.requested if not url.startswith((address, "data:", "blob:"))]
-    assert (outside, opened.failed) == ([], [])
+    return visit(address)
 
 
 def ask(page, question: str) -> None:

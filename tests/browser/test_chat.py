@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import answered, ask, on_screen, served, tab
+from tests.browser.conftest import answered, ask, on_screen, tab
 from tests.conftest import SEEDS
+from tests.servers import served
 
 pytestmark = pytest.mark.browser
 
@@ -193,7 +194,7 @@ def test_a_question_is_limited_to_chosen_documents(page):
 
 def test_stop_ends_an_answer_and_the_next_question_is_answered_at_once(visit, folder: Path, address: str):
     # A model that composes writes for seconds, so that there is something to stop.
-    with served(folder, "--mode", "compose") as url:
+    with served(folder, "--mode", "compose") as (url, _):
         page = visit(url)
         ask(page, "Is Moscow's support for Damascus unconditional?")
         page.locator("#chat .growing .passages").wait_for()

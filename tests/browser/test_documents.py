@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import answered, ask, served, tab
+from tests.browser.conftest import answered, ask, tab
+from tests.servers import served
 
 pytestmark = pytest.mark.browser
 
@@ -82,7 +83,7 @@ def test_documents_are_searched_and_opened(page):
 
 def test_a_page_begins_without_documents_and_goes_on_with_the_first(visit, tmp_path: Path):
     (tmp_path / "docs").mkdir()
-    with served(tmp_path) as url:
+    with served(tmp_path) as (url, _):
         page = visit(url)
         page.locator("#status", has_text="has no readable document").wait_for()
         ask(page, QUESTION)
@@ -96,7 +97,7 @@ def test_a_page_begins_without_documents_and_goes_on_with_the_first(visit, tmp_p
 def test_a_page_that_is_read_only_changes_nothing(visit, tmp_path: Path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "fox.txt").write_text(FOX, "utf-8")
-    with served(tmp_path, "--read-only") as url:
+    with served(tmp_path, "--read-only") as (url, _):
         page = visit(url)
         tab(page, "Documents")
         row(page, "fox.txt").locator(".state.indexed").wait_for()
@@ -108,7 +109,7 @@ def test_a_page_that_is_read_only_changes_nothing(visit, tmp_path: Path):
 def test_a_page_with_a_password_asks_for_it(visit, tmp_path: Path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "fox.txt").write_text(FOX, "utf-8")
-    with served(tmp_path, RAG_USER="ada", RAG_PASSWORD="lovelace") as url:
+    with served(tmp_path, RAG_USER="ada", RAG_PASSWORD="lovelace") as (url, _):
         page = visit(url)
         page.get_by_label("username").fill("ada")
         page.get_by_label("password").fill("lovelace")
