@@ -484,7 +484,8 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             **private,
         ).then(**keeping)
         blocks.load(preparation.start, **private)
-        gr.Timer(LOOK_S).tick(look, [session, seen, sought], [status, conversation, seen, *listed], **private)
+        for looking in (blocks.load, gr.Timer(LOOK_S).tick):
+            looking(look, [session, seen, sought], [status, conversation, seen, *listed], **private)
         endpoints = Endpoints(preparation, refusal=lambda message: gr.Error(message, print_exception=False))
         for endpoint in (endpoints.answer, endpoints.search, endpoints.documents):
             gr.events.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)

@@ -31,7 +31,7 @@ def test_first_start_ask_and_see_the_sentence_in_its_article(page):
     assert page.locator("#source .text").text_content() == (SEEDS / source).read_text("utf-8")
     page.wait_for_function("document.activeElement.id == 'quote'")
     assert on_screen(page, "#quote")
-    assert "5 documents indexed." in page.locator("#status").inner_text()
+    page.locator("#status", has_text="5 documents indexed.").wait_for()
     assert page.locator("#source .changed").count() == 0
 
 
@@ -261,13 +261,15 @@ def test_axe_core_finds_nothing_serious(visit, address: str, scheme: str):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_as_the_readme_shows_it(visit, address: str, scheme: str, tmp_path: Path, pytestconfig):
-    page = visit(address, color_scheme=scheme, viewport={"width": 1280, "height": 800})
-    ask(page, CURBS)
-    answered(page, 0).locator("a.label").first.click()
-    page.wait_for_function("document.activeElement.id == 'quote'")
+    page = visit(address, color_scheme=scheme, viewport={"width": 1280, "height": 860})
     ask(page, "What is the capital of Australia?")
-    answered(page, 1)
+    answered(page, 0)
+    ask(page, CURBS)
+    answered(page, 1).locator("a.label").first.click()
+    page.wait_for_function("document.activeElement.id == 'quote'")
+    page.locator("#status", has_text="5 documents indexed.").wait_for()
     page.evaluate("scrollTo(0, 0)")
+    page.wait_for_timeout(1000)  # until the chat has scrolled
     picture = (pytestconfig.getoption("--screenshots") or tmp_path) / f"chat-{scheme}.png"
 
     page.screenshot(path=picture)

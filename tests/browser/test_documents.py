@@ -75,7 +75,7 @@ def test_documents_are_searched_and_opened(page):
     row(page, "004_4d98d33cc253c48d.txt").wait_for()
     page.get_by_label("Search by name or title").press_sequentially("004_")
     row(page, "000_35875361a05a6b5d.txt").wait_for(state="detached")
-    row(page, "004_4d98d33cc253c48d.txt").get_by_role("button", name="004_").click()
+    row(page, "004_4d98d33cc253c48d.txt").locator("button.link").click()
     page.locator("#source h2", has_text="004_4d98d33cc253c48d.txt").wait_for()
 
     assert "Rex Tillerson" in page.locator("#source .text").text_content()
