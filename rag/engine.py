@@ -3,6 +3,7 @@
 question → passages → evidence → reading → confidence → the model's choice or words → quotes → answer
 """
 
+import os
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -71,6 +72,8 @@ class Engine:
         self._worker = worker
         self._model_name = model_name
         self._threshold = threshold
+        # More at once would only take each other's time, and that of the server they are asked through.
+        self._turns = threading.Semaphore(os.cpu_count() or 1)
         self._writer = Writer(
             templates,
             mode,
@@ -139,7 +142,7 @@ class Engine:
         if asked.goes_on and self._may_rewrite():
             with _timed(timings, "rewrite"):
                 asked = yield from self._rewritten(asked, stop)
-        with _timed(timings, "retrieve"):
+        with self._turns, _timed(timings, "retrieve"):
             retrieval = _retrieved(self._retriever, asked, PASSAGES, within)
         yield retrieval.passages
         if stop.is_set():
@@ -148,7 +151,7 @@ class Engine:
         sentences = ranked(retrieval.sentences)
         bears = bool(sentences) and (self._threshold == 0 or sentences[0].score >= GATE)
         if bears and self._reader is not None:
-            with _timed(timings, "read"):
+            with self._turns, _timed(timings, "read"):
                 sentences = read(self._reader, asked.text, sentences)
         sure = confidence(asked.question, sentences) if sentences else 0.0
         steps: list[Step] = []

@@ -11,7 +11,7 @@ from rag.settings import Settings
 from rag.types import BuildReport, Failure
 from rag.watching import changes
 
-WAIT_S = 30.0
+WAIT_S = 50.0
 """How long a program that asks waits for the start; clients give up after a minute."""
 
 
