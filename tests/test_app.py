@@ -17,6 +17,8 @@ from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.library import Listed
 from rag.page.chat import Session, messages
 from rag.page.conversation import Conversation, Turn, gone_on, record
+from rag.page.handlers import told
+from rag.page.panes import Panes
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve
 from tests.conftest import ROOT
@@ -33,7 +35,7 @@ def seeds(seed_settings: Settings, seed_engine: Engine) -> Any:
     """The panes over the seed articles."""
     preparation = Preparation(seed_settings, engine=seed_engine)
     preparation.ended.set()
-    return app.Panes(preparation, read_only=False)
+    return Panes(preparation, read_only=False)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def panes(tmp_path: Path) -> Any:
     preparation = Preparation(resolve(documents=tmp_path / "seeds", index=tmp_path / "index"))
     preparation.build()
     preparation.ready()
-    return app.Panes(preparation, read_only=False)
+    return Panes(preparation, read_only=False)
 
 
 def sent(place: Path, texts: dict[str, str]) -> list[str]:
@@ -68,27 +70,27 @@ def states(panes: Any) -> dict[str, str]:
 
 
 def test_an_error_is_told_on_the_page_as_text():
-    @app.told
+    @told
     def failing(name: str, *, size: int) -> str:
         if size > 1:
             raise DocumentsError(f"{name} has <b>{size}</b> bytes.")
         return name
 
     assert failing("a.txt", size=1) == "a.txt"
-    with pytest.raises(app.gr.Error) as told:
+    with pytest.raises(app.gr.Error) as refused:
         failing("a.txt", size=2)
-    assert text_of(told.value.message) == "a.txt has <b>2</b> bytes."
-    assert parsed(told.value.message).xpath(".//*") == []
-    assert not told.value.print_exception
+    assert text_of(refused.value.message) == "a.txt has <b>2</b> bytes."
+    assert parsed(refused.value.message).xpath(".//*") == []
+    assert not refused.value.print_exception
 
 
 def test_a_defect_is_not_told_as_if_it_could_be_put_right():
     with pytest.raises(ZeroDivisionError):
-        app.told(lambda: 1 / 0)()
+        told(lambda: 1 / 0)()
 
 
 def test_a_citation_opens_its_document_with_the_quote_marked(seeds, visited):
-    content = seeds.source(visited, "cite", 1, 0)
+    content = seeds.source(visited.conversation, "cite", 1, 0)
     text = (ROOT / "seeds" / "004_4d98d33cc253c48d.txt").read_text("utf-8")
     assert text_of(content, "//mark") == TILLERSON
     assert text_of(content, "//h2") == "004_4d98d33cc253c48d.txt"
@@ -98,7 +100,7 @@ def test_a_citation_opens_its_document_with_the_quote_marked(seeds, visited):
 
 def test_a_passage_opens_its_document_with_the_passage_marked(seeds, visited):
     passage = visited.conversation.turns[1].answer.passages[3]
-    content = seeds.source(visited, "passage", 1, 3)
+    content = seeds.source(visited.conversation, "passage", 1, 3)
     assert text_of(content, "//h2") == passage.source
     assert text_of(content, "//mark") == passage.text
     assert text_of(content, "//*[@class='about']").endswith(f"characters {passage.start}-{passage.end}")
@@ -110,7 +112,7 @@ def test_a_passage_opens_its_document_with_the_passage_marked(seeds, visited):
 )
 def test_what_is_no_longer_cited_is_not_opened(seeds, visited, what, turn, number):
     with pytest.raises(QuestionError, match=r"^This is no longer in the conversation\. Ask again\.$"):
-        seeds.source(visited, what, turn, number)
+        seeds.source(visited.conversation, what, turn, number)
 
 
 def test_a_document_is_opened_by_its_name(seeds):
@@ -134,9 +136,12 @@ def test_a_document_whose_file_has_changed_says_so(panes):
 def test_nothing_is_opened_after_a_start_that_failed(seed_settings: Settings, visited):
     preparation = Preparation(seed_settings, failure="There is no model.")
     preparation.ended.set()
-    for opening in (lambda panes: panes.source(visited, "cite", 1, 0), lambda panes: panes.document("a.txt")):
+    for opening in (
+        lambda panes: panes.source(visited.conversation, "cite", 1, 0),
+        lambda panes: panes.document("a.txt"),
+    ):
         with pytest.raises(RagError, match=r"^There is no model\.$"):
-            opening(app.Panes(preparation, read_only=False))
+            opening(Panes(preparation, read_only=False))
 
 
 def test_documents_are_listed_as_they_are_sought(seeds):
@@ -298,9 +303,9 @@ def test_a_conversation_that_was_kept_is_shown_again(seeds, visited):
     shown, session, _ = reopen(record(visited.conversation))
     assert session == visited
     assert shown == messages(visited)
-    with pytest.raises(app.gr.Error) as told:
+    with pytest.raises(app.gr.Error) as refused:
         reopen("{}")
-    assert text_of(told.value.message) == "This conversation can't be read: it is damaged. Delete it."
+    assert text_of(refused.value.message) == "This conversation can't be read: it is damaged. Delete it."
 
 
 def test_a_conversation_is_exported_under_its_title(seed_settings: Settings):

@@ -1,11 +1,17 @@
-"""HTML of the panes beside the conversation: a document and its quote, the documents, an answer's insides."""
+"""The panes beside the conversation: a document and its quote, the documents, an answer's insides."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
+from rag import library
+from rag.errors import DocumentsError, QuestionError, SettingsError
 from rag.library import Listed
 from rag.notes import place
 from rag.opening import Opened
+from rag.page.conversation import Conversation
+from rag.serving.preparation import Preparation
 from rag.types import Answer, Citation, Match, Passage
 
 MAX_SHOWN_CHARS = 600_000
@@ -15,6 +21,74 @@ MAX_LISTED = 200
 
 NOTHING_OPEN = '<p class="hint">Click a citation: its document opens here, with the quote marked.</p>'
 NOTHING_INSIDE = '<p class="hint">“Look inside” below an answer shows how it came to be.</p>'
+
+
+@dataclass(frozen=True, slots=True)
+class Panes:
+    """What the panes beside the conversation show, for one preparation."""
+
+    preparation: Preparation
+    read_only: bool
+
+    def source(self, conversation: Conversation, what: str, turn: int, number: int) -> str:
+        """The document of a citation ("cite") or a passage of the turn of this number."""
+        answer = conversation.answer(turn)
+        found: Sequence[Citation | Passage] = ()
+        if answer is not None:
+            found = answer.citations if what == "cite" else answer.passages
+        if answer is None or not 0 <= number < len(found):
+            raise QuestionError("This is no longer in the conversation. Ask again.")
+        cited = found[number]
+        if isinstance(cited, Citation):
+            return self._opened(cited, answer.passages[cited.label - 1])
+        citation = Citation(number + 1, cited.source, cited.start, cited.end, cited.text, cited.page)
+        return self._opened(citation, cited)
+
+    def document(self, source: str) -> str:
+        """A document that is indexed, by its name."""
+        return self._opened(Citation(1, source, 0, 0, ""), Passage(source, 0, 0, "", 0.0))
+
+    def listed(self, documents: Sequence[Listed], sought: str | None) -> str:
+        """The documents that have what is sought in their name."""
+        return documents_html(documents, sought or "", read_only=self.read_only)
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Put uploaded files among the documents and bring the index in step, then tell of those refused."""
+        self._may_change()
+        refused: list[str] = []
+        for path in paths:
+            try:
+                library.add(self.preparation.settings.documents, Path(path).name, Path(path))
+            except DocumentsError as error:
+                refused.append(str(error))
+            finally:
+                Path(path).unlink(missing_ok=True)
+        if len(refused) < len(paths):
+            self.preparation.build()
+        if refused:
+            raise DocumentsError(" ".join(refused))
+
+    def remove(self, source: str) -> None:
+        """Delete a file of the documents folder, and bring the index in step."""
+        self._may_change()
+        library.remove(self.preparation.settings.documents, source)
+        self.preparation.build(may_be_empty=True)
+
+    def rebuild(self) -> None:
+        """Build the index from nothing."""
+        self._may_change()
+        self.preparation.build(rebuild=True)
+
+    def _opened(self, citation: Citation, passage: Passage) -> str:
+        opened = self.preparation.ready().open(citation)
+        stale = opened.sha256 is not None and library.is_stale(
+            self.preparation.settings.documents, opened.source, opened.sha256
+        )
+        return source_html(opened, citation, passage, stale=stale)
+
+    def _may_change(self) -> None:
+        if self.read_only:
+            raise SettingsError("This page is read-only: its documents can't be changed here.")
 
 
 def source_html(opened: Opened, citation: Citation, passage: Passage, *, stale: bool) -> str:
