@@ -57,9 +57,11 @@ DATE = "2016, 2016-05 or 2016-05-12"
 def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     """The page, not yet served. Opening it starts the preparation, again if it failed before."""
     on = Handlers(preparation, Panes(preparation, read_only))
-    with gr.Blocks(title="Ask the documents", analytics_enabled=False) as blocks:
+    with gr.Blocks(title="Ask the documents", analytics_enabled=False, delete_cache=(3600, 86_400)) as blocks:
         session = gr.State(Session())
-        seen = gr.State(("", ""))
+        marked = gr.State(frozenset())
+        reading = gr.State(())
+        seen = gr.State(("", -1))
         documents = gr.State(())
         file = gr.Textbox(visible="hidden", container=False)
         kept_record = gr.Textbox(visible="hidden", container=False)
@@ -94,7 +96,9 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                     send = gr.Button("Ask", variant="primary", scale=1, min_width=60)
                     stopping = gr.Button("Stop", scale=1, min_width=60)
                 with gr.Accordion("Ask only some documents", open=False):
-                    sources = gr.Dropdown([], multiselect=True, label="These documents")
+                    sources = gr.Dropdown(
+                        [], multiselect=True, allow_custom_value=True, label="These documents"
+                    )
                     with gr.Row():
                         since = gr.Textbox(label="Dated from", placeholder=DATE, min_width=140)
                         until = gr.Textbox(label="Dated to", placeholder=DATE, min_width=140)
@@ -151,49 +155,56 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                         retitle = gr.Button("Rename", size="sm", scale=1, min_width=80)
         clicks = gr.HTML(visible="hidden", js_on_load="rag.connect(trigger)")
 
+        # What may fail goes through the queue: Gradio shows no error of what doesn't.
+        queued: dict[str, Any] = {
+            "concurrency_limit": None,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
         private: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         keeping: dict[str, Any] = {
             "fn": on.titles,
-            "inputs": [kept_record],
-            "outputs": [choice],
-            "js": "record => rag.save(record)",
+            "inputs": [kept_record, session],
+            "outputs": [choice, session],
+            "js": "(record, session) => [rag.save(record), session]",
+            **queued,
+        }
+        painted: dict[str, Any] = {
+            "fn": on.shown,
+            "inputs": [session, marked],
+            "outputs": [conversation],
             **private,
         }
         listed = [documents, table, sources]
         taken = gr.on(
             [box.submit, send.click],
             on.take,
-            [box, session],
+            [box, session, marked],
             [box, conversation, session, editing],
-            trigger_mode="multiple",
-            **private,
+            js="(...given) => rag.asked(given)",
+            **queued,
         )
         taken_again = clicks.retry(
-            on.take_again,
-            [session],
-            [conversation, session, editing],
-            trigger_mode="multiple",
-            **private,
+            on.take_again, [session, marked], [conversation, session, editing], **queued
         )
         replying = [
-            begun_reply.success(
+            asked.success(
                 on.reply,
-                [session, since, until, sources],
-                [conversation, session],
-                concurrency_limit=None,
+                [session, marked, since, until, sources],
+                [conversation, session, reading],
                 trigger_mode="multiple",
-                show_progress="hidden",
-                api_visibility="private",
+                **queued,
             )
-            for begun_reply in (taken, taken_again)
+            for asked in (taken, taken_again)
         ]
         for ended in replying:
+            ended.failure(on.failed, [session, marked], [conversation, session], **private)
             ended.then(on.kept, [session], [kept_record], **private).then(**keeping)
         stopping.click(
-            on.stop, [session], [conversation, session, kept_record], cancels=replying, **private
-        ).then(**keeping)
+            on.stop, [session, marked], [conversation, session, kept_record], cancels=replying, **private
+        ).then(**keeping).then(**painted)
         # Another tab may have kept one meanwhile.
-        conversations.select(**{**keeping, "js": "() => rag.save('')"})
+        conversations.select(**{**keeping, "js": "(_, session) => [rag.save(''), session]"})
         for leaving in (conversation.clear, fresh.click):
             leaving(
                 on.leave,
@@ -202,51 +213,61 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                 cancels=replying,
                 js="() => rag.close()",
                 **private,
-            ).then(lambda: "", outputs=[kept_record], **private).then(**keeping)
-        clicks.edit(on.edit, [session], [session, box, editing, editing_note], **private)
+            ).then(lambda: "", outputs=[kept_record], **private).then(**keeping).then(**painted)
+        clicks.edit(on.edit, [session], [session, box, editing, editing_note], **queued).success(
+            js="() => rag.focus()"
+        )
         leave_as_is.click(on.keep_as_is, [session], [session, box, editing], **private)
-        clicks.like(on.thumb, [session], [conversation, session], **private).then(
+        clicks.like(on.thumb, [session, marked], [conversation, session], **queued).then(
             on.kept, [session], [kept_record], **private
         ).then(**keeping)
-        clicks.select(on.open_cited, [session], [source, tabs], **private).then(js="() => rag.show()")
-        clicks.click(on.look_inside, [session], [inside, tabs], **private)
-        table.select(on.open_document, None, [source, tabs], **private).then(js="() => rag.show()")
-        table.delete(on.remove, [sought], listed, concurrency_limit=None, api_visibility="private")
+        clicks.select(on.open_cited, [session, reading], [source, tabs], **queued).success(
+            js="() => rag.show()"
+        )
+        clicks.click(on.look_inside, [session], [inside, tabs], **queued)
+        table.select(on.open_document, None, [source, tabs], **queued).success(js="() => rag.show()")
+        table.delete(on.remove, [sought], listed, **queued)
         sought.input(on.panes.listed, [documents, sought], [table], trigger_mode="always_last", **private)
-        adding.upload(on.upload, [adding, sought], listed, concurrency_limit=None, api_visibility="private")
-        rebuilding.click(on.rebuild, [sought], listed, concurrency_limit=None, api_visibility="private")
+        adding.upload(on.upload, [adding, sought], listed, **queued)
+        rebuilding.click(on.rebuild, [sought], listed, **queued)
         choice.input(
             on.reopen,
             [kept_record, choice],
-            [conversation, session, editing],
+            [conversation, session, marked, editing],
             cancels=replying,
             js="(_, id) => [rag.load(id), id]",
-            **private,
-        )
+            **queued,
+        ).then(**painted)
         delete.click(
-            lambda found, session, _: on.deleted(found, session),
+            on.deleted,
             [kept_record, session, choice],
             [choice, conversation, session, editing],
             js="(_, session, id) => [rag.remove(id), session, id]",
-            **private,
+            **queued,
         )
-        retitle.click(on.rename, [title, session], [session, title], **private).success(
+        retitle.click(on.rename, [title, session], [session, title], **queued).success(
             on.kept, [session], [kept_record], **private
         ).then(**keeping)
         for button, kind in ((as_markdown, "md"), (as_json, "json")):
-            button.click(functools.partial(on.export, kind=kind), [session], [file], **private).success(
+            button.click(functools.partial(on.export, kind=kind), [session], [file], **queued).success(
                 js="file => rag.download(file)", inputs=[file]
             )
         blocks.load(
             on.reopen,
             [kept_record],
-            [conversation, session, editing],
+            [conversation, session, marked, editing],
             js="() => rag.reload()",
-            **private,
+            **queued,
         ).then(**keeping)
+        blocks.load(outputs=[box], js="() => rag.unanswered()")
         blocks.load(preparation.start, **private)
         for looking in (blocks.load, gr.Timer(LOOK_S).tick):
-            looking(on.look, [session, seen, sought], [status, conversation, seen, *listed], **private)
+            looking(
+                on.look,
+                [session, seen, sought],
+                [status, conversation, seen, marked, *listed],
+                **private,
+            )
         endpoints = Endpoints(preparation, refusal=lambda message: gr.Error(message, print_exception=False))
         for endpoint in (endpoints.answer, endpoints.search, endpoints.documents):
             gr.events.api(endpoint, api_name=endpoint.__name__, concurrency_limit=None)
@@ -285,7 +306,9 @@ def serve(
     preparation = Preparation(settings)
     blocks = page(preparation, read_only=serving.read_only)
     login = Login(serving.user, serving.password) if serving.user else None
-    added = additions(Programs(preparation.ready), host=serving.host, login=login)
+    added = additions(
+        Programs(preparation.ready), host=serving.host, login=login, uploads=not serving.read_only
+    )
     _, url, _ = launch(blocks, serving, added)
     preparation.start()
     threading.Thread(target=preparation.watch, name="watching", daemon=True).start()
@@ -317,8 +340,9 @@ def launch(blocks: Any, serving: Serving, added: Mapping[str, Any] | None = None
             app_kwargs=dict(added or {}),
         )
     except (OSError, OverflowError) as error:
+        where = "" if serving.host == "127.0.0.1" else f" on {serving.host}"
         raise SettingsError(
-            f"Port {serving.port or '7860 and those after it'} can't be used. Name another: --port N"
+            f"Port {serving.port or '7860 and those after it'} can't be used{where}. Name another: --port N"
         ) from error
     return served
 

@@ -132,8 +132,8 @@ class Engine:
     ) -> Iterator[Event]:
         """The passages, then the text as it is written, then the `Answer`, whose text is that text.
 
-        `Waiting` comes while other questions are answered. Closing the iterator stops the computation. So
-        does another thread that sets `stop`: the iterator ends then, without an answer.
+        `Waiting` comes while the language model answers other questions. Closing the iterator stops the
+        computation. So does another thread that sets `stop`: the iterator ends then, without an answer.
         """
         stop = stop or threading.Event()
         timings: dict[str, float] = {}

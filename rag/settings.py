@@ -133,6 +133,10 @@ def resolve_serving(
         raise SettingsError(
             "The page needs both a user and a password, or neither: RAG_USER and RAG_PASSWORD."
         )
+    if ":" in found.host:
+        raise SettingsError(f"The host is {found.host}; name one, or give its IPv4 address.")
+    if found.port is not None and not 0 < found.port < 65_536:
+        raise SettingsError(f"The port is {found.port}; it is a number from 1 to 65535.")
     if not found.user and not _is_loopback(found.host):
         raise SettingsError(
             f"Others reach the page at {found.host}: set RAG_USER and RAG_PASSWORD, or leave the host out."
@@ -150,7 +154,7 @@ def _is_loopback(host: str) -> bool:
 def _port(text: str | None) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
+    if not text.isdecimal():
         raise SettingsError(f"RAG_PORT is {text}; it is a number from 1 to 65535.")
     return int(text)
 

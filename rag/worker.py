@@ -18,6 +18,10 @@ Work: TypeAlias = Callable[[LanguageModel, Callable[[], bool]], Generator[T, Non
 """What is done with the model; the second argument says whether to stop."""
 
 
+_LOOK_S = 0.2
+"""How often it is looked whether another thread wants work to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Ended:
     """The last thing a job puts out: the error that ended it, or None."""
@@ -35,6 +39,16 @@ class _Job:
 
     def cancelled(self) -> bool:
         return self.left.is_set() or self.stop.is_set()
+
+
+def _next(job: _Job) -> Any:
+    """What the job puts out next; that it has ended, once it is to stop."""
+    while True:
+        try:
+            return job.results.get(timeout=_LOOK_S)
+        except queue.Empty:
+            if job.stop.is_set():
+                return _Ended(None)
 
 
 class Worker:
@@ -65,7 +79,7 @@ class Worker:
             self._tell_places()
             self._changed.notify()
         try:
-            while not isinstance(result := job.results.get(), _Ended):
+            while not isinstance(result := _next(job), _Ended):
                 yield result
             if result.error is not None:
                 raise result.error
@@ -83,7 +97,8 @@ class Worker:
             self._changed.notify()
 
     def _tell_places(self) -> None:
-        for ahead, job in enumerate(self._jobs, self._running):
+        waiting = [job for job in self._jobs if not job.cancelled()]
+        for ahead, job in enumerate(waiting, self._running):
             if ahead not in (0, job.ahead):
                 job.ahead = ahead
                 job.results.put(Waiting(ahead))

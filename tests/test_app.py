@@ -300,8 +300,8 @@ def test_programs_reach_nothing_of_the_page_but_its_endpoints(seed_settings: Set
 
 def test_a_conversation_that_was_kept_is_shown_again(seeds, visited):
     reopen = handler(built(seeds.preparation), "reopen")
-    shown, session, _ = reopen(record(visited.conversation))
-    assert session == visited
+    shown, session, marked, _ = reopen(record(visited.conversation))
+    assert (session, marked) == (visited, frozenset())
     assert shown == messages(visited)
     with pytest.raises(app.gr.Error) as refused:
         reopen("{}")

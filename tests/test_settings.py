@@ -3,16 +3,17 @@ from pathlib import Path
 import pytest
 
 from rag.errors import SettingsError
-from rag.settings import Settings, resolve
+from rag.settings import Serving, Settings, resolve, resolve_serving
 
 NAMES = ("documents", "index", "embedder", "model", "reranker", "reader")
 SETTINGS = (*NAMES, "mode", "threshold")
+SERVING = ("host", "port", "user", "password", "read_only")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in SETTINGS:
+    for name in (*SETTINGS, *SERVING):
         monkeypatch.delenv(f"RAG_{name.upper()}", raising=False)
     return Path.cwd()
 
@@ -94,3 +95,49 @@ def test_a_threshold_that_is_no_share_is_an_error(threshold):
     with pytest.raises(SettingsError) as raised:
         resolve(threshold=threshold)
     assert str(raised.value) == f"The setting threshold is {threshold}; it is a number from 0 to 1."
+
+
+def test_the_page_is_served_to_this_machine_alone():
+    assert resolve_serving() == Serving("127.0.0.1", None, "", "", read_only=False)
+
+
+def test_the_page_is_served_as_the_environment_says(monkeypatch):
+    values = ("0.0.0.0", "8000", "ada", "lovelace", "1")
+    for name, value in zip(SERVING, values, strict=True):
+        monkeypatch.setenv(f"RAG_{name.upper()}", value)
+    assert resolve_serving() == Serving("0.0.0.0", 8000, "ada", "lovelace", read_only=True)
+    given = resolve_serving(host="localhost", port=9000, user="bob", password="x", read_only=False)
+    assert given == Serving("localhost", 9000, "bob", "x", read_only=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"user": "ada"},
+            "The page needs both a user and a password, or neither: RAG_USER and RAG_PASSWORD.",
+        ),
+        (
+            {"password": "x"},
+            "The page needs both a user and a password, or neither: RAG_USER and RAG_PASSWORD.",
+        ),
+        (
+            {"host": "0.0.0.0"},
+            "Others reach the page at 0.0.0.0: set RAG_USER and RAG_PASSWORD, or leave the host out.",
+        ),
+        ({"host": "::1"}, "The host is ::1; name one, or give its IPv4 address."),
+        ({"port": 0}, "The port is 0; it is a number from 1 to 65535."),
+        ({"port": 70_000}, "The port is 70000; it is a number from 1 to 65535."),
+    ],
+)
+def test_what_would_let_others_in_or_can_not_be_served_is_refused(given, message):
+    with pytest.raises(SettingsError) as refused:
+        resolve_serving(**given)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(("name", "value"), [("RAG_PORT", "x"), ("RAG_READ_ONLY", "yes")])
+def test_a_variable_of_the_page_that_is_no_value_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=rf"^{name} is {value}; it is "):
+        resolve_serving()

@@ -76,11 +76,11 @@ def taken_again(session: Session) -> Session:
     return Session(cut(session.conversation, len(turns) - 1), pending=turns[-1].question)
 
 
-def stopped(session: Session) -> Session:
-    """The question that was being answered isn't any more."""
+def ended(session: Session, note: str) -> Session:
+    """The question that was being answered isn't any more, for the reason that the note says."""
     if session.pending is None:
         return session
-    return _ended(session, Turn(session.pending, None, "Stopped."))
+    return _ended(session, Turn(session.pending, None, note))
 
 
 def edited(session: Session, number: int) -> tuple[Session, str]:
@@ -110,33 +110,37 @@ def idle(session: Session) -> Session:
 
 
 async def replies(
-    session: Session, preparation: Preparation, limits: Limits
-) -> AsyncGenerator[tuple[Messages, Session | None], None]:
-    """The conversation while the pending question is answered, and the session once it is.
+    session: Session, preparation: Preparation, limits: Limits, marked: Container[Citation] = ()
+) -> AsyncGenerator[tuple[Messages, Session | tuple[Passage, ...]], None]:
+    """The conversation while the pending question is answered, with the passages that are read for it.
 
-    Before that None, so that nothing is put back that was changed meanwhile, as by stopping it.
+    The session comes in the end alone, so that nothing is put back that was changed meanwhile. Without a
+    pending question, as where it was stopped before it began, nothing comes.
     """
+    if session.pending is None:
+        return
     number = len(session.conversation.turns)
-    question = session.pending or ""
-    async with contextlib.aclosing(grown(question, number, session, preparation, limits)) as growth:
+    growth = grown(session.pending, number, session, preparation, limits)
+    async with contextlib.aclosing(growth):
         async for found in growth:
             if isinstance(found, Turn):
                 session = _ended(session, found)
-                yield messages(session), session
+                yield messages(session, marked), session
             else:
-                yield messages(session, growing=found), None
+                growing, passages = found
+                yield messages(session, marked, growing), passages
 
 
 async def grown(
     question: str, number: int, session: Session, preparation: Preparation, limits: Limits
-) -> AsyncGenerator[str | Turn, None]:
-    """The answer as HTML while it grows, then its turn.
+) -> AsyncGenerator[tuple[str, tuple[Passage, ...]] | Turn, None]:
+    """The answer as HTML while it grows, with its passages; then its turn.
 
     First what the start still does, then the passages that are read, then the text as the model writes it.
     Closing it stops the computation.
     """
     while not preparation.ended.is_set():
-        yield note_html(preparation.state)
+        yield note_html(preparation.state), ()
         await asyncio.sleep(STATE_S)
     engine = preparation.engine
     if engine is None:
@@ -160,13 +164,13 @@ async def grown(
                 if isinstance(event, Answer):
                     yield Turn(question, event)
                 elif isinstance(event, Waiting):
-                    yield growing_html(number, text, passages, event.ahead)
+                    yield growing_html(number, text, passages, event.ahead), passages
                 elif isinstance(event, str):
                     text += event
-                    yield growing_html(number, text, passages)
+                    yield growing_html(number, text, passages), passages
                 else:
                     passages = event
-                    yield growing_html(number, text, passages)
+                    yield growing_html(number, text, passages), passages
     except RagError as error:
         yield Turn(question, None, str(error))
     except Exception as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from html import escape
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import gradio as gr
 
@@ -19,10 +19,16 @@ from rag.page.conversation import markdown, read_record, record, renamed
 from rag.page.markup import as_text
 from rag.page.panes import Panes, inside_html
 from rag.serving.preparation import Preparation
-from rag.types import Citation
+from rag.types import Citation, Passage
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Marked: TypeAlias = frozenset[Citation]
+"""The citations whose document has changed since."""
+
+Seen: TypeAlias = tuple[str, int]
+"""The state of the index, and how many builds had ended, when a page last looked."""
 
 
 def told(function: Callable[P, T]) -> Callable[P, T]:
@@ -46,33 +52,56 @@ class Handlers:
     panes: Panes
 
     @told
-    def take(self, question: str | None, session: Session) -> tuple[str, Messages, Session, Any]:
+    def take(
+        self, question: str | None, session: Session, marked: Marked
+    ) -> tuple[str, Messages, Session, Any]:
         """The question is to be answered next."""
         session = chat.taken(session, question or "")
         # The box is emptied here, once: what is typed while the answer grows stays.
-        return "", messages(session), session, gr.Row(visible=False)
+        return "", messages(session, marked), session, gr.Row(visible=False)
 
     @told
-    def take_again(self, session: Session) -> tuple[Messages, Session, Any]:
+    def take_again(self, session: Session, marked: Marked) -> tuple[Messages, Session, Any]:
         """The last question is to be answered again."""
         session = chat.taken_again(session)
-        return messages(session), session, gr.Row(visible=False)
+        return messages(session, marked), session, gr.Row(visible=False)
 
     async def reply(
-        self, session: Session, since: str | None, until: str | None, sources: list[str] | None
-    ) -> AsyncGenerator[tuple[Messages, Any], None]:
-        """The conversation while the answer grows; the session only at the end (see `rag.page.chat`)."""
+        self,
+        session: Session,
+        marked: Marked,
+        since: str | None,
+        until: str | None,
+        sources: list[str] | None,
+    ) -> AsyncGenerator[tuple[Any, Any, Any], None]:
+        """The conversation and its passages while the answer grows; the session only at the end."""
         limits = Limits(since or "", until or "", sources or ())
-        async with contextlib.aclosing(chat.replies(session, self.preparation, limits)) as growing:
-            async for shown, after in growing:
-                yield shown, gr.skip() if after is None else after
+        found = chat.replies(session, self.preparation, limits, marked)
+        async with contextlib.aclosing(found):
+            yield gr.skip(), gr.skip(), ()
+            async for shown, after in found:
+                if isinstance(after, Session):
+                    yield shown, after, ()
+                else:
+                    yield shown, gr.skip(), after
 
-    def stop(self, session: Session) -> tuple[Any, Session, str]:
+    def failed(self, session: Session, marked: Marked) -> tuple[Any, Session]:
+        """A question that got no answer, as its limits couldn't be used, is pending no longer."""
+        session = chat.ended(
+            session, "This question can't be asked as it is. Change its limits, or ask another."
+        )
+        return messages(session, marked), session
+
+    def stop(self, session: Session, marked: Marked) -> tuple[Any, Session, str]:
         """The answer that is being written ends here; the record to keep, "" if there was none."""
         if session.pending is None:
             return gr.skip(), session, ""
-        session = chat.stopped(session)
-        return messages(session), session, record(session.conversation)
+        session = chat.ended(session, "Stopped.")
+        return messages(session, marked), session, record(session.conversation)
+
+    def shown(self, session: Session, marked: Marked) -> Any:
+        """The conversation as it is, in place of what an answer that has ended may have shown last."""
+        return gr.skip() if session.pending is not None else messages(session, marked)
 
     def kept(self, session: Session) -> str:
         """The record to keep, "" for an empty conversation."""
@@ -94,18 +123,22 @@ class Handlers:
         return replace(session, editing=None), "", gr.Row(visible=False)
 
     @told
-    def thumb(self, session: Session, event: gr.EventData) -> tuple[Messages, Session]:
+    def thumb(self, session: Session, marked: Marked, event: gr.EventData) -> tuple[Messages, Session]:
         """Keep what a person thinks of an answer."""
         session, answer, rating = chat.rated(session, event.turn, event.rating)
         rate(self.preparation.settings.index, answer, rating)
-        return messages(session), session
+        return messages(session, marked), session
 
     @told
-    def open_cited(self, session: Session, event: gr.EventData) -> tuple[str, Any]:
-        """Open the document of a citation or a passage."""
-        return self.panes.source(session.conversation, event.what, event.turn, event.number), gr.Tabs(
-            selected="source"
-        )
+    def open_cited(
+        self, session: Session, reading: tuple[Passage, ...], event: gr.EventData
+    ) -> tuple[str, Any]:
+        """Open the document of a citation or a passage, which may be one that is being read."""
+        if session.pending is not None and event.turn == len(session.conversation.turns):
+            shown = self.panes.passage(reading, event.number)
+        else:
+            shown = self.panes.source(session.conversation, event.what, event.turn, event.number)
+        return shown, gr.Tabs(selected="source")
 
     @told
     def open_document(self, event: gr.EventData) -> tuple[str, Any]:
@@ -124,28 +157,37 @@ class Handlers:
     def reopen(self, text: str | None, _: str | None = None) -> tuple[Any, ...]:
         """The conversation that the browser has kept."""
         if not text:  # nothing is touched: a first question may be asked already
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         session = Session(read_record(text))
-        now = frozenset[Citation]()
+        marked: Marked = frozenset()
         with contextlib.suppress(RagError):
             if self.preparation.engine is not None:
-                now = chat.changed(session.conversation, self.preparation.engine)
-        return messages(session, now), session, gr.Row(visible=False)
+                marked = chat.changed(session.conversation, self.preparation.engine)
+        return messages(session, marked), session, marked, gr.Row(visible=False)
 
-    def titles(self, found: str) -> Any:
-        """The kept conversations to choose from, as `page.js` lists them."""
+    def titles(self, found: str, session: Session) -> tuple[Any, Any]:
+        """The kept conversations to choose from, as `page.js` lists them.
+
+        A conversation that another tab went on with was kept beside it, and has another id from now on.
+        """
         known = json.loads(found)
         if known["full"]:
             gr.Warning("The browser's storage is full, so this conversation isn't kept. Delete others.")
         choices = [(title, identity) for title, identity in known["titles"]]
         chosen = known["open"] if any(known["open"] == identity for _, identity in choices) else None
-        return gr.Radio(choices=choices, value=chosen)
+        if known["moved"]:
+            gr.Info("Another tab went on with this conversation. This one is kept beside it.")
+            moved = replace(session.conversation, id=known["moved"])
+            return gr.Radio(choices=choices, value=chosen), replace(session, conversation=moved)
+        return gr.Radio(choices=choices, value=chosen), gr.skip()
 
-    def deleted(self, found: str, session: Session) -> tuple[Any, ...]:
-        """What is left to choose from; the conversation is empty if it was the one."""
+    def deleted(self, found: str, session: Session, chosen: str | None) -> tuple[Any, ...]:
+        """What is left to choose from; the conversation is empty if it was the one that was deleted."""
+        radio, _ = self.titles(found, session)
         known = {identity for _, identity in json.loads(found)["titles"]}
-        gone = session.pending is None and session.conversation.id not in known
-        return self.titles(found), *(self.leave() if gone else (gr.skip(), session, gr.skip()))
+        if session.pending is None and chosen == session.conversation.id and chosen not in known:
+            return radio, *self.leave()
+        return radio, gr.skip(), gr.skip(), gr.skip()
 
     @told
     def rename(self, title: str | None, session: Session) -> tuple[Session, str]:
@@ -155,10 +197,11 @@ class Handlers:
             raise QuestionError("This conversation has no question yet. Ask one, then name it.")
         return replace(session, conversation=conversation), ""
 
+    @told
     def export(self, session: Session, kind: str) -> str:
         """A file for `page.js` to save: its name, type and text, as JSON."""
         if not session.conversation.turns:
-            raise gr.Error("This conversation is empty. Ask something first.", print_exception=False)
+            raise QuestionError("This conversation is empty. Ask something first.")
         conversation = session.conversation
         name = "".join(letter if letter.isalnum() else "-" for letter in conversation.title)[:40].strip("-")
         if kind == "md":
@@ -195,17 +238,20 @@ class Handlers:
         """What the preparation is at, as HTML."""
         return f"<p>{escape(self.preparation.state)}</p>"
 
-    def look(self, session: Session, seen: tuple[str, str], sought: str | None) -> tuple[Any, ...]:
-        """What has changed since the page last looked, and saw this state of the index and of its start."""
-        engine = self.preparation.engine
-        now = ("", self.preparation.state)
-        with contextlib.suppress(RagError):  # the next question tells of an index that can't be read
-            if engine is not None:
-                now = (engine.generation(), self.preparation.state)
-        if now == seen or session.pending is not None:
-            return self.state(), gr.skip(), seen, gr.skip(), gr.skip(), gr.skip()
-        shown = gr.skip()
-        with contextlib.suppress(RagError):
+    def look(self, session: Session, seen: Seen, sought: str | None) -> tuple[Any, ...]:
+        """What has changed since the page last looked, and saw this."""
+        unchanged = (gr.skip(),) * 6
+        if session.pending is not None:
+            return self.state(), *unchanged
+        try:
+            engine = self.preparation.engine
+            now = ("" if engine is None else engine.generation(), self.preparation.builds)
+            if now == seen:
+                return self.state(), *unchanged
+            shown, marked = gr.skip(), gr.skip()
             if engine is not None and now[0] != seen[0] and session.conversation.turns:
-                shown = messages(session, chat.changed(session.conversation, engine))
-        return self.state(), shown, now, *self.listing(sought)
+                marked = chat.changed(session.conversation, engine)
+                shown = messages(session, marked)
+            return self.state(), shown, now, marked, *self.listing(sought)
+        except RagError as error:  # of an index that can't be read
+            return f"<p>{escape(str(error))}</p>", *unchanged

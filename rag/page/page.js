@@ -4,6 +4,8 @@ window.rag = (() => {
   "use strict";
   const PREFIX = "rag.conversation.";
   const OPEN = "rag.open"; // of this tab
+  const ASKING = "rag.asking"; // a question that has no answer yet, of this tab
+  const versions = {}; // when this tab last kept or opened each conversation
   let opener = null;
 
   function kept() {
@@ -21,30 +23,66 @@ window.rag = (() => {
     return found.sort((a, b) => b[2] - a[2]).map(([title, id]) => [title, id]);
   }
 
-  /* Keeps a record if there is one; all titles, newest first, as JSON. */
+  /* What is kept under this id: {title, changed, record}, null if there is nothing, or nothing whole. */
+  function found(id) {
+    try {
+      return JSON.parse(localStorage.getItem(PREFIX + id));
+    } catch {
+      return null;
+    }
+  }
+
+  /* Keeps a record if there is one; all titles, newest first, as JSON. A conversation that another tab has
+     kept since is left as it is, and this one kept beside it, under the id `moved`. */
   function save(record) {
     let full = false;
+    let moved = "";
     if (record) {
-      const { id, title } = JSON.parse(record);
+      const conversation = JSON.parse(record);
+      sessionStorage.removeItem(ASKING);
+      if (found(conversation.id) && found(conversation.id).changed !== versions[conversation.id]) {
+        moved = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+          byte.toString(16).padStart(2, "0")).join("");
+        conversation.id = moved;
+      }
+      const { id, title } = conversation;
+      const changed = Date.now();
       sessionStorage.setItem(OPEN, id);
       try {
-        localStorage.setItem(PREFIX + id, JSON.stringify({ title, changed: Date.now(), record }));
+        const text = JSON.stringify(conversation);
+        localStorage.setItem(PREFIX + id, JSON.stringify({ title, changed, record: text }));
+        versions[id] = changed;
       } catch {
         full = true;
       }
     }
-    return JSON.stringify({ titles: kept(), open: sessionStorage.getItem(OPEN) || "", full });
+    return JSON.stringify({ titles: kept(), open: sessionStorage.getItem(OPEN) || "", full, moved });
   }
 
-  /* The record of a conversation, "" if there is none. */
+  /* The record of a conversation, "" if there is none; what can't be read is given as it is, to be told of. */
   function load(id) {
     sessionStorage.setItem(OPEN, id || "");
-    try {
-      return JSON.parse(localStorage.getItem(PREFIX + id)).record;
-    } catch {
-      return "";
-    }
+    const text = localStorage.getItem(PREFIX + id);
+    if (text === null) return "";
+    const conversation = found(id);
+    versions[id] = conversation?.changed;
+    return typeof conversation?.record === "string" ? conversation.record : text;
   }
+
+  /* Remembers the question that is being asked, until its answer is kept. */
+  function asked(given) {
+    if (given[0]?.trim()) sessionStorage.setItem(ASKING, given[0]);
+    return given;
+  }
+
+  /* The question that was asked when the page was closed or loaded anew; it is not lost. */
+  function unanswered() {
+    const question = sessionStorage.getItem(ASKING) || "";
+    sessionStorage.removeItem(ASKING);
+    return question;
+  }
+
+  const focus = () => document.querySelector("#question textarea").focus();
 
   const reload = () => load(sessionStorage.getItem(OPEN));
 
@@ -58,6 +96,7 @@ window.rag = (() => {
     if (id && confirm(`Delete the conversation “${title}”?`)) {
       localStorage.removeItem(PREFIX + id);
       if (sessionStorage.getItem(OPEN) === id) close();
+      delete versions[id];
     }
     return save("");
   }
@@ -75,6 +114,7 @@ window.rag = (() => {
   async function copy(button) {
     const answer = button.closest(".answer").cloneNode(true);
     answer.querySelectorAll(".tip, .actions").forEach((one) => one.remove());
+    answer.querySelectorAll("br").forEach((one) => one.replaceWith("\n"));
     const lines = [...answer.querySelectorAll("p, li")].map((line) => line.textContent.trim());
     const text = lines.filter(Boolean).join("\n");
     try {
@@ -187,5 +227,5 @@ window.rag = (() => {
     });
   }
 
-  return { close, connect, documents, download, load, reload, remove, save, show };
+  return { asked, close, connect, documents, download, focus, load, reload, remove, save, show, unanswered };
 })();

@@ -41,8 +41,15 @@ class Panes:
         cited = found[number]
         if isinstance(cited, Citation):
             return self._opened(cited, answer.passages[cited.label - 1])
-        citation = Citation(number + 1, cited.source, cited.start, cited.end, cited.text, cited.page)
-        return self._opened(citation, cited)
+        return self.passage(answer.passages, number)
+
+    def passage(self, passages: Sequence[Passage], number: int) -> str:
+        """The document of the passage of this number."""
+        if not 0 <= number < len(passages):
+            raise QuestionError("This is no longer in the conversation. Ask again.")
+        found = passages[number]
+        citation = Citation(number + 1, found.source, found.start, found.end, found.text, found.page)
+        return self._opened(citation, found)
 
     def document(self, source: str) -> str:
         """A document that is indexed, by its name."""

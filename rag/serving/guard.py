@@ -36,10 +36,11 @@ class Login:
 class Guard:
     """Lets through what no other site's page has sent; plain ASGI, so that streams pass as they are."""
 
-    def __init__(self, app: ASGIApp, *, host: str) -> None:
-        """Guard `app`, which listens on `host`."""
+    def __init__(self, app: ASGIApp, *, host: str, uploads: bool = True) -> None:
+        """Guard `app`, which listens on `host`, and may take `uploads`."""
         self._app = app
         self._host = host
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -58,10 +59,12 @@ class Guard:
             return error_response(f"This server is not {host[:100]!r}. Ask for 127.0.0.1.", status=421)
         origin = headers.get("origin")
         elsewhere = headers.get("sec-fetch-site") == "cross-site" or (
-            origin is not None and not is_this_server(origin, self._host)
+            origin is not None and urlsplit(origin).netloc.lower() != host.lower()
         )
         if elsewhere and scope.get("method") not in _SAFE:
             return error_response("A page of another site can't ask this server.", status=403)
+        if not self._uploads and scope["path"].rstrip("/").endswith("/upload"):
+            return error_response("This server is read-only: it takes no files.", status=403)
         return None
 
 

@@ -19,7 +19,8 @@ WAIT_S = 50.0
 class Preparation:
     """Builds the index and loads the engine in a thread of its own, and says how far it is.
 
-    `due` says that the index is still to be brought in step, `failed` what the last build couldn't read.
+    `due` says that the index is still to be brought in step, `failed` what the last build couldn't read,
+    `builds` how many there were, `emptied` that the last one left no document, as it was told it may.
     """
 
     settings: Settings
@@ -29,6 +30,8 @@ class Preparation:
     running: bool = False
     due: bool = False
     failed: tuple[Failure, ...] = ()
+    builds: int = 0
+    emptied: bool = False
     starting: threading.Lock = field(default_factory=threading.Lock)
     building: threading.Lock = field(default_factory=threading.Lock)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -97,10 +100,12 @@ class Preparation:
                 self.state = self._build()
             except RagError as error:
                 self.state = str(error)
+            except Exception as error:  # noqa: BLE001  a defect in one build isn't the end of watching
+                self.state = f"The index couldn't be brought in step ({error!r})."
 
     def _build(self) -> str:
         try:
-            report = self._built()
+            report = self._built(may_be_empty=self.emptied)
         except (DocumentsError, IndexFileError) as error:
             # Another build may hold the index: it is tried again.
             self.due = isinstance(error, IndexFileError)
@@ -117,6 +122,8 @@ class Preparation:
                 self.settings, rebuild=rebuild, may_be_empty=may_be_empty, progress=self._embedding
             )
         self.failed = report.failed
+        self.emptied = not (report.added or report.changed or report.unchanged)
+        self.builds += 1
         return report
 
     def _embedding(self, done: int, total: int) -> None:

@@ -11,15 +11,16 @@ from rag.serving.programs import Programs
 from rag.serving.tools import PATH, http_tools
 
 
-def additions(programs: Programs, *, host: str, login: Login | None) -> dict[str, Any]:
+def additions(programs: Programs, *, host: str, login: Login | None, uploads: bool = True) -> dict[str, Any]:
     """Keyword arguments for the FastAPI app of a server on `host`: `/v1`, `/mcp`, and the guard of it all.
 
-    `/v1` and `/mcp` ask for the login, if there is one. The additions can serve one app, once.
+    `/v1` and `/mcp` ask for the login, if there is one; without `uploads` Gradio takes none. The additions
+    can serve one app, once.
     """
     tools, lifespan = http_tools(programs, host=host)
     locked = [Middleware(Lock, login=login)] if login is not None else []
     return {
         "routes": [*completion_routes(programs, middleware=locked), Route(PATH, tools, middleware=locked)],
-        "middleware": [Middleware(Guard, host=host)],
+        "middleware": [Middleware(Guard, host=host, uploads=uploads)],
         "lifespan": lifespan,
     }

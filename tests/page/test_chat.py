@@ -19,7 +19,7 @@ from rag.page.conversation import Conversation, Turn, read_record, record
 from rag.page.markup import note_html, question_html, turn_html
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve
-from rag.types import Event
+from rag.types import Event, Passage
 from tests.page.examples import ANSWER, DECLINED, PASSAGE, skeleton, text_of, texts_of
 
 ID = "0123456789abcdef" * 2
@@ -30,7 +30,7 @@ BUSY = r"^An answer is being written\. Stop it first, or wait for it\.$"
 VISIT = "Who is scheduled to visit Moscow early next week?"
 TILLERSON = "Rex Tillerson is scheduled to visit Moscow early next week."
 
-Shown = tuple[Messages, Session | None]
+Shown = tuple[Messages, Session | tuple[Passage, ...]]
 SESSION = Session(Conversation(ID, "When did it freeze?", (FIRST, SECOND, THIRD)))
 ASKED = replace(SESSION, pending="And then?")
 
@@ -103,7 +103,7 @@ def test_an_empty_question_is_not_taken(question):
 
 @given(st.text(st.characters(), min_size=1).filter(str.strip))
 def test_whatever_a_browser_sends_can_be_kept(question):
-    session = chat.stopped(chat.taken(Session(), question))
+    session = chat.ended(chat.taken(Session(), question), "Stopped.")
     conversation = read_record(record(session.conversation))
     assert conversation == session.conversation
     halves = [character for character in question if "\ud800" <= character <= "\udfff"]
@@ -140,10 +140,10 @@ def test_the_last_question_is_taken_again():
 
 
 def test_what_is_stopped_is_a_turn_that_says_so():
-    stopped = chat.stopped(ASKED)
+    stopped = chat.ended(ASKED, "Stopped.")
     assert stopped.conversation.turns == (FIRST, SECOND, THIRD, Turn("And then?", None, "Stopped."))
     assert stopped.pending is None
-    assert chat.stopped(SESSION) == SESSION
+    assert chat.ended(SESSION, "Stopped.") == SESSION
 
 
 def test_a_rating_given_again_is_taken_back():
@@ -186,7 +186,8 @@ def test_a_question_shows_passages_then_text_then_the_quote_in_its_place(prepara
     first, *_, written = [found[-1]["content"] for found, _ in grown]
 
     assert [found[0]["content"] for found, _ in grown] == [question_html(0, VISIT)] * len(grown)
-    assert {session for _, session in grown} == {None}, "what is changed meanwhile stays"
+    (passages,) = {after for _, after in grown}  # and no session: what is changed meanwhile stays
+    assert passages == session.conversation.turns[0].answer.passages
     assert text_of(first, "//p[@class='note']") == "Reading 5 passages…"
     assert len(texts_of(first, "//ol/li")) == 5
     assert texts_of(first, "//p[@class='quote']") == []
@@ -203,6 +204,13 @@ def test_a_question_shows_passages_then_text_then_the_quote_in_its_place(prepara
         ("p", {"class": "quote"}),
         ("a", {"class": "cite label", "href": "#cite-0-0"}),
     ]
+
+
+def test_a_question_that_was_stopped_before_it_began_is_not_answered(preparation):
+    async def drained() -> list[Shown]:
+        return [found async for found in replies(SESSION, preparation, Limits())]
+
+    assert asyncio.run(drained()) == []
 
 
 def test_a_question_goes_on_from_the_conversation(preparation):

@@ -44,6 +44,7 @@ def test_a_request_under_another_name_is_refused(url: str, host):
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1.evil.example"},
+        {"Origin": "http://localhost:3000"},
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
@@ -55,9 +56,8 @@ def test_a_page_of_another_site_can_send_nothing(url: str, headers, path):
     assert reply.json()["error"]["message"] == "A page of another site can't ask this server."
 
 
-@pytest.mark.parametrize("origin", ["http://127.0.0.1:7860", "http://localhost:3000", "http://[::1]"])
-def test_a_page_of_this_machine_can(url: str, origin):
-    headers = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+def test_the_servers_own_page_can(url: str):
+    headers = {"Origin": url, "Sec-Fetch-Site": "same-origin"}
     reply = httpx.post(f"{url}/v1/chat/completions", headers=headers, json={})
 
     assert reply.json()["error"]["message"] == "There are no messages. Send a list of them."
