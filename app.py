@@ -259,7 +259,7 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             js="() => rag.reload()",
             **queued,
         ).then(**keeping)
-        blocks.load(outputs=[box], js="() => rag.unanswered()")
+        blocks.load(inputs=[box], outputs=[box], js="typed => rag.unanswered() || typed")
         blocks.load(preparation.start, **private)
         for looking in (blocks.load, gr.Timer(LOOK_S).tick):
             looking(

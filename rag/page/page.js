@@ -8,6 +8,15 @@ window.rag = (() => {
   const versions = {}; // when this tab last kept or opened each conversation
   let opener = null;
 
+  /* Without room, or where the browser forbids it, nothing is remembered; the page works all the same. */
+  function remember(key, value) {
+    try {
+      sessionStorage.setItem(key, value);
+    } catch {
+      return;
+    }
+  }
+
   function kept() {
     const found = [];
     for (let i = 0; i < localStorage.length; i++) {
@@ -47,7 +56,7 @@ window.rag = (() => {
       }
       const { id, title } = conversation;
       const changed = Date.now();
-      sessionStorage.setItem(OPEN, id);
+      remember(OPEN, id);
       try {
         const text = JSON.stringify(conversation);
         localStorage.setItem(PREFIX + id, JSON.stringify({ title, changed, record: text }));
@@ -61,7 +70,7 @@ window.rag = (() => {
 
   /* The record of a conversation, "" if there is none; what can't be read is given as it is, to be told of. */
   function load(id) {
-    sessionStorage.setItem(OPEN, id || "");
+    remember(OPEN, id || "");
     const text = localStorage.getItem(PREFIX + id);
     if (text === null) return "";
     const conversation = found(id);
@@ -71,7 +80,7 @@ window.rag = (() => {
 
   /* Remembers the question that is being asked, until its answer is kept. */
   function asked(given) {
-    if (given[0]?.trim()) sessionStorage.setItem(ASKING, given[0]);
+    if (given[0]?.trim()) remember(ASKING, given[0]);
     return given;
   }
 

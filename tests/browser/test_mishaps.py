@@ -35,7 +35,7 @@ def test_a_kept_conversation_that_is_damaged_is_told_of(page):
 
 
 def test_a_conversation_that_storage_has_no_room_for_is_told_of_and_not_lost(page):
-    page.evaluate("Storage.prototype.setItem = () => { throw new Error('full') }")
+    page.evaluate("void (Storage.prototype.setItem = () => { throw new Error('full') })")
     ask(page, VISIT)
     answered(page, 0)
     told(page, "The browser's storage is full, so this conversation isn't kept.")
@@ -72,6 +72,7 @@ def test_new_at_once_leaves_nothing_behind(page):
 def test_a_question_is_not_lost_with_its_page(page):
     page.route("**/gradio_api/queue/join*", lambda route: route.abort())
     ask(page, VISIT)
+    page.wait_for_function("sessionStorage.getItem('rag.asking')")
     page.unroute("**/gradio_api/queue/join*")
     page.reload()
     page.wait_for_function(f"document.querySelector('#question textarea').value == '{VISIT}'")
@@ -97,7 +98,7 @@ def test_two_tabs_on_one_conversation_lose_nothing(visit, address: str):
     kept = first.evaluate("Object.values(localStorage)")
     assert len(kept) == 2
     assert sum("June 2017" in one for one in kept) == 1
-    assert sum("Dmitry Peskov" in one for one in kept) == 1
+    assert sum("Who is the Kremlin spokesman?" in one for one in kept) == 1
 
 
 def test_a_passage_that_is_being_read_can_be_opened(visit, folder: Path, address: str):
@@ -126,13 +127,13 @@ def test_a_chosen_document_that_is_gone_is_told_of(page, folder: Path):
 
 def test_a_quote_over_several_lines_is_copied_as_it_stands(visit, folder: Path, address: str):
     (folder / "docs" / "wrapped.txt").write_text(
-        "The wrapped giraffe of\nQuellmoor sleeps\nstanding.", "utf-8"
+        "The wrapped giraffe sleeps\nin the morning sun\nof its valley.", "utf-8"
     )
     page = visit(address, permissions=["clipboard-read", "clipboard-write"])
     page.locator("#status", has_text="6 documents indexed.").wait_for()
-    ask(page, "How does the wrapped giraffe of Quellmoor sleep?")
+    ask(page, "Where does the wrapped giraffe sleep?")
     answered(page, 0).get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Copied").wait_for()
 
-    quoted = "“The wrapped giraffe of\nQuellmoor sleeps\nstanding.” [1]"
+    quoted = "“The wrapped giraffe sleeps\nin the morning sun\nof its valley.” [1]"
     assert quoted in page.evaluate("navigator.clipboard.readText()")
