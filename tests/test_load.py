@@ -97,4 +97,5 @@ def test_thirty_clients_that_cancel_get_their_answers_in_flat_memory(tmp_path: P
     settled = statistics.median(used for when, used in memory if SETTLED < when < SETTLED + 20)
     at_end = statistics.median(used for when, used in memory if when > SECONDS - 20)
     sys.stdout.write(f"{len(right)} right answers, resident {settled:.0f} MiB, at the end {at_end:.0f} MiB\n")
-    assert at_end < settled + 64
+    # The allocator keeps some memory for each of the threads that come and go.
+    assert at_end < 1.1 * settled
