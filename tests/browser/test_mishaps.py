@@ -23,8 +23,10 @@ def test_errors_are_one_sentence_on_the_page(page):
     tab(page, "Conversations")
     page.get_by_role("button", name="Export JSON").click()
     told(page, "This conversation is empty. Ask something first.")
+    assert page.locator("#chat .asked").count() == 0
     ask(page, "x" * 4_000)
     page.locator("#chat .error, #chat .refusal").first.wait_for()
+    assert page.locator("#chat .asked").count() == 1
 
 
 def test_a_kept_conversation_that_is_damaged_is_told_of(page):
@@ -32,6 +34,7 @@ def test_a_kept_conversation_that_is_damaged_is_told_of(page):
     page.evaluate("sessionStorage.setItem('rag.open', '0123')")
     page.reload()
     told(page, "This conversation can't be read: it is damaged. Delete it.")
+    assert page.locator("#chat .answer").count() == 0
 
 
 def test_a_conversation_that_storage_has_no_room_for_is_told_of_and_not_lost(page):
@@ -76,6 +79,7 @@ def test_a_question_is_not_lost_with_its_page(page):
     page.wait_for_function("sessionStorage.getItem('rag.asking')")
     page.reload()
     page.wait_for_function(f"document.querySelector('#question textarea')?.value == '{VISIT}'")
+    assert page.locator("#chat .asked").count() == 0
 
 
 def test_two_tabs_on_one_conversation_lose_nothing(visit, address: str):
@@ -122,7 +126,8 @@ def test_a_chosen_document_that_is_gone_is_told_of(page, folder: Path):
     (folder / "docs" / "gone.txt").unlink()
     page.locator("#documents tr", has_text="gone.txt").wait_for(state="detached")
     ask(page, VISIT)
-    page.locator("#chat .error", has_text="has no document gone.txt").wait_for()
+    page.locator("#chat .error").wait_for()
+    assert "has no document gone.txt" in page.locator("#chat .error").inner_text()
 
 
 def test_a_quote_over_several_lines_is_copied_as_it_stands(visit, folder: Path, address: str):
