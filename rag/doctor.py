@@ -15,8 +15,8 @@ from rag import store
 from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
+from rag.holdings import states
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
-from rag.library import states
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity, Failure

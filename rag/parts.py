@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from rag import doctor, library, store
+from rag import doctor, holdings, store
 from rag.downloads import download
 from rag.encoders import (
     CrossEncoderReranker,
@@ -18,9 +18,9 @@ from rag.encoders import (
 from rag.engine import Engine
 from rag.errors import ModelError
 from rag.generation import LlamaModel
+from rag.holdings import Listed
 from rag.index import Index
 from rag.indexing import Progress, build_index, embedder_identity
-from rag.library import Listed
 from rag.models import (
     Weights,
     embedding_dimension,
@@ -85,14 +85,14 @@ def examine(settings: Settings) -> doctor.Diagnosis:
 
 
 def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
-    """The documents of the folder and of the index, each with its state (see `rag.library`).
+    """The documents of the folder and of the index, each with its state (see `rag.holdings`).
 
     `IndexFileError` for an index that can't be read; where there is none, none is in it.
     """
     if not (settings.index / "current").is_file():
-        return library.listed(settings.documents, None, failed)
+        return holdings.listed(settings.documents, None, failed)
     with store.reading(settings.index) as snapshot:
-        return library.listed(settings.documents, snapshot, failed)
+        return holdings.listed(settings.documents, snapshot, failed)
 
 
 def repair(settings: Settings) -> None:

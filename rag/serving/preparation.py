@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from rag import parts
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
-from rag.library import Listed
+from rag.holdings import Listed
 from rag.settings import Settings
 from rag.types import BuildReport, Failure
 from rag.watching import changes

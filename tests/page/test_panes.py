@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.library import Listed
+from rag.holdings import Listed
 from rag.opening import Opened
 from rag.page import panes
 from rag.page.panes import MAX_LISTED, documents_html, inside_html, source_html

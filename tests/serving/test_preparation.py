@@ -4,7 +4,7 @@ import pytest
 
 from rag import store
 from rag.errors import DocumentsError, IndexFileError
-from rag.library import Listed
+from rag.holdings import Listed
 from rag.serving import preparation as preparations
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve

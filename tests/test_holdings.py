@@ -7,7 +7,7 @@ import pytest
 from rag import parts, store
 from rag.documents import READABLE
 from rag.errors import DocumentsError
-from rag.library import Listed, add, is_stale, listed, remove
+from rag.holdings import Listed, add, is_stale, listed, remove
 from rag.settings import resolve
 from rag.types import Failure
 from tests.test_indexing import TEXTS, Folders
