@@ -64,17 +64,21 @@ def build(
     *,
     index: StrPath | None = None,
     embedder: StrPath | None = None,
+    precision: str | None = None,
     rebuild: bool = False,
 ) -> BuildReport:
     """Bring the index in step with the documents folder: only what is new or changed is embedded.
 
-    `rebuild` starts from nothing, which mends a damaged index and allows another embedder.
+    `rebuild` starts from nothing, which mends a damaged index and allows another embedder. `precision` is
+    that of the embedder's weights, `int8` or `fp32`; an index is read with what built it.
     `DocumentsError` when no document is readable, `IndexFileError` when the index is damaged, locked
     or of another embedder, `ModelError` when the embedder is missing. The old index stays then.
     """
     from rag import parts
 
-    return parts.build(resolve(documents=documents, index=index, embedder=embedder), rebuild=rebuild)
+    return parts.build(
+        resolve(documents=documents, index=index, embedder=embedder, precision=precision), rebuild=rebuild
+    )
 
 
 def answer(
@@ -87,6 +91,7 @@ def answer(
     index: StrPath | None = None,
     model: StrPath | None = None,
     embedder: StrPath | None = None,
+    precision: str | None = None,
     reranker: StrPath | None = None,
     reader: StrPath | None = None,
     mode: str | None = None,
@@ -103,6 +108,7 @@ def answer(
         index=index,
         model=model,
         embedder=embedder,
+        precision=precision,
         reranker=reranker,
         reader=reader,
         mode=mode,
@@ -121,6 +127,7 @@ def search(
     sources: Sequence[str] | None = None,
     index: StrPath | None = None,
     embedder: StrPath | None = None,
+    precision: str | None = None,
     reranker: StrPath | None = None,
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the query, best first, without a language model.
@@ -130,7 +137,9 @@ def search(
     from rag import parts
     from rag.engine import search as search_with
 
-    retriever = parts.retriever(resolve(index=index, embedder=embedder, reranker=reranker))
+    retriever = parts.retriever(
+        resolve(index=index, embedder=embedder, precision=precision, reranker=reranker)
+    )
     return search_with(retriever, query, history=history, k=k, since=since, until=until, sources=sources)
 
 
@@ -139,6 +148,7 @@ def load(
     index: StrPath | None = None,
     model: StrPath | None = None,
     embedder: StrPath | None = None,
+    precision: str | None = None,
     reranker: StrPath | None = None,
     reader: StrPath | None = None,
     mode: str | None = None,
@@ -159,6 +169,7 @@ def load(
         index=index,
         model=model,
         embedder=embedder,
+        precision=precision,
         reranker=reranker,
         reader=reader,
         mode=mode,

@@ -26,6 +26,10 @@ class Writer:
         """Write through `connection`, which is in autocommit mode."""
         self._connection = connection
         self._folder = folder
+        # What a build before, which didn't end, has kept; and the texts of chunks that this one removes.
+        (spares,) = connection.execute("SELECT value FROM meta WHERE key = 'spares'").fetchone() or ("1",)
+        self._spares = spares != "0"
+        self._freed: set[bytes] = set()
 
     def snapshot(self) -> Snapshot:
         """The state as this writer sees it."""
@@ -40,6 +44,7 @@ class Writer:
         """Keep the texts with their vectors, for good."""
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("UPDATE meta SET value = '1' WHERE key = 'spares'")
             self._connection.executemany(
                 "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?)",
                 (
@@ -64,10 +69,18 @@ class Writer:
                 self._remove(source)
             for document, pieces in added:
                 self._add(document, pieces)
-            self._connection.execute(
-                "DELETE FROM texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
-            )
+            self._drop_spares()
             yield self.snapshot()
+
+    def take_vectors(self) -> None:
+        """Let the FAISS file of the state that is being written be the one that it begins from."""
+        self._connection.execute(
+            "UPDATE meta SET value = (SELECT value FROM meta WHERE key = 'generation') WHERE key = 'vectors'"
+        )
+        self._connection.execute(
+            "UPDATE meta SET value = (SELECT coalesce(max(id), 0) FROM chunks) WHERE key = 'vectors_last'"
+        )
+        self._connection.execute("DELETE FROM gone")
 
     @contextlib.contextmanager
     def mended(self) -> Iterator[Snapshot]:
@@ -85,20 +98,34 @@ class Writer:
             )
             yield
 
+    def _drop_spares(self) -> None:
+        """Remove the vectors of no chunk: all, where a build before didn't end, else those just removed."""
+        unused = "text_hash NOT IN (SELECT text_hash FROM chunks)"
+        if self._spares:
+            self._connection.execute(f"DELETE FROM texts WHERE {unused}")
+        else:
+            self._connection.executemany(
+                f"DELETE FROM texts WHERE text_hash = ? AND {unused}", [(key,) for key in self._freed]
+            )
+        self._connection.execute("UPDATE meta SET value = '0' WHERE key = 'spares'")
+
     def _remove(self, source: str) -> None:
+        rows = self._connection.execute("SELECT id FROM documents WHERE source = ?", (source,))
+        (number,) = rows.fetchone()
+        keys = self._connection.execute("SELECT text_hash FROM chunks WHERE document = ?", (number,))
+        self._freed.update(key for (key,) in keys)
         self._connection.execute(
-            "INSERT INTO keywords (keywords, rowid, text) "
-            "SELECT 'delete', chunks.id, texts.text FROM chunks JOIN texts USING (text_hash) "
-            "JOIN documents ON documents.id = document WHERE source = ?",
-            (source,),
+            "INSERT INTO gone SELECT id FROM chunks WHERE document = ? "
+            "AND id <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'vectors_last')",
+            (number,),
         )
         self._connection.execute(
-            "DELETE FROM chunks WHERE document = (SELECT id FROM documents WHERE source = ?)", (source,)
+            "INSERT INTO keywords (keywords, rowid, text) SELECT 'delete', chunks.id, texts.text "
+            "FROM chunks JOIN texts USING (text_hash) WHERE document = ?",
+            (number,),
         )
-        self._connection.execute(
-            "DELETE FROM bands WHERE document = (SELECT id FROM documents WHERE source = ?)", (source,)
-        )
-        self._connection.execute("DELETE FROM documents WHERE source = ?", (source,))
+        for table, column in (("chunks", "document"), ("bands", "document"), ("documents", "id")):
+            self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
 
     def _add(self, document: Document, pieces: Sequence[Chunk]) -> None:
         hashes = min_hashes(shingles(document.text))

@@ -19,7 +19,7 @@ from typing import Any, get_args
 import rag
 from rag.errors import IndexFileError, RagError, shown
 from rag.scope import scope
-from rag.settings import DEFAULTS, Mode, Settings, resolve
+from rag.settings import DEFAULTS, Mode, Precision, Settings, resolve
 from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.types import Answer, Event, Failure, Waiting
 
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     build = command(
-        "build", _build, "Bring the index in step with the documents.", *_PLACES, "embedder", "json"
+        "build", _build, "Bring the index in step with the documents.", *_PLACES, *_EMBEDDER, "json"
     )
     build.add_argument("--watch", action="store_true", help="then again whenever a document changes")
     build.add_argument("--rebuild", action="store_true", help="start from nothing")
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         _doctor,
         "Prove that the index is whole and in step with the documents; exit status 1 if it isn't.",
         *_PLACES,
-        "embedder",
+        *_EMBEDDER,
         "json",
     )
     doctor.add_argument("--repair", action="store_true", help="mend what can be mended without the documents")
@@ -146,7 +146,8 @@ def _positive(text: str) -> int:
 
 
 _PLACES = ("documents", "index")
-_SEARCHING = ("embedder", "reranker")
+_EMBEDDER = ("embedder", "precision")
+_SEARCHING = (*_EMBEDDER, "reranker")
 _SCOPE = ("since", "until", "source")
 _MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
@@ -155,6 +156,12 @@ _OPTIONS: dict[str, Any] = {
     ),
     "index": _place("index", "the index folder"),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
+    "precision": lambda parser: parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        help="the embedder's weights: in eight bits, where it allows that, or as they are (default: "
+        f"RAG_PRECISION, then {DEFAULTS['precision']})",
+    ),
     "reranker": _place("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
     "reader": _place(
         "reader", "what scores how well a sentence answers: embedded, none, or a trained reader's file"
@@ -189,8 +196,18 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """What a build or an examination is told of."""
+    return resolve(
+        documents=arguments.documents,
+        index=arguments.index,
+        embedder=arguments.embedder,
+        precision=arguments.precision,
+    )
+
+
 def _build(arguments: argparse.Namespace) -> int:
-    settings = resolve(documents=arguments.documents, index=arguments.index, embedder=arguments.embedder)
+    settings = _settings(arguments)
     failed = _build_once(arguments, settings, rebuild=arguments.rebuild)
     if arguments.watch:
         from rag.watching import changes
@@ -244,6 +261,7 @@ def _search(arguments: argparse.Namespace) -> int:
         k=arguments.k,
         index=arguments.index,
         embedder=arguments.embedder,
+        precision=arguments.precision,
         reranker=arguments.reranker,
         **_scope(arguments),
     )
@@ -263,6 +281,7 @@ def _eval(arguments: argparse.Namespace) -> int:
         documents=arguments.documents,
         index=arguments.index,
         embedder=arguments.embedder,
+        precision=arguments.precision,
         model=arguments.model,
         reranker=arguments.reranker,
         reader=arguments.reader,
@@ -312,6 +331,7 @@ def _engine(arguments: argparse.Namespace) -> Any:
         index=arguments.index,
         model=arguments.model,
         embedder=arguments.embedder,
+        precision=arguments.precision,
         reranker=arguments.reranker,
         reader=arguments.reader,
         mode=arguments.mode,
@@ -343,10 +363,7 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    named = {
-        name: getattr(arguments, name)
-        for name in ("documents", "index", "embedder", "model", "reranker", "reader", "mode", "threshold")
-    }
+    named = {name: getattr(arguments, name) for name in ("documents", "index", *_MODELS)}
     if arguments.mcp and arguments.port is None:
         from rag.serving.tools import serve_tools
 
@@ -372,7 +389,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from rag import parts
 
-    settings = resolve(documents=arguments.documents, index=arguments.index, embedder=arguments.embedder)
+    settings = _settings(arguments)
     if arguments.repair:
         parts.repair(settings)
     found = parts.examine(settings)

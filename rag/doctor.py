@@ -16,6 +16,7 @@ from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.holdings import states
+from rag.index import as_of, made
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
@@ -27,6 +28,8 @@ REPAIR = "Mend it: rag doctor --repair"
 _SEARCHED = 100
 _NEAREST = 10
 _NAMED = 5
+_HALF_PRECISION = 1e-3
+"""How far off a number may be that the FAISS file keeps in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Figures:
     store_bytes: int
     vectors_bytes: int
     embedder: str
+    precision: str
     dimension: int
     recall: float | None
 
@@ -99,8 +103,10 @@ def repair(index: Path, identity: EmbedderIdentity) -> None:
     store.adopt(index, identity)
     with store.reading(index):
         pass  # where there is none, none is made
-    with store.writing(index, identity, rebuild=False) as writer, writer.mended() as state:
-        VectorIndex(*state.vectors()).save(state.vectors_path)
+    with store.writing(index, identity, rebuild=False) as writer, writer.mended():
+        writer.take_vectors()
+        state = writer.snapshot()
+        made(state).save(state.vectors_path)
 
 
 def _inside(tables: sqlite3.Connection, dimension: int, index: Path) -> Iterator[str]:
@@ -119,10 +125,12 @@ def _of_vectors(snapshot: Snapshot) -> Iterator[str]:
     if saved is None:
         yield f"{snapshot.vectors_path.name} is missing or damaged, so each start makes it anew. {REPAIR}"
         return
-    ids, vectors = snapshot.vectors()
-    saved_ids, saved_vectors = saved.all()
-    if not (np.array_equal(ids, saved_ids) and np.allclose(vectors, saved_vectors, atol=1e-6)):
-        yield f"{snapshot.vectors_path.name} has not the vectors of the store. {REPAIR}"
+    found = as_of(snapshot, saved)
+    for ids, vectors in snapshot.vectors():
+        of_file = None if found is None else found.vectors(ids)
+        if of_file is None or not np.allclose(vectors, of_file, atol=_HALF_PRECISION):
+            yield f"{snapshot.vectors_path.name} has not the vectors of the store. {REPAIR}"
+            return
 
 
 def _lost(covered: Mapping[str, Coverage]) -> Iterator[str]:
@@ -171,34 +179,39 @@ def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[s
 
 
 def _figures(snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage]) -> Figures:
-    ids, vectors = snapshot.vectors()
     return Figures(
         documents=len(covered),
         dated=snapshot.count("documents WHERE date IS NOT NULL"),
         copies=snapshot.count(
             "documents WHERE story IN (SELECT story FROM documents GROUP BY story HAVING count(*) > 1)"
         ),
-        chunks=len(ids),
+        chunks=snapshot.chunk_count(),
         characters=sum(one.characters for one in covered.values()),
         indexed_characters=sum(one.indexed for one in covered.values()),
         store_bytes=sum(path.stat().st_size for path in index.glob("store-*")),
         vectors_bytes=sum(path.stat().st_size for path in index.glob("vectors-*")),
         embedder=snapshot.identity.name,
+        precision=snapshot.identity.precision,
         dimension=snapshot.identity.dimension,
-        recall=_recall(snapshot, ids, vectors),
+        recall=_recall(snapshot),
     )
 
 
-def _recall(snapshot: Snapshot, ids: np.ndarray, vectors: np.ndarray) -> float | None:
+def _recall(snapshot: Snapshot) -> float | None:
     """How many of the nearest by exact search the FAISS index finds, for vectors of its own."""
-    saved = VectorIndex.load(snapshot.vectors_path)
-    if saved is None or not len(ids):
+    saved = as_of(snapshot, VectorIndex.load(snapshot.vectors_path))
+    count = snapshot.chunk_count()
+    if saved is None or not count:
         return None
+    every = max(count // _SEARCHED, 1)
+    searched = np.concatenate([vectors[::every] for _, vectors in snapshot.vectors()])[:_SEARCHED]
+    exact = np.zeros((len(searched), 0), dtype=np.float32)
+    for _, vectors in snapshot.vectors():
+        exact = np.sort(np.hstack([exact, searched.dot(vectors.T)]), axis=1)[:, -_NEAREST:]
     found = []
-    for place in np.linspace(0, len(ids) - 1, min(_SEARCHED, len(ids)), dtype=int):
-        cosines = np.sort(vectors.dot(vectors[place]))[::-1][:_NEAREST]
-        near = [cosine for _, cosine in saved.search(vectors[place], _NEAREST)]
-        found.append(np.mean(np.array(near) >= cosines[-1] - 1e-5) * len(near) / len(cosines))
+    for vector, cosines in zip(searched, exact, strict=True):
+        near = [cosine for _, cosine in saved.search(vector, _NEAREST)]
+        found.append(np.mean(np.array(near) >= cosines[0] - _HALF_PRECISION) * len(near) / len(cosines))
     return float(np.mean(found))
 
 

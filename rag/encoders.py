@@ -2,17 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from rag.errors import ModelError
-
-Vectors = npt.NDArray[np.float32]
-Span = tuple[int, int]
+from rag.models import Pooled
+from rag.pooling import Span, Vectors, span_vectors, unit
 
 _BATCH = 32
 
@@ -61,7 +59,7 @@ class SentenceTransformerEmbedder:
             raise ModelError(f"{folder} doesn't say how many dimensions its vectors have.")
         self.dimension: int = dimension
         self.max_tokens: int = self._model.max_seq_length or 512
-        self._mean_of_tokens = _is_mean_of_tokens(self._model)
+        self._mean_of_tokens = _is_pooled(self._model) and self._model[1].pooling_mode == "mean"
         # The fast tokenizer fails with "Already borrowed" when two threads use it at once.
         self._lock = threading.Lock()
 
@@ -108,7 +106,7 @@ class SentenceTransformerEmbedder:
             for found, offsets, within in zip(read, places, spans[first:], strict=False):
                 tokens = found["token_embeddings"].float().numpy()[: len(offsets)]
                 vectors.append(found["sentence_embedding"].float().numpy())
-                of_spans.append(_means(tokens, np.array(offsets), within, vectors[-1]))
+                of_spans.append(span_vectors(tokens, np.array(offsets), within, vectors[-1]))
         return unit(np.array(vectors).reshape(-1, self.dimension)), of_spans
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -118,6 +116,28 @@ class SentenceTransformerEmbedder:
         with self._lock:
             encoded = self._model.tokenizer(list(texts), truncation=False, verbose=False)
         return [len(ids) for ids in encoded["input_ids"]]
+
+
+def token_module(folder: Path, pooled: Pooled) -> tuple[Any, Mapping[str, Any]]:
+    """A torch module, tokens and mask → the vector of each token, and what it may be called with.
+
+    `ModelError` when the folder's model isn't as `pooled` says.
+    """
+    import torch
+
+    embedder = SentenceTransformerEmbedder(folder)
+    model: Any = embedder._model
+    if Pooled(model[1].pooling_mode, embedder.max_tokens) != pooled or not _is_pooled(model):
+        raise ModelError(f"{folder} can't be used in eight bits. Use it as it is: --precision fp32")
+
+    model.requires_grad_(False)  # weights that are taught can't be traced from outside their module
+
+    class Tokens(torch.nn.Module):
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return model[0].auto_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    example = model.tokenizer(["Bread and salt.", "War."], padding=True, return_tensors="pt")
+    return Tokens().eval(), {name: example[name] for name in ("input_ids", "attention_mask")}
 
 
 def load_cross_encoder(folder: Path, *, max_tokens: int) -> Any:
@@ -174,38 +194,12 @@ class CrossEncoderReranker:
         return [float(score) for score in found]
 
 
-def _is_mean_of_tokens(model: Any) -> bool:
-    """Whether the model reads a text, takes the mean of its tokens, and does no more than scale it."""
+def _is_pooled(model: Any) -> bool:
+    """Whether the model reads a text, pools its tokens, and does no more than scale the result."""
     kinds = [type(module).__name__ for module in model]
     plain = kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
     tokens_are_placed = model.tokenizer.is_fast and model.tokenizer.padding_side == "right"
-    return (
-        plain
-        and model[1].pooling_mode == "mean"
-        and model.default_prompt_name is None
-        and bool(tokens_are_placed)
-    )
-
-
-def _means(
-    tokens: Vectors, offsets: npt.NDArray[np.int64], spans: Sequence[Span], otherwise: Vectors
-) -> Vectors:
-    """The mean of the tokens inside each span, of length 1; `otherwise` where there are none.
-
-    `tokens` are of shape (n, dimension), `offsets` their (start, end), of shape (n, 2), empty for
-    special tokens.
-    """
-    starts, ends = offsets[:, 0], offsets[:, 1]
-    means = np.empty((len(spans), tokens.shape[1]), dtype=np.float32)
-    for row, (start, end) in enumerate(spans):
-        inside = (ends > start) & (starts < end) & (ends > starts)
-        means[row] = tokens[inside].mean(axis=0) if inside.any() else otherwise
-    return unit(means)
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """The vectors, of shape (..., dimension), scaled to length 1; one of zeros stays so."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
+    return plain and model.default_prompt_name is None and bool(tokens_are_placed)
 
 
 def _has_head(model: Any, folder: Path) -> bool:

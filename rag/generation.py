@@ -3,12 +3,12 @@
 import ctypes
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from rag.errors import ModelError
+from rag.processors import cpu_count
 
 CONTEXT_TOKENS = 2048
 """Room for prompt and reply; less where the model was made for less."""
@@ -64,8 +64,8 @@ class LlamaModel:
             self._llama = llama_cpp.Llama(
                 str(path),
                 n_ctx=context_tokens,
-                n_threads=_cpu_count(),
-                n_threads_batch=_cpu_count(),
+                n_threads=cpu_count(),
+                n_threads_batch=cpu_count(),
                 seed=0,
                 verbose=False,
             )
@@ -213,11 +213,6 @@ class LlamaModel:
 
     def _tokens(self, text: str, *, special: bool = False, add_bos: bool = False) -> list[int]:
         return self._llama.tokenize(text.encode(), add_bos=add_bos, special=special)
-
-
-def _cpu_count() -> int:
-    """The processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache

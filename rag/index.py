@@ -5,10 +5,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from rag import store
+from rag.changes import Writer
 from rag.snapshot import Snapshot
 from rag.types import EmbedderIdentity
-from rag.vectors import VectorIndex
+from rag.vectors import EXACT, VectorIndex
+
+CHANGES = 10_000
+"""So many chunks may have come or gone since the FAISS file was made; it is made anew with more, or a few."""
 
 
 class Index:
@@ -19,7 +25,7 @@ class Index:
         self._folder = folder
         self._identity = identity
         self._loading = threading.Lock()
-        self._loaded: tuple[str, VectorIndex] | None = None
+        self._loaded: tuple[Path, str, VectorIndex] | None = None
         with self.open():
             pass  # a missing, damaged or foreign index is told of now, not at the first question
 
@@ -37,9 +43,42 @@ class Index:
 
     def _vectors(self, snapshot: Snapshot) -> VectorIndex:
         with self._loading:
-            if self._loaded is None or self._loaded[0] != snapshot.generation:
-                found = VectorIndex.load(snapshot.vectors_path)
-                if found is None or len(found) != snapshot.chunk_count():
-                    found = VectorIndex(*snapshot.vectors())
-                self._loaded = snapshot.generation, found
-            return self._loaded[1]
+            path, generation, found = self._loaded or (None, None, None)
+            if generation != snapshot.generation:
+                if found is None or path != snapshot.vectors_path:
+                    found = VectorIndex.load(snapshot.vectors_path)
+                found = as_of(snapshot, found)
+                if found is None:
+                    found = made(snapshot)
+                self._loaded = snapshot.vectors_path, snapshot.generation, found
+            assert found is not None, "a state that is loaded has vectors"
+            return found
+
+
+def as_of(snapshot: Snapshot, saved: VectorIndex | None) -> VectorIndex | None:
+    """What was saved, with what has changed since; None if that isn't as much as this state has."""
+    if saved is None:
+        return None
+    later = list(snapshot.vectors(after=snapshot.vectors_last))
+    empty = np.zeros((0, snapshot.identity.dimension), dtype=np.float32)
+    found = saved.changed(
+        gone=snapshot.gone(),
+        ids=np.concatenate([np.zeros(0, dtype=np.int64), *(ids for ids, _ in later)]),
+        vectors=np.concatenate([empty, *(vectors for _, vectors in later)]),
+    )
+    return found if len(found) == snapshot.chunk_count() else None
+
+
+def made(snapshot: Snapshot) -> VectorIndex:
+    """The vectors of this state, made anew from the store."""
+    return VectorIndex.made(snapshot.identity.dimension, snapshot.chunk_count(), snapshot.vectors)
+
+
+def save_vectors(writer: Writer) -> None:
+    """Save the FAISS index of the state that is being written, where the one before would be too far off."""
+    state = writer.snapshot()
+    changes = state.count("gone") + state.count(f"chunks WHERE id > {state.vectors_last}")
+    if changes > CHANGES or state.chunk_count() <= EXACT or not state.vectors_path.is_file():
+        writer.take_vectors()
+        now = writer.snapshot()
+        made(now).save(now.vectors_path)

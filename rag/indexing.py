@@ -1,8 +1,12 @@
 """Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
 
+import itertools
+import pickle
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from rag import store
 from rag.changes import Writer
@@ -11,13 +15,16 @@ from rag.documents import TEXTS, File, files, read
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
 from rag.extraction import Extraction
+from rag.index import save_vectors
 from rag.sentences import SENTENCES, sentences
 from rag.tables import EmbeddedText, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
-from rag.vectors import VectorIndex
 
-_BATCH = 64
+_BATCH = 256
 """Texts embedded between two commits: what an interrupted build loses, a second or two of work."""
+
+_WINDOW = 16 * _BATCH
+"""Texts sorted by length at a time."""
 
 Progress = Callable[[int, int], None]
 """Told how many chunks are embedded, of how many."""
@@ -57,18 +64,23 @@ def build_index(
     with store.writing(index, identity, rebuild=rebuild) as writer:
         before = writer.snapshot().hashes()
         unchanged = tuple(file.source for file in listed if before.get(file.source) == file.sha256)
-        new, unreadable = _read([file for file in listed if before.get(file.source) != file.sha256])
-        failed = sorted([*failed, *unreadable], key=lambda failure: failure.source)
-        if not new and not unchanged and not may_be_empty:
-            raise _nothing_readable(documents, failed)
-        now = {*unchanged, *(document.source for document in new)}
-        added = tuple(document.source for document in new if document.source not in before)
-        changed = tuple(document.source for document in new if document.source in before)
-        removed = tuple(source for source in before if source not in now)
-        if new or removed:
-            pieces = _embed_new(new, writer, load_embedder(), progress) if new else []
-            with writer.swap([*changed, *removed], zip(new, pieces, strict=True)) as state:
-                VectorIndex(*state.vectors()).save(state.vectors_path)
+        with tempfile.TemporaryFile(dir=index) as file:
+            spool = _Spool(file)
+            changed_files = [file for file in listed if before.get(file.source) != file.sha256]
+            failed = sorted(
+                [*failed, *_cut(changed_files, load_embedder, spool)], key=lambda failure: failure.source
+            )
+            if not spool.sources and not unchanged and not may_be_empty:
+                raise _nothing_readable(documents, failed)
+            now = {*unchanged, *spool.sources}
+            added = tuple(source for source in spool.sources if source not in before)
+            changed = tuple(source for source in spool.sources if source in before)
+            removed = tuple(source for source in before if source not in now)
+            if spool.sources:
+                _embed(spool, writer, load_embedder(), progress)
+            if spool.sources or removed:
+                with writer.swap([*changed, *removed], spool):
+                    save_vectors(writer)
     return BuildReport(
         added=added,
         changed=changed,
@@ -79,10 +91,13 @@ def build_index(
     )
 
 
-def embedder_identity(name: str, weights_sha256: str, dimension: int) -> EmbedderIdentity:
+def embedder_identity(
+    name: str, weights_sha256: str, dimension: int, precision: str = "fp32"
+) -> EmbedderIdentity:
     """What an index built now has to be compared by."""
+    chunking = f"{CHUNKING} {SENTENCES} {TEXTS}"
     return EmbedderIdentity(
-        name, weights_sha256, dimension, normalised=True, chunking=f"{CHUNKING} {SENTENCES} {TEXTS}"
+        name, weights_sha256, dimension, normalised=True, chunking=chunking, precision=precision
     )
 
 
@@ -91,35 +106,67 @@ def _nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
     return DocumentsError(f"{shown(documents)} has no readable document: {reasons}. The index is unchanged.")
 
 
-def _read(listed: list[File]) -> tuple[list[Document], list[Failure]]:
-    """The documents in these files, and what can't be read."""
-    found: list[Document] = []
+class _Spool:
+    """Documents with their chunks in a file, so that a folder may be larger than memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Begin with none, in an empty file."""
+        self._file = file
+        self.sources: list[str] = []
+
+    def add(self, document: Document, pieces: tuple[Chunk, ...]) -> None:
+        """Put one more at the end."""
+        pickle.dump((document, pieces), self._file)
+        self.sources.append(document.source)
+
+    def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
+        self._file.seek(0)
+        for _ in self.sources:
+            yield pickle.load(self._file)
+
+
+def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: _Spool) -> list[Failure]:
+    """Read these files and cut them into chunks; what can't be read."""
     failed: list[Failure] = []
     with Extraction() as extraction:
         for file in listed:
             item = read(file, extraction)
-            if isinstance(item, Document):
-                found.append(item)
-            else:
+            if isinstance(item, Failure):
                 failed.append(item)
-    return found, failed
+                continue
+            embedder = load_embedder()
+            max_tokens = min(embedder.max_tokens, MAX_TOKENS)
+            spool.add(item, chunks(item.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens))
+    return failed
 
 
-def _embed_new(
-    new: list[Document], writer: Writer, embedder: Embedder, progress: Progress
-) -> list[tuple[Chunk, ...]]:
-    max_tokens = min(embedder.max_tokens, MAX_TOKENS)
-    pieces = [
-        chunks(document.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens) for document in new
-    ]
-    texts = {text_hash(chunk.text): chunk.text for found in pieces for chunk in found}
-    # By length, so that the texts of a batch need little padding.
-    missing = sorted((text for key, text in texts.items() if writer.lacks(key)), key=len)
-    progress(0, len(missing))
-    for start in range(0, len(missing), _BATCH):
-        batch = missing[start : start + _BATCH]
-        spans = [sentences(text) for text in batch]
-        vectors, of_sentences = embedder.embed_with_spans(batch, spans)
-        writer.keep(map(EmbeddedText, batch, vectors, spans, of_sentences))
-        progress(start + len(batch), len(missing))
-    return pieces
+def _embed(spool: _Spool, writer: Writer, embedder: Embedder, progress: Progress) -> None:
+    """Embed the texts of the chunks that are not embedded yet."""
+    missing = {key for key, _ in _texts(spool) if writer.lacks(key)}
+    total = len(missing)
+    progress(0, total)
+    lacking = _once(_texts(spool), missing)
+    done = 0
+    while window := list(itertools.islice(lacking, _WINDOW)):
+        # By length, so that the texts of a batch need little padding.
+        window.sort(key=len)
+        for start in range(0, len(window), _BATCH):
+            batch = window[start : start + _BATCH]
+            spans = [sentences(text) for text in batch]
+            vectors, of_sentences = embedder.embed_with_spans(batch, spans)
+            writer.keep(map(EmbeddedText, batch, vectors, spans, of_sentences))
+            done += len(batch)
+            progress(done, total)
+
+
+def _texts(spool: _Spool) -> Iterator[tuple[bytes, str]]:
+    """The texts of the chunks, each after its key."""
+    return ((text_hash(chunk.text), chunk.text) for _, pieces in spool for chunk in pieces)
+
+
+def _once(texts: Iterator[tuple[bytes, str]], keys: set[bytes]) -> Iterator[str]:
+    """The texts with these keys, each once; the keys are taken out."""
+    for key, text in texts:
+        if key in keys:
+            keys.remove(key)
+            yield text

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import platformdirs
 
@@ -25,6 +26,17 @@ from rag.errors import ModelError
 
 Download = Callable[[str, str], Path]
 """(repository, file pattern) -> the local folder that holds the files that match."""
+
+Pooling: TypeAlias = Literal["mean", "cls"]
+"""What of its tokens' vectors is a text's: their mean, or the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """An embedder that makes a text's vector of its tokens', of so many at most, and does no more."""
+
+    pooling: Pooling
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +208,43 @@ def embedding_dimension(folder: Path) -> int:
     raise ModelError(f"{folder} doesn't say how many dimensions its vectors have.")
 
 
+def pooled(folder: Path) -> Pooled | None:
+    """How a sentence-transformers folder makes vectors, without loading the model; None for any other way."""
+    modules = _json(folder / "modules.json") or []
+    kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        return None
+    reading, tokenizer, model, prompts = (
+        _json(folder / f"{name}.json")
+        for name in ("sentence_bert_config", "tokenizer_config", "config", "config_sentence_transformers")
+    )
+    more = (
+        prompts.get("default_prompt_name"),
+        reading.get("do_lower_case"),
+        tokenizer.get("padding_side") == "left",
+        not (folder / "tokenizer.json").is_file(),
+    )
+    pooling = _pooling(_json(folder / modules[1]["path"] / "config.json"))
+    own = reading.get("max_seq_length")
+    limits = [own] if own else [tokenizer.get("model_max_length"), model.get("max_position_embeddings")]
+    if any(more) or pooling is None or not all(limits):
+        return None
+    return Pooled(pooling, min(map(int, limits)))
+
+
+def _pooling(config: dict[str, Any]) -> Pooling | None:
+    """What a pooling's file names, in the words of today or of before; None when it is anything else."""
+    before = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    named = [config["pooling_mode"]] if "pooling_mode" in config else before
+    modes: dict[tuple[Any, ...], Pooling] = {
+        ("mean",): "mean",
+        ("pooling_mode_mean_tokens",): "mean",
+        ("cls",): "cls",
+        ("pooling_mode_cls_token",): "cls",
+    }
+    return modes.get(tuple(named))
+
+
 def embedded_path(weights: EmbeddedWeights) -> Path | None:
     """Where the embedded weights are, or None when their package isn't installed."""
     found = importlib.util.find_spec(weights.module)
@@ -261,6 +310,14 @@ def _is_classifier(folder: Path) -> bool:
         return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _json(path: Path) -> Any:
+    """What a JSON file has; nothing when there is none."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _hub(spec: str) -> tuple[str, str | None]:

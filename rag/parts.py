@@ -14,6 +14,7 @@ from rag.encoders import (
     Embedder,
     Reranker,
     SentenceTransformerEmbedder,
+    token_module,
 )
 from rag.engine import Engine
 from rag.errors import ModelError
@@ -28,11 +29,14 @@ from rag.models import (
     find_language_model,
     find_reader,
     find_reranker,
+    pooled,
 )
+from rag.networks import cached
 from rag.prompt import read_templates
-from rag.reader import CrossEncoderReader, Reader
+from rag.quantised import QuantisedEmbedder
+from rag.reader import CrossEncoderReader, Reader, reader_module
 from rag.retrieval import Retriever
-from rag.settings import Settings
+from rag.settings import Precision, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure
 from rag.worker import Worker
 
@@ -70,8 +74,8 @@ def build(
     return build_index(
         settings.documents,
         settings.index,
-        identity=_identity(weights),
-        load_embedder=lambda: _embedder(weights),
+        identity=_identity(weights, settings.precision),
+        load_embedder=lambda: _embedder((weights, settings.precision)),
         progress=progress or _bar(),
         rebuild=rebuild,
         may_be_empty=may_be_empty,
@@ -81,7 +85,7 @@ def build(
 def examine(settings: Settings) -> doctor.Diagnosis:
     """Whether the index is whole and in step with the documents folder (see `rag.doctor`)."""
     weights = find_embedder(settings.embedder, download)
-    return doctor.examine(settings.documents, settings.index, _identity(weights))
+    return doctor.examine(settings.documents, settings.index, _identity(weights, settings.precision))
 
 
 def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
@@ -97,21 +101,22 @@ def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, 
 
 def repair(settings: Settings) -> None:
     """Mend what can be mended in the index without the documents (see `rag.doctor`)."""
-    doctor.repair(settings.index, _identity(find_embedder(settings.embedder, download)))
+    weights = find_embedder(settings.embedder, download)
+    doctor.repair(settings.index, _identity(weights, settings.precision))
 
 
 def retriever(settings: Settings) -> Retriever:
     """Search over the index, without a language model."""
-    return _retriever((settings.index, settings.embedder, settings.reranker))
+    return _retriever((settings.index, settings.embedder, settings.precision, settings.reranker))
 
 
 @once
-def _retriever(named: tuple[Path, str, str]) -> Retriever:
-    path, embedder, reranker = named
+def _retriever(named: tuple[Path, str, Precision, str]) -> Retriever:
+    path, embedder, precision, reranker = named
     weights = find_embedder(embedder, download)
     reranking = find_reranker(reranker, download)
-    index = Index(path, _identity(weights))
-    return Retriever(index, _embedder(weights), _reranker(reranking) if reranking else None)
+    index = Index(path, _identity(weights, precision))
+    return Retriever(index, _embedder((weights, precision)), _reranker(reranking) if reranking else None)
 
 
 @once
@@ -142,7 +147,13 @@ def reader(named: str) -> Reader | None:
 @once
 def _reader(weights: tuple[Weights, Weights]) -> Reader:
     base, learnt = weights
-    return CrossEncoderReader(base.path.parent, learnt.path)
+    folder = base.path.parent
+    network = cached(
+        f"{base.sha256[:16]}-{learnt.sha256[:16]}",
+        functools.partial(reader_module, folder, learnt.path),
+        eight_bits=False,
+    )
+    return CrossEncoderReader(network, folder, name=str(learnt.path))
 
 
 @once
@@ -167,9 +178,10 @@ def _bar() -> Progress:
     return show
 
 
-def _identity(weights: Weights) -> EmbedderIdentity:
-    dimension = embedding_dimension(weights.path.parent)
-    return embedder_identity(weights.name, weights.sha256, dimension)
+def _identity(weights: Weights, precision: Precision) -> EmbedderIdentity:
+    folder = weights.path.parent
+    allowed = precision if pooled(folder) else "fp32"
+    return embedder_identity(weights.name, weights.sha256, embedding_dimension(folder), allowed)
 
 
 @once
@@ -178,11 +190,16 @@ def _reranker(weights: Weights) -> Reranker:
 
 
 @once
-def _embedder(weights: Weights) -> Embedder:
-    embedder = SentenceTransformerEmbedder(weights.path.parent)
-    expected = embedding_dimension(weights.path.parent)
-    if embedder.dimension != expected:
-        raise ModelError(
-            f"{weights.path.parent} says {expected} dimensions, but its vectors have {embedder.dimension}."
+def _embedder(chosen: tuple[Weights, Precision]) -> Embedder:
+    weights, precision = chosen
+    folder = weights.path.parent
+    dimension = embedding_dimension(folder)
+    if precision == "int8" and (how := pooled(folder)) is not None:
+        make = functools.partial(token_module, folder, how)
+        return QuantisedEmbedder(
+            cached(f"{weights.sha256[:16]}-int8", make, eight_bits=True), folder, how, dimension=dimension
         )
+    embedder = SentenceTransformerEmbedder(folder)
+    if embedder.dimension != dimension:
+        raise ModelError(f"{folder} says {dimension} dimensions, but its vectors have {embedder.dimension}.")
     return embedder

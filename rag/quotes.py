@@ -34,7 +34,7 @@ def choose_quotes(
     may_refuse: bool,
     short: Callable[[Sentence], str | None],
 ) -> Iterator[str | Short | Citation]:
-    """The answer's text as it grows, each quote followed by its `Citation`; nothing if no sentence is chosen.
+    """The answer's text as it is chosen, each quote followed by its `Citation`; nothing if none is chosen.
 
     `reply` gives how the model goes on after what it has written, under a grammar. It isn't asked where
     nothing is left to choose: one sentence alone, or one whose score is ahead of the others' by `decided`.
@@ -42,18 +42,30 @@ def choose_quotes(
     sentences, together of `max_chars` but for the first, whose short answer, if `short` finds one, comes
     before it on a line of its own. Where room is left, a quote takes in what it refers back to.
     """
-    chosen = _chosen(
+    found: list[Sentence] = []
+    told = 0
+    separator = ""
+    choices = _chosen(
         reply, evidence, max_quotes=max_quotes, max_chars=max_chars, decided=decided, may_refuse=may_refuse
     )
-    separator = ""
-    if chosen and (said := short(chosen[0])) is not None:
-        yield Short(said)
-        separator = f"{said}{SEPARATOR}"
-    for sentence in with_lead_ins(chosen, max_chars=max_chars):
-        citation = citation_of(sentence, passages)
-        yield f"{separator}“{citation.quote}” [{citation.label}]"
-        yield citation
+    for sentence in choices:
+        found.append(sentence)
+        if len(found) == 1 and (said := short(sentence)) is not None:
+            separator = f"{said}{SEPARATOR}"
+            yield Short(said)
+        # Whether there is room for what a quote refers back to shows when all are chosen.
+        while told < len(found) and not found[told].lead_in:
+            yield from _quoted(found[told], passages, separator)
+            told, separator = told + 1, SEPARATOR
+    for sentence in with_lead_ins(found, max_chars=max_chars)[told:]:
+        yield from _quoted(sentence, passages, separator)
         separator = SEPARATOR
+
+
+def _quoted(sentence: Sentence, passages: Sequence[Passage], separator: str) -> Iterator[str | Citation]:
+    citation = citation_of(sentence, passages)
+    yield f"{separator}“{citation.quote}” [{citation.label}]"
+    yield citation
 
 
 def with_lead_ins(chosen: Sequence[Sentence], *, max_chars: int) -> tuple[Sentence, ...]:
@@ -84,13 +96,13 @@ def _chosen(
     max_chars: int,
     decided: float,
     may_refuse: bool,
-) -> list[Sentence]:
+) -> Iterator[Sentence]:
     """The sentences that the model chooses, in its order; `evidence` stands best first."""
-    chosen: list[Sentence] = []
+    count = 0
     written = "["
     left = dict(enumerate(evidence, 1))
-    while left and len(chosen) < max_quotes:
-        lead, refusal = NEXT if chosen else "", may_refuse and not chosen
+    while left and count < max_quotes:
+        lead, refusal = NEXT if count else "", may_refuse and not count
         number: int | None = next(iter(left))
         best, *others = left.values()
         if refusal or any(best.score - other.score < decided for other in others):
@@ -98,11 +110,11 @@ def _chosen(
         if number not in left:
             break
         sentence = left.pop(number)
-        chosen.append(sentence)
+        yield sentence
+        count += 1
         written += f"{lead}{number}] {sentence.text}"
         max_chars -= len(sentence.text)
         left = {label: other for label, other in left.items() if len(other.text) <= max_chars}
-    return chosen
 
 
 def citation_of(sentence: Sentence, passages: Sequence[Passage]) -> Citation:

@@ -4,8 +4,7 @@ It is the embedded embedder with what `rag.training` taught its layers (see `rag
 and one that marks the first and the last token of the short answer.
 """
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +14,8 @@ import numpy.typing as npt
 from rag.deltas import read_deltas
 from rag.encoders import load_cross_encoder
 from rag.errors import ModelError
+from rag.networks import Network
+from rag.quantised import padded, read_tokenizer
 from rag.types import Reading
 
 MAX_TOKENS = 128
@@ -23,7 +24,8 @@ MAX_TOKENS = 128
 MAX_ANSWER_TOKENS = 20
 """How long a short answer may be."""
 
-BATCH = 8
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+BATCH = 4
 """So few at a time, and of about the same length, because padding costs as much as text."""
 
 
@@ -35,47 +37,64 @@ class Reader(Protocol):
 
 
 class CrossEncoderReader:
-    """A reader: an embedder's weights with what `rag.training` taught them. Any thread may call it."""
+    """A reader on a network made of `reader_module`. Any number of threads may call it."""
 
-    def __init__(self, folder: Path, deltas: Path) -> None:
-        """Load the model of the folder, and add the deltas; `ModelError` when they don't fit it."""
-        import torch
-
-        try:
-            self._encoder = load_cross_encoder(folder, max_tokens=MAX_TOKENS)
-            changes = {name: torch.from_numpy(values) for name, values in read_deltas(deltas).items()}
-            self._span = torch.nn.Linear(self._encoder.model.config.hidden_size, 2)
-            for head, part in ((self._span, "span"), (self._encoder.model.classifier, "classifier")):
-                head.load_state_dict({name: changes.pop(f"{part}.{name}") for name in ("weight", "bias")})
-            weights = dict(self._encoder.model.named_parameters())
-            with torch.inference_mode():
-                for name, change in changes.items():
-                    weights[name].copy_(weights[name] + change.reshape(weights[name].shape))
-        except Exception as error:
-            raise ModelError(f"{deltas} is not a reader that fits {folder}: {error}") from error
-        self._deltas = deltas
-        self._lock = threading.Lock()
+    def __init__(self, network: Network, folder: Path, *, name: str) -> None:
+        """Read with the tokenizer of the embedder's folder; `name` is what an error calls the reader."""
+        self._network = network
+        self._name = name
+        self._tokenizer = read_tokenizer(folder, max_tokens=MAX_TOKENS)
 
     def read(self, question: str, texts: Sequence[str], ends: Sequence[int]) -> list[Reading]:
         """What each text says to the question, in order; its sentence is its first `end` characters."""
-        import torch
-
         found: dict[int, Reading] = {}
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        for places in (order[first : first + BATCH] for first in range(0, len(order), BATCH)):
-            with self._lock, torch.inference_mode():
-                encoded = encode(self._encoder.tokenizer, [(question, texts[place]) for place in places])
-                odds, marks = (values.numpy() for values in forward(self._encoder.model, self._span, encoded))
+        encodings = self._tokenizer.encode_batch([(question, text) for text in texts])
+        order = sorted(range(len(texts)), key=lambda place: len(encodings[place]))
+        batches = [order[first : first + BATCH] for first in range(0, len(order), BATCH)]
+        inputs = (_inputs([encodings[place] for place in places]) for places in batches)
+        for places, (odds, marks) in zip(batches, self._network.run_all(inputs), strict=True):
             if not (np.isfinite(odds).all() and np.isfinite(marks).all()):
                 raise ModelError(
-                    f"{self._deltas} is damaged: it gives scores that are no numbers. Name another."
+                    f"{self._name} is damaged: it gives scores that are no numbers. Name another."
                 )
             for row, place in enumerate(places):
-                tokens = sentence_tokens(encoded, row, ends[place])
+                tokens = sentence_tokens(encodings[place], ends[place])
                 start, end, probability = _span(marks[row], tokens)
                 start, end = _whole_words(texts[place], start, end, ends[place])
                 found[place] = Reading(float(odds[row]), start, end, probability)
         return [found[place] for place in range(len(texts))]
+
+
+def reader_module(folder: Path, deltas: Path) -> tuple[Any, Mapping[str, Any]]:
+    """A torch module, tokens, mask and kinds → scores and marks, and what it may be called with.
+
+    It is the model of the folder with the deltas added; `ModelError` when they don't fit it.
+    """
+    import torch
+
+    try:
+        encoder = load_cross_encoder(folder, max_tokens=MAX_TOKENS)
+        changes = {name: torch.from_numpy(values) for name, values in read_deltas(deltas).items()}
+        span = torch.nn.Linear(encoder.model.config.hidden_size, 2)
+        for head, part in ((span, "span"), (encoder.model.classifier, "classifier")):
+            head.load_state_dict({name: changes.pop(f"{part}.{name}") for name in ("weight", "bias")})
+        weights = dict(encoder.model.named_parameters())
+        with torch.no_grad():
+            for name, change in changes.items():
+                weights[name].copy_(weights[name] + change.reshape(weights[name].shape))
+    except Exception as error:
+        raise ModelError(f"{deltas} is not a reader that fits {folder}: {error}") from error
+
+    for module in (encoder.model, span):
+        module.requires_grad_(False)  # weights that are taught can't be traced from outside their module
+
+    class Scores(torch.nn.Module):
+        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
+            given = (input_ids, attention_mask, token_type_ids)
+            return forward(encoder.model, span, dict(zip(INPUTS, given, strict=True)))
+
+    example = encode(encoder.tokenizer, [("Bread?", "Bread and salt."), ("War?", "War.")])
+    return Scores().eval(), {name: example[name] for name in INPUTS}
 
 
 def encode(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> Any:
@@ -93,21 +112,28 @@ def encode(tokenizer: Any, pairs: Sequence[tuple[str, str]]) -> Any:
 
 def forward(scorer: Any, span: Any, encoded: Any) -> tuple[Any, Any]:
     """The scores, of shape (n,), and the logits of the first and the last token, of shape (n, tokens, 2)."""
-    inputs = {name: encoded[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
-    read = scorer.base_model(**inputs)
+    read = scorer.base_model(**{name: encoded[name] for name in INPUTS})
     return scorer.classifier(read.pooler_output)[:, 0], span(read.last_hidden_state)
 
 
-def sentence_tokens(encoded: Any, row: int, end: int) -> dict[int, tuple[int, int]]:
+def sentence_tokens(encoding: Any, end: int) -> dict[int, tuple[int, int]]:
     """The tokens of a text's first `end` characters, with their offsets in it."""
-    offsets = encoded["offset_mapping"][row].tolist()
     return {
         token: (first, last)
         for token, ((first, last), sequence) in enumerate(
-            zip(offsets, encoded.sequence_ids(row), strict=True)
+            zip(encoding.offsets, encoding.sequence_ids, strict=True)
         )
         if sequence == 1 and last <= end
     }
+
+
+def _inputs(encodings: Sequence[Any]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Tokens, mask and kinds of a batch, each of shape (n, longest)."""
+    return (
+        padded([one.ids for one in encodings]),
+        padded([one.attention_mask for one in encodings]),
+        padded([one.type_ids for one in encodings]),
+    )
 
 
 def _span(marks: npt.NDArray[np.float32], tokens: dict[int, tuple[int, int]]) -> tuple[int, int, float]:

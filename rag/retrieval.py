@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from rag.answer_type import asked_for, has_answer_of
 from rag.chunks import MAX_CHARS, MAX_TOKENS
 from rag.copies import NEAR, Shingles, nearness, said_in, shingles
-from rag.encoders import Embedder, Reranker, Vectors, unit
+from rag.encoders import Embedder, Reranker
 from rag.index import Index
+from rag.pooling import Vectors, unit
 from rag.relevance import Wanted, coverage, mixed, pair_coverage, passage_score, quote_score, wanted
 from rag.sentences import refers_back
 from rag.snapshot import Snapshot, StoredChunk
@@ -111,7 +112,7 @@ class Retriever:
                 best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
             best = best[:k]
             shown = [found.chunk.id for found in best]
-            cosines = zip(shown, vectors.cosines(wider, shown), strict=True)
+            cosines = zip(shown, snapshot.cosines(wider, shown), strict=True)
             words = snapshot.keyword_scores(terms(searched), shown).items()
             return self._shown(
                 snapshot, quoting, best, _matches(cosines, dense), _matches(words, keyword), scope

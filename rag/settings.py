@@ -5,7 +5,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from rag.errors import SettingsError
 
@@ -13,6 +13,7 @@ DEFAULTS = {
     "documents": "seeds",
     "index": "index",
     "embedder": "embedded",
+    "precision": "int8",
     "model": "embedded",
     "reranker": "none",
     "reader": "embedded",
@@ -20,12 +21,14 @@ DEFAULTS = {
     "threshold": "0.5",
 }
 Mode = Literal["auto", "quote", "compose"]
+Precision = Literal["int8", "fp32"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the documents and the index are (absolute), which models to use (see `rag.models`), and how.
 
+    `precision` is that of the embedder's weights: eight bits, for embedders that allow it, or as they are.
     `mode` says what the language model may write, `threshold` the confidence, 0 to 1, from which a question
     is answered (see `rag.engine`).
     """
@@ -33,6 +36,7 @@ class Settings:
     documents: Path
     index: Path
     embedder: str
+    precision: Precision
     model: str
     reranker: str
     reader: str
@@ -45,6 +49,7 @@ def resolve(
     documents: str | os.PathLike[str] | None = None,
     index: str | os.PathLike[str] | None = None,
     embedder: str | os.PathLike[str] | None = None,
+    precision: str | None = None,
     model: str | os.PathLike[str] | None = None,
     reranker: str | os.PathLike[str] | None = None,
     reader: str | os.PathLike[str] | None = None,
@@ -68,20 +73,20 @@ def resolve(
         documents=place("documents", documents),
         index=place("index", index),
         embedder=value("embedder", embedder),
+        precision=_one_of(Precision, "precision", value("precision", precision)),
         model=value("model", model),
         reranker=value("reranker", reranker),
         reader=value("reader", reader),
-        mode=_mode(value("mode", None if mode is None else str(mode))),
+        mode=_one_of(Mode, "mode", value("mode", None if mode is None else str(mode))),
         threshold=_share("threshold", value("threshold", None if threshold is None else str(threshold))),
     )
 
 
-def _mode(text: str) -> Mode:
-    modes: tuple[Mode, ...] = get_args(Mode)
-    for mode in modes:
-        if mode == text:
-            return mode
-    raise SettingsError(f"The setting mode is {text}. Modes: {', '.join(modes)}.")
+def _one_of(names: Any, name: str, text: str) -> Any:
+    known: tuple[str, ...] = get_args(names)
+    if text in known:
+        return text
+    raise SettingsError(f"The setting {name} is {text}. It is one of: {', '.join(known)}.")
 
 
 def _share(name: str, text: str) -> float:

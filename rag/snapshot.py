@@ -3,7 +3,7 @@
 import bisect
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from rag.tables import (
 from rag.types import EmbedderIdentity, Scope
 
 _COPIES = 20
+_VECTORS = 20_000
+"""So many vectors are read at a time, 30 MB of the embedded embedder's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class Snapshot:
         try:
             self.generation: str = meta["generation"]
             self.identity = EmbedderIdentity(**json.loads(meta["embedder"]))
+            self.vectors_last = int(meta["vectors_last"])
+            """The greatest id of a chunk that the FAISS file has."""
+            self._vectors_name: str = meta["vectors"]
         except (KeyError, TypeError, ValueError) as error:
             raise IndexFileError(
                 f"{shown(folder)}/ is damaged (its embedder's name is lost). {REBUILD}"
@@ -89,8 +94,8 @@ class Snapshot:
 
     @property
     def vectors_path(self) -> Path:
-        """Where the FAISS file of this state is, when there is one."""
-        return self._folder / f"vectors-{self.generation}.faiss"
+        """Where the FAISS file is that this state begins from, when there is one."""
+        return self._folder / f"vectors-{self._vectors_name}.faiss"
 
     def hashes(self) -> dict[str, str]:
         """The sha256 of each document by source."""
@@ -158,15 +163,40 @@ class Snapshot:
             )
         )
 
-    def vectors(self) -> tuple[Ids, Vectors]:
-        """The ids, of shape (n,), and vectors, of shape (n, dimension), of all chunks."""
-        rows = self._rows("SELECT id, vector FROM chunks JOIN texts USING (text_hash) ORDER BY id")
+    def vectors(self, *, after: int = 0) -> Iterator[tuple[Ids, Vectors]]:
+        """The ids, of shape (n,) and rising, and vectors, of shape (n, dimension), of chunks, some at a time.
+
+        Of those with an id greater than `after`.
+        """
         size = self.identity.dimension * np.dtype(np.float32).itemsize
-        if len(rows) != self.chunk_count() or any(len(row[1]) != size for row in rows):
+        count = 0
+        rows = self.connection.execute(
+            "SELECT id, vector FROM chunks JOIN texts USING (text_hash) WHERE id > ? ORDER BY id", (after,)
+        )
+        while some := rows.fetchmany(_VECTORS):
+            if any(len(vector) != size for _, vector in some):
+                break
+            count += len(some)
+            matrix = np.frombuffer(b"".join(vector for _, vector in some), dtype=np.float32)
+            yield np.array([row[0] for row in some], dtype=np.int64), matrix.reshape(len(some), -1)
+        if count != self.count(f"chunks WHERE id > {after}"):
             raise IndexFileError(f"{shown(self._folder)}/ lacks vectors. {REBUILD}")
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
-        matrix = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
-        return ids, matrix.reshape(len(rows), self.identity.dimension)
+
+    def gone(self) -> Ids:
+        """The ids of the chunks that the FAISS file has and that are no more."""
+        return np.array([row[0] for row in self._rows("SELECT chunk FROM gone ORDER BY chunk")], np.int64)
+
+    def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
+        """The cosine of the vector of each of these chunks with `vector` of shape (dimension,), in order."""
+        found = {
+            chunk: float(np.frombuffer(packed, dtype=np.float32) @ vector)
+            for chunk, packed in self._rows(
+                "SELECT id, vector FROM chunks JOIN texts USING (text_hash) "
+                "WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(ids),),
+            )
+        }
+        return [found[chunk] for chunk in ids]
 
     def keyword_search(
         self, terms: Sequence[str], k: int, *, among: Ids | None = None

@@ -68,10 +68,10 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
             writer = Writer(connection, folder)
             require_identity(writer.snapshot().identity, identity, folder)
             yield writer
-            generation = writer.snapshot().generation
+            in_force = {path.name, writer.snapshot().vectors_path.name}
         if fresh:
             _write_at_once(folder / "current", path.name)
-        _remove_all_but(folder, {path.name, f"vectors-{generation}.faiss"})
+        _remove_all_but(folder, in_force)
 
 
 def adopt(folder: Path, identity: EmbedderIdentity) -> bool:
@@ -121,6 +121,11 @@ def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, folder: 
         raise IndexFileError(
             f"{shown(folder)}/ was built with other weights of {found.name} (sha256 "
             f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {REBUILD}"
+        )
+    if found.precision != wanted.precision:
+        raise IndexFileError(
+            f"{shown(folder)}/ was built with {found.name} in {found.precision}; settings name "
+            f"{wanted.precision}. Use --precision {found.precision}, or rebuild it: rag build --rebuild"
         )
     raise IndexFileError(
         f"{shown(folder)}/ was built with other rules (chunks {found.chunking}, now {wanted.chunking}). "

@@ -3,6 +3,9 @@
 Vectors are kept by the hash of their text, so that equal texts share them, and are written as they are
 made, so that an interrupted build goes on where it was. Nothing of them is seen until the documents
 are swapped in, in one transaction (see `rag.changes`).
+
+The FAISS file that `meta` names may be of an earlier state: it has the chunks up to the id `vectors_last`,
+those that are `gone` among them. While `spares` is 1 there may be vectors of no chunk.
 """
 
 import json
@@ -17,7 +20,7 @@ import numpy.typing as npt
 
 from rag.types import EmbedderIdentity
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 REBUILD = "Rebuild it: rag build --rebuild"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -39,6 +42,7 @@ CREATE TABLE chunks (
 );
 CREATE INDEX chunks_by_place ON chunks (document, "start");
 CREATE INDEX chunks_by_text ON chunks (text_hash);
+CREATE TABLE gone (chunk INTEGER PRIMARY KEY);
 CREATE TABLE texts (
     text_hash BLOB PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL,
     sentences BLOB NOT NULL, sentence_vectors BLOB NOT NULL
@@ -83,6 +87,9 @@ def create(connection: sqlite3.Connection, identity: EmbedderIdentity) -> None:
             ("schema", str(SCHEMA_VERSION)),
             ("embedder", json.dumps(asdict(identity))),
             ("generation", uuid.uuid4().hex[:12]),
+            ("vectors", "none"),
+            ("vectors_last", "0"),
+            ("spares", "0"),
         ],
     )
 

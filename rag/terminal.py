@@ -31,7 +31,7 @@ def diagnosis(found: "Diagnosis") -> Iterator[str]:
         yield f"documents that tell a story which another tells too: {figures.copies}"
         yield f"{share:.2%} of {figures.characters:,} characters are indexed"
         yield f"store {figures.store_bytes / 1e6:.1f} MB, vectors {figures.vectors_bytes / 1e6:.1f} MB"
-        yield f"embedder {figures.embedder}, {figures.dimension} dimensions"
+        yield f"embedder {figures.embedder} in {figures.precision}, {figures.dimension} dimensions"
         if figures.recall is not None:
             yield f"search finds {figures.recall:.1%} of what exact search finds"
     yield from found.notes

@@ -238,3 +238,4 @@ class EmbedderIdentity:
     dimension: int
     normalised: bool
     chunking: str
+    precision: str

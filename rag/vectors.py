@@ -5,7 +5,8 @@ reads a changed vector, or the file of another index, without a word: so a hash 
 file's name, which is that of the state, stands before what FAISS wrote.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,62 +18,126 @@ from rag.errors import IndexFileError
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
+Batches = Iterator[tuple[Ids, Vectors]]
+"""Ids, of shape (n,), with their vectors, of shape (n, dimension)."""
+
+EXACT = 50_000
+"""So many vectors are compared one by one; among more, only those of the lists that are nearest."""
+
+PROBED = 1 / 32
+"""The share of the lists that is searched."""
+
+_LEARNT_FROM = 40
+"""How many vectors for each list its centre is learnt from."""
 
 _HASH_BYTES = 16
 
 
 class VectorIndex:
-    """Vectors of length 1 under their ids; searching is exact."""
+    """Vectors of length 1 under their ids. Any thread may search it; nothing in it changes."""
 
-    def __init__(self, ids: Ids, vectors: Vectors) -> None:
-        """Index `vectors` of shape (n, dimension) under `ids` of shape (n,)."""
+    def __init__(self, saved: Any, *, gone: Ids, ids: Ids, vectors: Vectors) -> None:
+        """What FAISS made or read, without the ids that are gone, and with these, which are compared exactly.
+
+        `vectors` are of shape (n, dimension), `ids` of shape (n,).
+        """
+        self._saved = saved
+        self._gone = gone
+        self._ids = ids
+        self._vectors = vectors
+
+    @classmethod
+    def made(cls, dimension: int, count: int, batches: Callable[[], Batches]) -> "VectorIndex":
+        """An index of so many vectors, which `batches` gives as often as it is called."""
         import faiss
 
-        self._faiss: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(vectors.shape[1]))
-        if len(ids):
-            self._faiss.add_with_ids(vectors, ids)
+        if count <= EXACT:
+            saved: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        else:
+            lists = round(4 * math.sqrt(count))
+            saved = faiss.IndexIVFScalarQuantizer(
+                faiss.IndexFlatIP(dimension),
+                dimension,
+                lists,
+                faiss.ScalarQuantizer.QT_fp16,
+                faiss.METRIC_INNER_PRODUCT,
+            )
+            saved.nprobe = math.ceil(lists * PROBED)
+            every = max(count // (_LEARNT_FROM * lists), 1)
+            saved.train(np.concatenate([vectors[::every] for _, vectors in batches()]))
+        for ids, vectors in batches():
+            if len(ids):
+                saved.add_with_ids(vectors, ids)
+        return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, dimension), dtype=np.float32))
+
+    def changed(self, *, gone: Ids, ids: Ids, vectors: Vectors) -> "VectorIndex":
+        """What was made or loaded, without the ids that are gone, and with these (see `__init__`)."""
+        return VectorIndex(self._saved, gone=gone, ids=ids, vectors=vectors)
 
     def search(self, vector: Vectors, k: int, *, among: Ids | None = None) -> list[tuple[int, float]]:
         """The (id, cosine) of the k vectors nearest to `vector` of shape (dimension,), nearest first.
 
-        With `among`, of those with these ids. Fewer than k when there are fewer. Of equal ones the lower id
-        is first.
+        With `among`, of those with these ids, and exactly. Fewer than k when there are fewer. Of equal ones
+        the lower id is first.
         """
         import faiss
 
         k = min(k, len(self) if among is None else len(among))
         if not k:
             return []
-        chosen: Any = faiss.SearchParameters() if among is not None else None
+        among_ivf = among is not None and hasattr(self._saved, "nlist")
+        chosen: Any = (
+            faiss.SearchParametersIVF() if hasattr(self._saved, "nlist") else faiss.SearchParameters()
+        )
+        if hasattr(self._saved, "nlist"):
+            chosen.nprobe = self._saved.nlist if among_ivf else self._saved.nprobe
+        selectors: list[Any] = []
         if among is not None:
-            chosen.sel = faiss.IDSelectorBatch(among)
-        cosines, ids = self._faiss.search(vector[np.newaxis], k, params=chosen)
-        found = [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True)]
-        return sorted(found, key=lambda item: (-item[1], item[0]))
+            selectors.append(faiss.IDSelectorBatch(among))
+        if len(self._gone):
+            selectors.append(faiss.IDSelectorNot(faiss.IDSelectorBatch(self._gone)))
+        if selectors:
+            chosen.sel = selectors[0] if len(selectors) == 1 else faiss.IDSelectorAnd(*selectors)
+        cosines, ids = self._saved.search(vector[np.newaxis], k, params=chosen)
+        found = [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True) if i >= 0]
+        inside = slice(None) if among is None else np.isin(self._ids, among)
+        later = self._vectors[inside].dot(vector)
+        found += [(int(i), float(c)) for i, c in zip(self._ids[inside], later, strict=True)]
+        return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
 
-    def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
-        """The cosine of each of these vectors with `vector` of shape (dimension,), in order."""
-        return [float(self._faiss.reconstruct(i) @ vector) for i in ids]
-
-    def all(self) -> tuple[Ids, Vectors]:
-        """The ids, of shape (n,) and rising, and the vectors, of shape (n, dimension)."""
+    def vectors(self, ids: Ids) -> Vectors | None:
+        """The vectors of these ids, of shape (n, dimension), as they were saved; None if it lacks one."""
         import faiss
 
-        ids = np.sort(faiss.vector_to_array(self._faiss.id_map))
-        return ids, self._faiss.reconstruct_batch(ids)
+        if hasattr(self._saved, "nlist"):
+            library: Any = faiss
+            self._saved.set_direct_map_type(library.DirectMap.Hashtable)
+        place = {int(i): row for row, i in enumerate(self._ids)}
+        saved = [int(i) not in place for i in ids]
+        found = np.empty((len(ids), self._saved.d), dtype=np.float32)
+        try:
+            found[saved] = self._saved.reconstruct_batch(ids[saved])
+        except RuntimeError:
+            return None
+        for row, later in enumerate(saved):
+            if not later:
+                found[row] = self._vectors[place[int(ids[row])]]
+        return found
 
     def __len__(self) -> int:
         """How many vectors there are."""
-        return int(self._faiss.ntotal)
+        return int(self._saved.ntotal) - len(self._gone) + len(self._ids)
 
     def save(self, path: Path) -> None:
-        """Write the file so that a reader sees all of it or none."""
+        """Write what was made, so that a reader sees all of the file or none."""
         import faiss
 
         temporary = path.with_suffix(".tmp")
         try:
-            content = faiss.serialize_index(self._faiss).tobytes()
-            temporary.write_bytes(_hash(path, content) + content)
+            content = faiss.serialize_index(self._saved)
+            with temporary.open("wb") as file:
+                file.write(_hash(path, content))
+                file.write(content.data)
             temporary.replace(path)
         except OSError as error:
             raise IndexFileError(f"{path} can't be written: {error}. Check the disk space.") from error
@@ -83,16 +148,21 @@ class VectorIndex:
         import faiss
 
         try:
-            found = path.read_bytes()
+            found = np.fromfile(path, dtype=np.uint8)
         except OSError:
             return None
         content = found[_HASH_BYTES:]
-        if found[:_HASH_BYTES] != _hash(path, content):
+        if found[:_HASH_BYTES].tobytes() != _hash(path, content):
             return None
-        loaded = cls.__new__(cls)
-        loaded._faiss = faiss.deserialize_index(np.frombuffer(content, dtype=np.uint8))
-        return loaded
+        saved = faiss.deserialize_index(content)
+        return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, saved.d), dtype=np.float32))
 
 
-def _hash(path: Path, content: bytes) -> bytes:
-    return blake2b(path.name.encode() + content, digest_size=_HASH_BYTES).digest()
+def _ids(values: tuple[int, ...]) -> Ids:
+    return np.array(values, dtype=np.int64)
+
+
+def _hash(path: Path, content: npt.NDArray[np.uint8]) -> bytes:
+    found = blake2b(path.name.encode(), digest_size=_HASH_BYTES)
+    found.update(content.data)
+    return found.digest()

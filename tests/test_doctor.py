@@ -9,10 +9,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from rag import doctor
+from rag import doctor, store
 from rag.errors import IndexFileError
-from rag.vectors import VectorIndex
 from tests.test_indexing import IDENTITY, TEXTS, Folders
+from tests.test_vectors import index_of
 
 NAN = "0000c07f"
 REPAIR = "Mend it: rag doctor --repair"
@@ -49,8 +49,9 @@ def cut_vectors(folders: Folders) -> None:
 
 
 def exchange_vectors(folders: Folders) -> None:
-    ids, vectors = VectorIndex.load(vectors_file(folders)).all()
-    VectorIndex(ids, np.roll(vectors, 1, axis=0)).save(vectors_file(folders))
+    with store.reading(folders.index) as snapshot:
+        ((ids, vectors),) = snapshot.vectors()
+    index_of(ids, np.roll(vectors, 1, axis=0)).save(vectors_file(folders))
 
 
 def leave_a_store(folders: Folders) -> None:
@@ -62,7 +63,7 @@ def test_an_index_in_step_is_well(folders):
     assert (found.well, found.faults, found.notes) == (True, (), ())
     figures = dataclasses.replace(found.figures, store_bytes=0, vectors_bytes=0)
     characters = sum(len("".join(text.split())) for text in TEXTS.values())
-    assert figures == doctor.Figures(3, 0, 0, 3, characters, characters, 0, 0, "words", 5, 1.0)
+    assert figures == doctor.Figures(3, 0, 0, 3, characters, characters, 0, 0, "words", "fp32", 5, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from tests.test_indexing import Folders
 HEAVY = {
     "sentence_transformers": {"encoders.py"},
     "transformers": {"encoders.py"},
-    "torch": {"reader.py"},
+    "torch": {"encoders.py", "reader.py"},
+    "openvino": {"networks.py"},
+    "tokenizers": {"quantised.py"},
     "faiss": {"vectors.py"},
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},

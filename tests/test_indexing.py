@@ -16,9 +16,9 @@ from rag.index import Index
 from rag.indexing import build_index, embedder_identity
 from rag.retrieval import Retriever
 from rag.types import BuildReport, Failure
-from rag.vectors import VectorIndex
 from tests.conftest import ROOT, WordEmbedder
 from tests.files import pdf
+from tests.test_vectors import index_of
 
 IDENTITY = embedder_identity("words", "ab" * 32, WordEmbedder.dimension)
 TEXTS = {
@@ -204,7 +204,7 @@ def test_a_removed_document_stops_matching_at_once(folders):
         assert snapshot.chunks_between("b.txt", 0, 99) == ()
         assert chunk not in [found for found, _ in vectors.search(vector, 10)]
         assert len(vectors) == snapshot.chunk_count() == 2
-        assert len(snapshot.vectors()[0]) == 2
+        assert len(next(snapshot.vectors())[0]) == 2
 
 
 def test_a_renamed_document_keeps_its_vectors(folders):
@@ -357,24 +357,24 @@ def test_a_failing_build_leaves_the_old_index_answering(folders):
 
 
 def test_an_interrupted_first_build_goes_on_where_it_was(folders):
-    folders.write({f"d{i}.txt": f"bread {i}" for i in range(97)})
+    folders.write({f"d{i}.txt": f"bread {i}" for i in range(297)})
 
     def fail(done: int, total: int) -> None:
-        if done == 64:
+        if done == 256:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         folders.build(progress=fail)
     done = list(folders.embedder.embedded)
-    assert len(done) == 64
+    assert len(done) == 256
     with pytest.raises(IndexFileError) as raised:
         Index(folders.index, IDENTITY)
     assert str(raised.value) == f"No index in {folders.index}/. Build it: rag build"
 
     report = folders.build()
 
-    assert len(report.added) == 100
-    assert len(folders.embedder.embedded) == 36
+    assert len(report.added) == 300
+    assert len(folders.embedder.embedded) == 44
     assert set(done) & set(folders.embedder.embedded) == set()
     assert folders.found("peace")[0][0] == "b.txt"
 
@@ -396,7 +396,7 @@ def test_an_interrupted_build_of_another_embedder_is_not_gone_on_with(folders):
 KILLED = """
 import os, sys
 from pathlib import Path
-from rag import indexing, store
+from rag import store, vectors
 from tests.test_indexing import Folders
 
 def die(*_): os._exit(9)
@@ -405,7 +405,7 @@ folders, moment, rebuild = Folders(Path(sys.argv[1])), sys.argv[2], sys.argv[3] 
 if moment == "embedding":
     folders.build(progress=lambda done, total: done and die(), rebuild=rebuild)
 if moment == "swap":
-    indexing.VectorIndex.save = die
+    vectors.VectorIndex.save = die
 if moment == "cleaning":
     store._remove_all_but = die
 if moment == "current" and rebuild:
@@ -537,7 +537,7 @@ def test_the_vectors_file_of_another_embedder_is_made_anew(folders):
     folders.build()
     found = folders.found("war and bread")
     other = folders.index / "vectors-other.faiss"
-    VectorIndex(np.array([1, 2, 3]), np.eye(3, 7, dtype=np.float32)).save(other)
+    index_of(np.array([1, 2, 3]), np.eye(3, 7, dtype=np.float32)).save(other)
     other.replace(next(folders.index.glob("vectors-*")))
 
     assert folders.found("war and bread") == found

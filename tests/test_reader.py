@@ -1,5 +1,6 @@
 """What a reader is made of; what it learnt is tested in `tests/training`, what it is worth by `rag eval`."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from rag.downloads import download
 from rag.errors import ModelError
 from rag.models import find_embedder, find_reader
-from rag.reader import CrossEncoderReader
+from rag.networks import Network, converted
+from rag.reader import CrossEncoderReader, reader_module
 from rag.types import Reading
 
 QUESTION = "When did the war begin?"
@@ -27,7 +29,12 @@ def reader() -> CrossEncoderReader:
     found = find_reader("embedded")
     assert found is not None
     base, learnt = found
-    return CrossEncoderReader(base.path.parent, learnt.path)
+    return reader_of(base.path.parent, learnt.path)
+
+
+def reader_of(folder: Path, learnt: Path) -> CrossEncoderReader:
+    network = Network(converted(partial(reader_module, folder, learnt), eight_bits=False))
+    return CrossEncoderReader(network, folder, name=str(learnt))
 
 
 def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
@@ -64,7 +71,7 @@ def test_what_stands_before_is_read_but_never_marked(reader):
 
 def test_a_short_answer_is_whole_words(folder, tmp_path):
     # All places are as likely as all others, and what is taken is the first piece of the first word.
-    (found,) = CrossEncoderReader(folder, deltas(tmp_path / "mine")).read("War?", ["Xyzzyqs came."], [13])
+    (found,) = reader_of(folder, deltas(tmp_path / "mine")).read("War?", ["Xyzzyqs came."], [13])
     assert (found.start, found.end) == (0, 7)
 
 
@@ -72,7 +79,7 @@ def test_a_change_of_another_shape_is_told_of(folder, tmp_path):
     path = deltas(tmp_path / "mine")
     save_file(load_file(path) | {"bert.pooler.dense.weight": torch.ones(1, 384)}, path)
     with pytest.raises(ModelError, match="is not a reader that fits"):
-        CrossEncoderReader(folder, path)
+        reader_of(folder, path)
 
 
 def test_a_text_without_a_token_of_its_sentence_has_no_short_answer(reader):
@@ -87,7 +94,7 @@ def test_a_long_question_and_a_long_sentence_are_read_as_far_as_they_fit(reader)
 
 
 def test_it_scores_with_the_head_that_it_learnt(folder, tmp_path, caplog):
-    reader = CrossEncoderReader(folder, deltas(tmp_path / "mine", head=2.5))
+    reader = reader_of(folder, deltas(tmp_path / "mine", head=2.5))
     # All places are as likely as all others: the first token alone, and the first of all.
     assert reader.read("War?", ["War.", "Peace is"], [4, 8]) == [
         Reading(2.5, 0, 3, pytest.approx(1 / 4)),
@@ -104,18 +111,18 @@ def test_a_file_that_does_not_fit_is_told_of(folder, tmp_path, content):
     else:
         path.write_text(content)
     with pytest.raises(ModelError) as raised:
-        CrossEncoderReader(folder, path)
+        reader_of(folder, path)
     assert str(raised.value).startswith(f"{path} is not a reader that fits {folder}: ")
 
 
 def test_a_file_without_a_head_is_told_of(folder, tmp_path):
     with pytest.raises(ModelError, match="is not a reader that fits"):
-        CrossEncoderReader(folder, deltas(tmp_path / "mine", head=None))
+        reader_of(folder, deltas(tmp_path / "mine", head=None))
 
 
 @pytest.mark.parametrize("damage", [{"head": float("nan")}, {"spans": float("inf")}])
 def test_scores_that_are_no_numbers_are_told_of(folder, tmp_path, damage):
     path = deltas(tmp_path / "mine", **damage)
     with pytest.raises(ModelError) as raised:
-        CrossEncoderReader(folder, path).read("War?", ["War."], [4])
+        reader_of(folder, path).read("War?", ["War."], [4])
     assert str(raised.value) == f"{path} is damaged: it gives scores that are no numbers. Name another."

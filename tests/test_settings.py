@@ -6,7 +6,7 @@ from rag.errors import SettingsError
 from rag.settings import Serving, Settings, resolve, resolve_serving
 
 NAMES = ("documents", "index", "embedder", "model", "reranker", "reader")
-SETTINGS = (*NAMES, "mode", "threshold")
+SETTINGS = (*NAMES, "precision", "mode", "threshold")
 SERVING = ("host", "port", "user", "password", "read_only")
 
 
@@ -20,7 +20,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def test_defaults(here):
     assert resolve() == Settings(
-        here / "seeds", here / "index", "embedded", "embedded", "none", "embedded", "auto", 0.5
+        here / "seeds", here / "index", "embedded", "int8", "embedded", "none", "embedded", "auto", 0.5
     )
 
 
@@ -28,6 +28,7 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
     monkeypatch.setenv("RAG_DOCUMENTS", "articles")
     monkeypatch.setenv("RAG_INDEX", "~/made")
     monkeypatch.setenv("RAG_EMBEDDER", "hf:owner/embedder")
+    monkeypatch.setenv("RAG_PRECISION", "fp32")
     monkeypatch.setenv("RAG_MODEL", "big.gguf")
     monkeypatch.setenv("RAG_RERANKER", "hf:owner/reranker")
     monkeypatch.setenv("RAG_READER", "mine.safetensors")
@@ -38,6 +39,7 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
         here / "articles",
         Path("~/made").expanduser(),
         "hf:owner/embedder",
+        "fp32",
         "big.gguf",
         "hf:owner/reranker",
         "mine.safetensors",
@@ -50,19 +52,20 @@ def test_an_argument_comes_before_the_environment(here, monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(f"RAG_{name.upper()}", "environment")
 
-    monkeypatch.setenv("RAG_MODE", "environment")
-    monkeypatch.setenv("RAG_THRESHOLD", "environment")
+    for name in ("MODE", "THRESHOLD", "PRECISION"):
+        monkeypatch.setenv(f"RAG_{name}", "environment")
     found = resolve(
         documents="a",
         index=Path("b"),
         embedder="c",
+        precision="fp32",
         model=Path("d"),
         reranker="e",
         reader="f",
         mode="compose",
         threshold=0,
     )
-    assert found == Settings(here / "a", here / "b", "c", "d", "e", "f", "compose", 0.0)
+    assert found == Settings(here / "a", here / "b", "c", "fp32", "d", "e", "f", "compose", 0.0)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -86,7 +89,9 @@ def test_a_folder_no_system_can_have_is_one_sentence():
 
 
 def test_another_mode_is_an_error():
-    with pytest.raises(SettingsError, match=r"^The setting mode is free\. Modes: auto, quote, compose\.$"):
+    with pytest.raises(
+        SettingsError, match=r"^The setting mode is free\. It is one of: auto, quote, compose\.$"
+    ):
         resolve(mode="free")
 
 

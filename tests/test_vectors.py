@@ -6,6 +6,10 @@ from hypothesis import strategies as st
 from rag.vectors import VectorIndex
 
 
+def index_of(ids: np.ndarray, vectors: np.ndarray) -> VectorIndex:
+    return VectorIndex.made(vectors.shape[1], len(ids), lambda: iter([(ids, vectors)]))
+
+
 def made(seed: int, count: int, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(count, dimension)).astype(np.float32)
@@ -19,7 +23,7 @@ def test_the_top_k_are_those_of_a_dot_product(seed, count, k):
     ids, vectors = made(seed, count, 16)
     query = made(seed + 1, 1, 16)[1][0]
 
-    found = VectorIndex(ids, vectors).search(query, k)
+    found = index_of(ids, vectors).search(query, k)
 
     cosines = vectors @ query
     best = np.argsort(-cosines)[:k]
@@ -27,17 +31,56 @@ def test_the_top_k_are_those_of_a_dot_product(seed, count, k):
     assert [cosine for _, cosine in found] == pytest.approx(cosines[best].tolist(), abs=1e-5)
 
 
-def test_cosines_are_in_the_order_of_the_ids():
-    vectors = np.eye(3, dtype=np.float32)
-    index = VectorIndex(np.array([7, 3, 9]), vectors)
+def test_what_came_later_and_what_is_gone_count(monkeypatch):
+    ids, vectors = made(1, 300, 16)
+    queries = made(2, 20, 16)[1]
+    for exact in (1000, 100):
+        monkeypatch.setattr("rag.vectors.EXACT", exact)
+        monkeypatch.setattr("rag.vectors.PROBED", 1.0)
+        saved = index_of(ids[:200], vectors[:200])
+        found = saved.changed(gone=ids[:50], ids=ids[200:], vectors=vectors[200:])
+        expected = index_of(ids[50:], vectors[50:])
+        assert len(found) == 250
+        for query in queries:
+            near, exactly = found.search(query, 10), expected.search(query, 10)
+            assert [i for i, _ in near] == [i for i, _ in exactly]
+            assert [c for _, c in near] == pytest.approx([c for _, c in exactly], abs=1e-3)
+            among = np.concatenate([ids[40:60], ids[195:205]])
+            near, exactly = found.search(query, 40, among=among), expected.search(query, 20, among=among[10:])
+            assert [i for i, _ in near] == [i for i, _ in exactly]
+            assert len(near) == 20
+        assert saved.search(queries[0], 1) == saved.changed(
+            gone=ids[:0], ids=ids[:0], vectors=vectors[:0]
+        ).search(queries[0], 1)
 
-    assert index.cosines(np.array([0.6, 0.8, 0.0], dtype=np.float32), [9, 7, 3]) == pytest.approx(
-        [0.0, 0.6, 0.8]
-    )
+
+def test_vectors_are_as_they_were_given(monkeypatch):
+    ids, vectors = made(1, 300, 16)
+    for exact in (1000, 100):
+        monkeypatch.setattr("rag.vectors.EXACT", exact)
+        found = index_of(ids[:200], vectors[:200]).changed(gone=ids[:5], ids=ids[200:], vectors=vectors[200:])
+        assert found.vectors(ids[150:250]) == pytest.approx(vectors[150:250], abs=1e-3)
+        assert found.vectors(np.array([10_000])) is None
+
+
+def test_with_many_vectors_few_lists_find_nearly_what_all_would(monkeypatch):
+    """Near a few hundred centres, as texts are near their subjects."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(200, 32))
+    vectors = centres[random.integers(200, size=20_000)] + 0.5 * random.normal(size=(20_000, 32))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    ids = np.arange(20_000)
+    monkeypatch.setattr("rag.vectors.EXACT", 10_000)
+    found = index_of(ids, vectors)
+    shares = []
+    for query in vectors[::200]:
+        exactly = np.argsort(-vectors.dot(query))[:10]
+        shares.append(len({i for i, _ in found.search(query, 10)} & {*exactly.tolist()}) / 10)
+    assert np.mean(shares) > 0.95
 
 
 def test_an_empty_index_finds_nothing():
-    index = VectorIndex(np.zeros(0, dtype=np.int64), np.zeros((0, 4), dtype=np.float32))
+    index = index_of(np.zeros(0, dtype=np.int64), np.zeros((0, 4), dtype=np.float32))
 
     assert len(index) == 0
     assert index.search(np.ones(4, dtype=np.float32), 5) == []
@@ -45,7 +88,7 @@ def test_an_empty_index_finds_nothing():
 
 def test_a_saved_index_finds_the_same(tmp_path):
     ids, vectors = made(1, 50, 8)
-    index = VectorIndex(ids, vectors)
+    index = index_of(ids, vectors)
     index.save(tmp_path / "vectors-1.faiss")
 
     loaded = VectorIndex.load(tmp_path / "vectors-1.faiss")
@@ -61,7 +104,7 @@ def test_there_is_no_index_in_a_missing_file(tmp_path):
 
 def test_a_file_with_any_byte_changed_is_not_an_index(tmp_path):
     path = tmp_path / "vectors-1.faiss"
-    VectorIndex(*made(1, 5, 8)).save(path)
+    index_of(*made(1, 5, 8)).save(path)
     content = path.read_bytes()
 
     for place in range(0, len(content), 7):
@@ -73,7 +116,7 @@ def test_a_file_with_any_byte_changed_is_not_an_index(tmp_path):
 
 
 def test_the_file_of_another_state_is_not_an_index(tmp_path):
-    VectorIndex(*made(1, 5, 8)).save(tmp_path / "vectors-1.faiss")
+    index_of(*made(1, 5, 8)).save(tmp_path / "vectors-1.faiss")
     (tmp_path / "vectors-1.faiss").rename(tmp_path / "vectors-2.faiss")
 
     assert VectorIndex.load(tmp_path / "vectors-2.faiss") is None

@@ -72,14 +72,20 @@ def evaluate(
     that `settings` name.
     """
     index = settings.index if dataset.own else indexed(dataset, settings)
-    embedder, reranker = settings.embedder, settings.reranker
-    search = partial(rag.search, index=index, embedder=embedder, reranker=reranker)
+    search = partial(
+        rag.search,
+        index=index,
+        embedder=settings.embedder,
+        precision=settings.precision,
+        reranker=settings.reranker,
+    )
     engine = None
     if answers:
         engine = rag.load(
             index=index,
-            embedder=embedder,
-            reranker=reranker,
+            embedder=settings.embedder,
+            precision=settings.precision,
+            reranker=settings.reranker,
             reader=settings.reader,
             model=settings.model,
             mode=settings.mode,
@@ -100,7 +106,7 @@ def indexed(dataset: Dataset, settings: Settings) -> Path:
     `EvaluationError` when the cache folder can't be written.
     """
     # Sets of the same name with other documents, and other embedders, have an index of their own.
-    key = "\0".join([settings.embedder, *dataset.documents])
+    key = "\0".join([settings.embedder, settings.precision, *dataset.documents])
     place = platformdirs.user_cache_path("rag") / "eval" / f"{dataset.name}-{text_hash(key).hex()[:8]}"
     documents = dataset.folder or place / "documents"
     try:
@@ -111,7 +117,13 @@ def indexed(dataset: Dataset, settings: Settings) -> Path:
         raise EvaluationError(
             f"The documents of {dataset.name} can't be copied to {place}: {error}."
         ) from error
-    build = partial(rag.build, documents, index=place / "index", embedder=settings.embedder)
+    build = partial(
+        rag.build,
+        documents,
+        index=place / "index",
+        embedder=settings.embedder,
+        precision=settings.precision,
+    )
     try:
         build()
     except IndexFileError:

@@ -5,6 +5,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,7 +16,8 @@ from rag.evaluation.datasets import read_dataset
 from rag.evaluation.report import table
 from rag.evaluation.run import evaluate, sample
 from rag.models import find_embedder
-from rag.reader import CrossEncoderReader
+from rag.networks import Network, converted
+from rag.reader import CrossEncoderReader, reader_module
 from rag.settings import DEFAULTS, resolve
 from rag.training import examples
 from rag.training.examples import judges
@@ -92,7 +94,10 @@ def _reader(given: argparse.Namespace) -> None:
     )
     weights = given.out / "reader.safetensors"
     reader.write(model, folder, weights)
-    measured = figures(CrossEncoderReader(folder, weights), [one for one in found if one.held_out])
+    network = Network(converted(partial(reader_module, folder, weights), eight_bits=False))
+    measured = figures(
+        CrossEncoderReader(network, folder, name=str(weights)), [one for one in found if one.held_out]
+    )
     with weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     text = card(found, measured, questions=given.questions, seed=given.seed, sha256=sha256)

@@ -92,7 +92,7 @@ def span_loss(
     marks: torch.Tensor, encoded: Any, row: int, answer: tuple[int, int], length: int
 ) -> Iterator[torch.Tensor]:
     """The cross entropy of the first and the last token of the answer among those of the sentence."""
-    inside = sentence_tokens(encoded, row, length)
+    inside = sentence_tokens(encoded[row], length)
     start, end = answer
     tokens = [token for token, (first, last) in inside.items() if first < end and start < last]
     if tokens:

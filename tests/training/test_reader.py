@@ -7,12 +7,12 @@ import pytest
 from rag.downloads import download
 from rag.errors import ModelError
 from rag.models import find_embedder
-from rag.reader import CrossEncoderReader
 from rag.reading import read_as
 from rag.training import reader
 from rag.training.examples import Candidate, Example
 from rag.training.figures import figures
 from rag.training.siblings import Siblings
+from tests.test_reader import reader_of
 
 PLACES = {"Rhine": "Chur", "Danube": "Donau", "Elbe": "Bohemia", "Seine": "Burgundy", "Thames": "Kemble"}
 CANDIDATES = tuple(Candidate(f"The {river} rises in {place}.", "") for river, place in PLACES.items())
@@ -64,7 +64,7 @@ def test_it_learns_to_choose_to_refuse_and_to_mark(folder, tmp_path):
     losses = train(folder, tmp_path, questions=320)
     assert len(losses) == 40
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
-    found = CrossEncoderReader(folder, tmp_path / "reader.safetensors")
+    found = reader_of(folder, tmp_path / "reader.safetensors")
     assert figures(found, EXAMPLES) == {"rivers first": 1.0, "rivers f1": 1.0, "rivers auc": 1.0}
     text = read_as("The Rhine rises in Chur.", "")
     (reading,) = found.read("Where does the Rhine rise?", [text], [len(text)])

@@ -1,0 +1,30 @@
+"""The vectors of tokens → the vector of a text, and of spans inside it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Span = tuple[int, int]
+
+
+def span_vectors(
+    tokens: Vectors, offsets: npt.NDArray[np.int64], spans: Sequence[Span], otherwise: Vectors
+) -> Vectors:
+    """The mean of the tokens inside each span, of length 1; `otherwise` where there are none.
+
+    `tokens` are of shape (n, dimension), `offsets` their (start, end), of shape (n, 2), empty for
+    special tokens.
+    """
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    means = np.empty((len(spans), tokens.shape[1]), dtype=np.float32)
+    for row, (start, end) in enumerate(spans):
+        inside = (ends > start) & (starts < end) & (ends > starts)
+        means[row] = tokens[inside].mean(axis=0) if inside.any() else otherwise
+    return unit(means)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """The vectors, of shape (..., dimension), scaled to length 1; one of zeros stays so."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))

@@ -1,0 +1,112 @@
+"""Text → unit vectors with eight-bit weights, without the libraries that made them."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.errors import ModelError
+from rag.models import Pooled
+from rag.networks import Network
+from rag.pooling import Span, Vectors, span_vectors, unit
+
+_BATCH_TOKENS = 1024
+"""Padding counted: what a layer makes of so many still fits a core's cache."""
+
+
+class QuantisedEmbedder:
+    """An embedder on a network that gives a vector for each token. Any number of threads may call it."""
+
+    def __init__(self, network: Network, folder: Path, pooled: Pooled, *, dimension: int) -> None:
+        """Read texts with the tokenizer of the folder; `ModelError` when it can't be read."""
+        self.dimension = dimension
+        self.max_tokens = pooled.max_tokens
+        self._pooling = pooled.pooling
+        self._network = network
+        # One for each use: a tokenizer can't be set otherwise while another thread uses it.
+        self._whole, self._cut = read_tokenizer(folder), read_tokenizer(folder, max_tokens=self.max_tokens)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One row a text: float32 of shape (n, dimension), each of length 1."""
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        for place, _, tokens in self._read(texts):
+            vectors[place] = self._pooled(tokens)
+        return unit(vectors)
+
+    def embed_with_spans(
+        self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
+    ) -> tuple[Vectors, list[Vectors]]:
+        """As `embed`, and for each text one row for each of its spans (see `rag.encoders`)."""
+        if self._pooling == "cls":
+            inside = [
+                text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found
+            ]
+            rows = iter(self.embed(inside))
+            alone = [np.array([*itertools.islice(rows, len(found))], dtype=np.float32) for found in spans]
+            return self.embed(texts), [vectors.reshape(-1, self.dimension) for vectors in alone]
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        of_spans: list[Vectors] = [vectors] * len(texts)
+        for place, encoding, tokens in self._read(texts):
+            vectors[place] = self._pooled(tokens)
+            of_spans[place] = span_vectors(tokens, np.array(encoding.offsets), spans[place], vectors[place])
+        return unit(vectors), of_spans
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The word pieces of each text, special tokens included, before any cut."""
+        return [len(encoding) for encoding in self._whole.encode_batch_fast(list(texts))]
+
+    def _read(self, texts: Sequence[str]) -> Iterator[tuple[int, Any, Vectors]]:
+        """For each text, in any order: its place, its tokens, and their vectors, of shape (n, dimension)."""
+        encodings = self._cut.encode_batch(list(texts))
+        batches = list(_batches([len(encoding) for encoding in encodings]))
+        inputs = (_inputs([encodings[place] for place in places]) for places in batches)
+        for places, (vectors,) in zip(batches, self._network.run_all(inputs), strict=True):
+            for row, place in enumerate(places):
+                yield place, encodings[place], vectors[row, : len(encodings[place])]
+
+    def _pooled(self, tokens: Vectors) -> Vectors:
+        return np.asarray(tokens[0] if self._pooling == "cls" else tokens.mean(axis=0))
+
+
+def read_tokenizer(folder: Path, *, max_tokens: int | None = None) -> Any:
+    """The folder's tokenizer, which cuts a text at `max_tokens`; `ModelError` when it can't be read."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises nothing more exact
+        raise ModelError(f"{folder / 'tokenizer.json'} can't be read: {error}") from error
+    tokenizer.no_padding()
+    if max_tokens is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+    return tokenizer
+
+
+def padded(rows: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+    """The rows with zeros after the shorter ones, of shape (n, longest)."""
+    found = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    for place, row in enumerate(rows):
+        found[place, : len(row)] = row
+    return found
+
+
+def _inputs(encodings: Sequence[Any]) -> tuple[npt.NDArray[np.int64], ...]:
+    """Tokens and mask of a batch, each of shape (n, longest)."""
+    return padded([one.ids for one in encodings]), padded([one.attention_mask for one in encodings])
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """The places of texts of these sizes, by length, so many together as `_BATCH_TOKENS` lets."""
+    batch: list[int] = []
+    for place in sorted(range(len(sizes)), key=lambda place: sizes[place]):
+        if batch and sizes[place] * (len(batch) + 1) > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
