@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from rag.copies import NEAR, Hashes, bands, min_hashes, shingles
 from rag.integrity import mend
 from rag.snapshot import Snapshot
-from rag.tables import EmbeddedText, pack_numbers, pack_vectors, text_hash
+from rag.tables import EmbeddedText, pack_numbers, pack_vectors, stem_lines, term_counts, text_hash
 from rag.types import Chunk, Document
 
 _COMPARED = 50
@@ -30,6 +31,7 @@ class Writer:
         (spares,) = connection.execute("SELECT value FROM meta WHERE key = 'spares'").fetchone() or ("1",)
         self._spares = spares != "0"
         self._freed: set[bytes] = set()
+        self._terms: Counter[str] = Counter()
 
     def snapshot(self) -> Snapshot:
         """The state as this writer sees it."""
@@ -46,7 +48,7 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("UPDATE meta SET value = '1' WHERE key = 'spares'")
             self._connection.executemany(
-                "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     (
                         text_hash(embedded.text),
@@ -54,6 +56,7 @@ class Writer:
                         embedded.vector.astype(np.float32).tobytes(),
                         pack_numbers(embedded.sentences),
                         pack_vectors(embedded.sentence_vectors),
+                        "\n".join(stem_lines(embedded.text, embedded.sentences)),
                     )
                     for embedded in texts
                 ),
@@ -69,6 +72,7 @@ class Writer:
                 self._remove(source)
             for document, pieces in added:
                 self._add(document, pieces)
+            self._count_terms()
             self._drop_spares()
             yield self.snapshot()
 
@@ -98,6 +102,18 @@ class Writer:
             )
             yield
 
+    def _count_terms(self) -> None:
+        """Bring the table of terms in step with the chunks that came and went."""
+        changed = [(term, count) for term, count in self._terms.items() if count]
+        self._connection.executemany(
+            "INSERT INTO terms VALUES (?, ?) "
+            "ON CONFLICT (term) DO UPDATE SET chunks = chunks + excluded.chunks",
+            changed,
+        )
+        gone = [(term,) for term, count in changed if count < 0]
+        self._connection.executemany("DELETE FROM terms WHERE term = ? AND chunks = 0", gone)
+        self._terms.clear()
+
     def _drop_spares(self) -> None:
         """Remove the vectors of no chunk: all, where a build before didn't end, else those just removed."""
         unused = "text_hash NOT IN (SELECT text_hash FROM chunks)"
@@ -112,8 +128,13 @@ class Writer:
     def _remove(self, source: str) -> None:
         rows = self._connection.execute("SELECT id FROM documents WHERE source = ?", (source,))
         (number,) = rows.fetchone()
-        keys = self._connection.execute("SELECT text_hash FROM chunks WHERE document = ?", (number,))
-        self._freed.update(key for (key,) in keys)
+        rows = self._connection.execute(
+            "SELECT text_hash, text FROM chunks JOIN texts USING (text_hash) WHERE document = ?",
+            (number,),
+        )
+        texts = rows.fetchall()
+        self._freed.update(key for key, _ in texts)
+        self._terms.subtract(term_counts(text for _, text in texts))
         self._connection.execute(
             "INSERT INTO gone SELECT id FROM chunks WHERE document = ? "
             "AND id <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'vectors_last')",
@@ -146,6 +167,7 @@ class Writer:
         story = self._story(hashes, keys) or number
         self._connection.execute("UPDATE documents SET story = ? WHERE id = ?", (story, number))
         self._connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in {*keys}])
+        self._terms.update(term_counts(chunk.text for chunk in pieces))
         for chunk in pieces:
             row = self._connection.execute(
                 'INSERT INTO chunks (document, "start", "end", text_hash) VALUES (?, ?, ?, ?)',

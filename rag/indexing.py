@@ -1,19 +1,19 @@
 """Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
 
+import contextlib
 import itertools
 import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from rag import store
 from rag.changes import Writer
 from rag.chunks import CHUNKING, MAX_TOKENS, chunks
 from rag.documents import TEXTS, File, files, read
 from rag.encoders import Embedder
-from rag.errors import DocumentsError, shown
+from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.index import save_vectors
 from rag.sentences import SENTENCES, sentences
@@ -64,8 +64,7 @@ def build_index(
     with store.writing(index, identity, rebuild=rebuild) as writer:
         before = writer.snapshot().hashes()
         unchanged = tuple(file.source for file in listed if before.get(file.source) == file.sha256)
-        with tempfile.TemporaryFile(dir=index) as file:
-            spool = _Spool(file)
+        with _Spool(index) as spool:
             changed_files = [file for file in listed if before.get(file.source) != file.sha256]
             failed = sorted(
                 [*failed, *_cut(changed_files, load_embedder, spool)], key=lambda failure: failure.source
@@ -109,15 +108,36 @@ def _nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
 class _Spool:
     """Documents with their chunks in a file, so that a folder may be larger than memory."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """Begin with none, in an empty file."""
-        self._file = file
+    def __init__(self, index: Path) -> None:
+        """Begin with none, in a file without a name in the folder; `IndexFileError` if it can't be made."""
+        self._index = index
         self.sources: list[str] = []
+        with self._translated():
+            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed at the end of a block
+
+    def __enter__(self) -> "_Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._translated():
+            self._file.close()
 
     def add(self, document: Document, pieces: tuple[Chunk, ...]) -> None:
-        """Put one more at the end."""
-        pickle.dump((document, pieces), self._file)
+        """Put one more at the end; `IndexFileError` if there is no room for it."""
+        with self._translated():
+            pickle.dump((document, pieces), self._file)
+            self._file.flush()
         self.sources.append(document.source)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise IndexFileError(
+                f"{shown(self._index)}/ can't be written: {error.strerror}. Check its disk space, or name "
+                "another: --index DIR"
+            ) from error
 
     def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
         self._file.seek(0)

@@ -2,13 +2,14 @@
 
 import itertools
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from rag.copies import bands
-from rag.tables import KEYWORDS, Vectors, text_hash, unpack_spans
+from rag.tables import KEYWORDS, Vectors, stem_lines, term_counts, text_hash, unpack_spans
 
 _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be."""
@@ -34,19 +35,19 @@ def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator
     sound: dict[bytes, str | None] = {}
     for number, source, text in connection.execute("SELECT id, source, text FROM documents ORDER BY source"):
         rows = connection.execute(
-            'SELECT "start", "end", text_hash, texts.text, vector, sentences, sentence_vectors '
+            'SELECT "start", "end", text_hash, texts.text, vector, sentences, sentence_vectors, stems '
             "FROM chunks LEFT JOIN texts USING (text_hash) WHERE document = ?",
             (number,),
         ).fetchall()
         wrong = None if rows or not text.strip() else "has no chunks"
-        for start, end, key, chunk, vector, sentences, vectors in rows:
+        for start, end, key, chunk, vector, sentences, vectors, lines in rows:
             if vector is None:
                 wrong = "has chunks without vectors"
             elif text[start:end] != chunk:
                 wrong = "has chunks that don't say what stands there"
             else:
                 if key not in sound:
-                    sound[key] = _wrong(key, chunk, vector, sentences, vectors, dimension)
+                    sound[key] = _wrong(key, chunk, vector, sentences, vectors, lines, dimension)
                 wrong = sound[key] or wrong
         if wrong:
             yield source, wrong
@@ -77,6 +78,8 @@ def faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
         yield f"{count} damaged vectors of no chunk"
     if _keywords(connection) != _keywords_anew(connection):
         yield "the keyword index has not what the chunks say"
+    if dict(connection.execute("SELECT term, chunks FROM terms")) != _terms(connection):
+        yield "the table of terms has not what the chunks say"
     for (source,) in connection.execute(
         "SELECT source FROM documents WHERE id NOT IN (SELECT document FROM bands)"
     ):
@@ -105,12 +108,20 @@ def mend(connection: sqlite3.Connection, dimension: int) -> None:
     connection.execute(
         "INSERT INTO keywords (rowid, text) SELECT id, text FROM chunks JOIN texts USING (text_hash)"
     )
+    connection.execute("DELETE FROM terms")
+    connection.executemany("INSERT INTO terms VALUES (?, ?)", _terms(connection).items())
     lacking = connection.execute(
         "SELECT id, hashes FROM documents WHERE id NOT IN (SELECT document FROM bands)"
     ).fetchall()
     for number, hashes in lacking:
         keys = {*bands(np.frombuffer(hashes, dtype=np.uint32))}
         connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in keys])
+
+
+def _terms(connection: sqlite3.Connection) -> Counter[str]:
+    """In how many chunks each stem is."""
+    rows = connection.execute("SELECT text FROM chunks JOIN texts USING (text_hash)")
+    return term_counts(text for (text,) in rows)
 
 
 def _drop_keywords(connection: sqlite3.Connection) -> None:
@@ -126,11 +137,13 @@ def _drop_keywords(connection: sqlite3.Connection) -> None:
 
 def _damaged_spares(connection: sqlite3.Connection, dimension: int) -> list[bytes]:
     """The keys of damaged vectors of no chunk, which a build must not go on from."""
-    rows = connection.execute(f"SELECT text_hash, text, vector, sentences, sentence_vectors FROM {_SPARE}")
+    rows = connection.execute(
+        f"SELECT text_hash, text, vector, sentences, sentence_vectors, stems FROM {_SPARE}"
+    )
     return [
         key
-        for key, text, vector, sentences, vectors in rows
-        if _wrong(key, text, vector, sentences, vectors, dimension)
+        for key, text, vector, sentences, vectors, lines in rows
+        if _wrong(key, text, vector, sentences, vectors, lines, dimension)
     ]
 
 
@@ -147,7 +160,7 @@ def _solid(text: str) -> int:
 
 
 def _wrong(
-    key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, dimension: int
+    key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, lines: str, dimension: int
 ) -> str | None:
     """What is wrong with the vectors of a text, or None."""
     if text_hash(text) != key:
@@ -158,8 +171,10 @@ def _wrong(
         return "has damaged vectors"
     if len(sentences) % 8 or len(vectors) != len(sentences) // 8 * dimension:
         return "has damaged sentences"
-    places = [0, *itertools.chain(*unpack_spans(sentences)), len(text)]
-    return None if places == sorted(places) else "has damaged sentences"
+    spans = unpack_spans(sentences)
+    places = [0, *itertools.chain(*spans), len(text)]
+    whole = places == sorted(places) and lines == "\n".join(stem_lines(text, spans))
+    return None if whole else "has damaged sentences"
 
 
 def _is_unit(vector: Vectors) -> bool:
@@ -172,11 +187,11 @@ def _keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
     """Each term of the keyword index: in how many chunks it is, and how often. Empty if it can't be read."""
     try:
         connection.execute("PRAGMA query_only = OFF")  # SQLite counts a temporary table as a change
-        connection.execute("CREATE VIRTUAL TABLE temp.terms USING fts5vocab('main', 'keywords', 'row')")
+        connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'keywords', 'row')")
         try:
-            return connection.execute("SELECT term, doc, cnt FROM temp.terms").fetchall()
+            return connection.execute("SELECT term, doc, cnt FROM temp.vocabulary").fetchall()
         finally:
-            connection.execute("DROP TABLE temp.terms")
+            connection.execute("DROP TABLE temp.vocabulary")
     except sqlite3.DatabaseError:
         return []
 

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import queue
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,8 +29,7 @@ class Network:
 
     def __init__(self, model: Any) -> None:
         """Compile what OpenVINO has read or converted; several batches are computed at once."""
-        import openvino
-
+        openvino = _openvino()
         cores = cpu_count()
         options: dict[str, Any] = {"INFERENCE_NUM_THREADS": cores, "NUM_STREAMS": cores}
         if group := _rt_info(model, "activation_group"):
@@ -51,8 +51,13 @@ class Network:
 
     def run_all(self, batches: Iterable[Inputs]) -> Iterator[Outputs]:
         """What it makes of each batch, in order; all cores work on them while the caller takes one."""
+        pending = iter(batches)
+        first = list(itertools.islice(pending, 2))
+        if len(first) < 2:
+            yield from map(self.run, first)
+            return
+        pending = itertools.chain(first, pending)
         with ThreadPoolExecutor(self._cores) as pool:
-            pending = iter(batches)
             running = [pool.submit(self.run, batch) for batch in itertools.islice(pending, 2 * self._cores)]
             while running:
                 yield running.pop(0).result()
@@ -65,8 +70,7 @@ def cached(key: str, make: Make, *, eight_bits: bool) -> Network:
     With `eight_bits` the weights are eight-bit numbers, one scale for each row, and so is what they are
     multiplied with, one scale for each token.
     """
-    import openvino
-
+    openvino = _openvino()
     release = openvino.__version__.partition("-")[0]
     path = platformdirs.user_cache_path("rag") / "networks" / f"{key}-openvino-{release}.xml"
     # A file that was damaged, or that another release wrote, is made anew.
@@ -86,11 +90,12 @@ def cached(key: str, make: Make, *, eight_bits: bool) -> Network:
 
 def converted(make: Make, *, eight_bits: bool) -> Any:
     """The module as OpenVINO's model; `ModelError` when it can't be converted."""
+    _openvino()
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     module, example = make()
-    # Not `openvino.convert_model`, which would tell its makers.
+    # Not `openvino.convert_model`, whose code for other frameworks and reports isn't needed.
     frontend = FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a trace holds for inputs of this kind alone
@@ -105,9 +110,18 @@ def converted(make: Make, *, eight_bits: bool) -> Any:
     return model
 
 
+def _openvino() -> Any:
+    """The library, which tells its makers that it is used unless the part that does is missing."""
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)  # so that importing it fails
+    import openvino
+
+    return openvino
+
+
 def _quantise(model: Any) -> None:
     """Make each matrix of weights one of eight-bit numbers with a scale for each of its rows."""
-    import openvino
+    openvino = _openvino()
     from openvino import opset13
 
     width = 0

@@ -8,12 +8,9 @@ shows what each part adds.
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from rag.types import Signals
-from rag.words import STOP_WORDS, stem, words
-
-K = TypeVar("K")
+from rag.words import STOP_WORDS, line, stem, words
 
 BEST_COVERAGE = 0.25
 """How much the question's words count against the cosine in the best sentence of a passage."""
@@ -33,22 +30,36 @@ sentence holds the answer in 0.85, without the last three in 0.82."""
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a question's words are worth: the weight of each stem, and of each pair of stems in order."""
+    """What a question's words are worth: the weight of each stem, and of each pair of stems in order.
+
+    Stems and pairs are lines (see `rag.words`).
+    """
 
     rarity: Mapping[str, float]
-    pairs: Mapping[tuple[str, str], float]
+    pairs: Mapping[str, float]
+    totals: tuple[float, float]
+    """What all stems are worth, and all pairs."""
+
+    def among(self, text: str) -> "Wanted":
+        """What of it is in this line, worth the same share."""
+        return Wanted(_present(self.rarity, text), _present(self.pairs, text), self.totals)
 
 
 def wanted(question: str, rarity: Mapping[str, float]) -> Wanted:
     """The question's stems with their weights, and its pairs of neighbours, stop words passed over."""
     content = [stem(word) for word in words(question) if word not in STOP_WORDS]
-    pairs = {pair: sum(rarity.get(part, 0.0) for part in pair) for pair in itertools.pairwise(content)}
-    return Wanted(rarity, pairs)
+    pairs = {line(pair): sum(rarity.get(part, 0.0) for part in pair) for pair in itertools.pairwise(content)}
+    return weighed({line([part]): weight for part, weight in rarity.items()}, pairs)
+
+
+def weighed(rarity: Mapping[str, float], pairs: Mapping[str, float]) -> Wanted:
+    """These stems and pairs with their weights."""
+    return Wanted(rarity, pairs, (sum(rarity.values()), sum(pairs.values())))
 
 
 def mixed(question: Wanted, topic: Wanted, weight: float) -> Wanted:
     """What the words of both are worth, those of the topic `weight` times as much as the question's."""
-    return Wanted(
+    return weighed(
         _sum_of_shares(question.rarity, topic.rarity, weight),
         _sum_of_shares(question.pairs, topic.pairs, weight),
     )
@@ -71,22 +82,27 @@ def passage_score(sentences: Sequence[tuple[float, float]], covered: float, in_o
     return max(best + PASSAGE_COVERAGE * covered + PASSAGE_PAIRS * in_order, 0.0) / _BEST
 
 
-def coverage(wanted: Wanted, stems: Sequence[str]) -> float:
-    """The share of the question's stems that are among these, weighted by rarity: 0 to 1."""
-    return _share(wanted.rarity, set(stems))
+def coverage(wanted: Wanted, text: str) -> float:
+    """The share of the question's stems that are in this line, weighted by rarity: 0 to 1."""
+    return _share(wanted.rarity, wanted.totals[0], text)
 
 
-def pair_coverage(wanted: Wanted, stems: Sequence[str]) -> float:
-    """The share of the question's pairs that stand among these stems in order, by rarity: 0 to 1."""
-    return _share(wanted.pairs, set(itertools.pairwise(stems)))
+def pair_coverage(wanted: Wanted, text: str) -> float:
+    """The share of the question's pairs that stand in this line in order, by rarity: 0 to 1."""
+    return _share(wanted.pairs, wanted.totals[1], text)
 
 
-def _share(weights: Mapping[K, float], present: set[K]) -> float:
-    total = sum(weights.values())
-    return sum(weight for key, weight in weights.items() if key in present) / total if total else 0.0
+def _share(weights: Mapping[str, float], total: float, text: str) -> float:
+    return sum(_present(weights, text).values()) / total if weights and total else 0.0
 
 
-def _sum_of_shares(first: Mapping[K, float], second: Mapping[K, float], weight: float) -> dict[K, float]:
+def _present(weights: Mapping[str, float], text: str) -> dict[str, float]:
+    return {key: weight for key, weight in weights.items() if key in text}
+
+
+def _sum_of_shares(
+    first: Mapping[str, float], second: Mapping[str, float], weight: float
+) -> dict[str, float]:
     """Each key's share of the first, and `weight` times its share of the second."""
     totals = sum(first.values()) or 1.0, sum(second.values()) or 1.0
     return {

@@ -1,8 +1,10 @@
 """Question → passages: dense and keyword search bring chunks; the best are shown with what is around them."""
 
+import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from rag.answer_type import asked_for, has_answer_of
@@ -11,12 +13,13 @@ from rag.copies import NEAR, Shingles, nearness, said_in, shingles
 from rag.encoders import Embedder, Reranker
 from rag.index import Index
 from rag.pooling import Vectors, unit
+from rag.processors import cpu_count
 from rag.relevance import Wanted, coverage, mixed, pair_coverage, passage_score, quote_score, wanted
 from rag.sentences import refers_back
-from rag.snapshot import Snapshot, StoredChunk
+from rag.snapshot import About, Snapshot, StoredChunk
 from rag.types import Match, Passage, Scope, Sentence, Signals
 from rag.widening import widened
-from rag.words import names, stem, stems, terms
+from rag.words import joined, line, names, stem, terms
 
 CANDIDATES = 50
 """How many chunks each search brings."""
@@ -33,12 +36,18 @@ put before those that go on, and 0.965 with these weights. After other people's 
 """
 
 
-@dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What the index has for a question: the passages, best first, and all their sentences in order."""
+    """What the index has for a question: the passages, best first."""
 
-    passages: tuple[Passage, ...]
-    sentences: tuple[Sentence, ...]
+    def __init__(self, passages: Sequence[Passage], sentences: Callable[[], Iterable[Sentence]]) -> None:
+        """Keep the passages; their sentences are only weighed when somebody wants to quote them."""
+        self.passages = tuple(passages)
+        self._weighed = sentences
+
+    @functools.cached_property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The sentences of all passages in order."""
+        return tuple(self._weighed())
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +59,32 @@ class _Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class _Worded:
+    """A chunk, the shares of what is sought in each of its sentences, and in all of it, in order or not."""
+
+    chunk: StoredChunk
+    shares: Sequence[float]
+    covered: float
+    in_order: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Sentence:
-    """A sentence of a chunk: (start, end) in the document, its stems, its cosine with the question."""
+    """A sentence of a chunk: (start, end) in the document, its stems, its cosine with what is asked."""
 
     span: tuple[int, int]
     text: str
-    stems: Sequence[str]
+    stems: str
     cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """The sentences of a passage, what its document says of itself, and the words of its copies."""
+
+    sentences: Sequence[_Sentence]
+    about: About
+    copies: Mapping[str, str]
 
 
 class Retriever:
@@ -67,6 +95,7 @@ class Retriever:
         self.index = index
         self.embedder = embedder
         self._reranker = reranker
+        self._aside = ThreadPoolExecutor(cpu_count(), thread_name_prefix="embedding")
 
     def retrieve(
         self,
@@ -82,28 +111,34 @@ class Retriever:
         `topic` is what the conversation was about, `goes_on` says that the question can't be understood
         without it (see `rag.followup`). With `scope`, of the documents in it alone.
         """
-        vector, *about = self.embedder.embed([question, topic] if topic else [question])
-        searched, wider = question, vector
-        if topic:
-            searched = f"{topic} {question}"
-            wider = unit(vector + (TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT) * about[0])
+        embedding = self._aside.submit(self.embedder.embed, [question, topic] if topic else [question])
+        searched = f"{topic} {question}" if topic else question
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as (snapshot, vectors):
             among = None if scope is None else snapshot.chunks_within(scope)
             count = snapshot.chunk_count() if among is None else len(among)
-            sought = sought_by(question, snapshot)
-            named = {name: sought.rarity.get(name, 0.0) for name in names(question)}
-            quoting = judge = _Judge(question, sought, vector, named)
+            sought = quoted = sought_by(question, snapshot)
+            named = {line([name]): sought.rarity.get(line([name]), 0.0) for name in names(question)}
             if goes_on:
-                quoting = judge = _Judge(question, sought_by(searched, snapshot), wider, named)
+                sought = quoted = sought_by(searched, snapshot)
             elif topic:
-                both = mixed(sought, sought_by(topic, snapshot), TOPIC_WEIGHT)
-                judge = _Judge(question, both, wider, named)
+                sought = mixed(sought, sought_by(topic, snapshot), TOPIC_WEIGHT)
             width = min(max(CANDIDATES, 2 * enough), count)
+            vector = None
+            worded: dict[int, _Worded] = {}
             while True:
-                dense = vectors.search(wider, width, among=among)
+                # What words find is weighed while the question is being embedded.
                 keyword = snapshot.keyword_search(terms(searched), width, among=among)
-                ranked = judge.ranked(snapshot.chunks([*dict(dense + keyword)]))
+                worded |= _worded(snapshot, sought, dict(keyword).keys() - worded.keys())
+                if vector is None:
+                    vector, *about = embedding.result()
+                    wider = vector
+                    if topic:
+                        weight = TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT
+                        wider = unit(vector + weight * about[0])
+                dense = vectors.search(wider, width, among=among)
+                worded |= _worded(snapshot, sought, dict(dense).keys() - worded.keys())
+                ranked = _ranked(snapshot, [*worded.values()], wider)
                 best = list(itertools.islice(without_copies(ranked), enough))
                 if len(best) == enough or width >= count:
                     break
@@ -113,9 +148,9 @@ class Retriever:
             best = best[:k]
             shown = [found.chunk.id for found in best]
             cosines = zip(shown, snapshot.cosines(wider, shown), strict=True)
-            words = snapshot.keyword_scores(terms(searched), shown).items()
+            judge = _Judge(question, quoted, wider if goes_on else vector, named)
             return self._shown(
-                snapshot, quoting, best, _matches(cosines, dense), _matches(words, keyword), scope
+                snapshot, judge, best, _matches(cosines, dense), _matches(keyword, keyword), scope
             )
 
     def _shown(
@@ -130,14 +165,11 @@ class Retriever:
         """The chunks as passages, each widened as far as the others leave room, to no more than a chunk."""
         spans = [(found.chunk.start, found.chunk.end) for found in best]
         passages: list[Passage] = []
-        sentences: list[Sentence] = []
+        inside: list[_Inside] = []
         for number, found in enumerate(best):
             source, (start, end) = found.chunk.source, spans[number]
-            around = [
-                sentence
-                for chunk in snapshot.chunks_between(source, end - MAX_CHARS, start + MAX_CHARS)
-                for sentence in judge.sentences(chunk)
-            ]
+            near = snapshot.chunks_between(source, end - MAX_CHARS, start + MAX_CHARS)
+            around = judge.sentences(snapshot, near)
             taken = [
                 span
                 for other, span in enumerate(spans)
@@ -149,8 +181,8 @@ class Retriever:
             text = found.chunk.text
             if (start, end) != spans[number]:
                 text = snapshot.text(source, start, end)
-            if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
-                (start, end), text = spans[number], found.chunk.text
+                if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
+                    (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
             about = snapshot.about(source)
             copies = {copy: said_in(words) for copy, words in snapshot.copies(source, scope).items()}
@@ -170,39 +202,20 @@ class Retriever:
                 )
             )
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
-            place = start
-            for sentence, signals in zip(within, judge.signals(within, found.score), strict=True):
-                first, last = sentence.span
-                before = text[place - start : first - start]
-                lead_in = before if refers_back(sentence.text) else ""
-                score = quote_score(signals)
-                sentences.append(
-                    Sentence(
-                        number,
-                        first,
-                        last,
-                        sentence.text,
-                        score,
-                        signals,
-                        lead_in,
-                        before,
-                        page=about.page(first),
-                        copies=_saying(sentence.text, copies),
-                    )
-                )
-                place = first
-        return Retrieval(tuple(passages), tuple(sentences))
+            inside.append(_Inside(within, about, copies))
+        return Retrieval(passages, functools.partial(_sentences, judge, passages, inside))
 
 
 def sought_by(question: str, snapshot: Snapshot) -> Wanted:
     """What the question's words are worth: each ln(1 + chunks / (1 + chunks that have it))."""
     count = snapshot.chunk_count()
-    rarity = {stem(term): math.log1p(count / (1 + snapshot.chunks_with(term))) for term in terms(question)}
+    chunks_with = snapshot.chunks_with(terms(question))
+    rarity = {stem(term): math.log1p(count / (1 + having)) for term, having in chunks_with.items()}
     return wanted(question, rarity)
 
 
 class _Judge:
-    """Scores chunks and their sentences for one question."""
+    """Says what speaks for a sentence as a quote, for one question."""
 
     def __init__(self, question: str, sought: Wanted, vector: Vectors, names: Mapping[str, float]) -> None:
         """Judge by what words are worth, by a vector of shape (dimension,), by the rarity of names."""
@@ -212,45 +225,76 @@ class _Judge:
         self._vector = vector
         self._names = names
 
-    def ranked(self, chunks: Sequence[StoredChunk]) -> list[_Scored]:
-        """The chunks with their scores, best first."""
-        scored = [_Scored(chunk, self._score(chunk)) for chunk in chunks]
-        return sorted(scored, key=lambda found: (-found.score, found.chunk.id))
-
-    def sentences(self, chunk: StoredChunk) -> list[_Sentence]:
-        """The sentences of the chunk in order."""
-        texts = [chunk.text[start - chunk.start : end - chunk.start] for start, end in chunk.sentences]
-        # Not `@`, which may warn of what BLAS reads beyond the end of short rows.
-        cosines = chunk.sentence_vectors.dot(self._vector)
+    def sentences(self, snapshot: Snapshot, chunks: Sequence[StoredChunk]) -> list[_Sentence]:
+        """The sentences of the chunks in order."""
         return [
-            _Sentence(span, text, stems(text), float(cosine))
-            for span, text, cosine in zip(chunk.sentences, texts, cosines, strict=True)
+            _Sentence(span, chunk.text[span[0] - chunk.start : span[1] - chunk.start], stems, cosine)
+            for chunk, cosines in zip(chunks, snapshot.sentence_cosines(chunks, self._vector), strict=True)
+            for span, stems, cosine in zip(chunk.sentences, chunk.stems, cosines, strict=True)
         ]
 
     def signals(self, passage: Sequence[_Sentence], score: float) -> Iterator[Signals]:
         """What speaks for each sentence of a passage of this score as a quote."""
-        present = set(itertools.chain(*(sentence.stems for sentence in passage)))
+        present = joined(sentence.stems for sentence in passage)
         lacking = max((rarity for name, rarity in self._names.items() if name not in present), default=0.0)
-        before: Sequence[str] = ()
+        before = ""
         for sentence in passage:
             yield Signals(
                 cosine=sentence.cosine,
                 covered=coverage(self._sought, sentence.stems),
-                with_before=coverage(self._sought, [*before, *sentence.stems]),
+                with_before=coverage(self._sought, before + sentence.stems),
                 passage=score,
                 of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
                 lacking=lacking,
             )
             before = sentence.stems
 
-    def _score(self, chunk: StoredChunk) -> float:
-        found = self.sentences(chunk)
-        text = [*itertools.chain(*(sentence.stems for sentence in found))]
-        return passage_score(
-            [(sentence.cosine, coverage(self._sought, sentence.stems)) for sentence in found],
-            coverage(self._sought, text),
-            pair_coverage(self._sought, text),
+
+def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Inside]) -> Iterator[Sentence]:
+    """The sentences inside the passages in order, with what speaks for them."""
+    for number, (passage, found) in enumerate(zip(passages, inside, strict=True)):
+        place = passage.start
+        signals = judge.signals(found.sentences, passage.score)
+        for sentence, speaking in zip(found.sentences, signals, strict=True):
+            first, last = sentence.span
+            before = passage.text[place - passage.start : first - passage.start]
+            yield Sentence(
+                number,
+                first,
+                last,
+                sentence.text,
+                quote_score(speaking),
+                speaking,
+                before if refers_back(sentence.text) else "",
+                before,
+                page=found.about.page(first),
+                copies=_saying(sentence.text, found.copies),
+            )
+            place = first
+
+
+def _worded(snapshot: Snapshot, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
+    """The chunks of these ids, with how much of what is sought is in their words."""
+    found = {}
+    for chunk in snapshot.chunks(sorted(ids)):
+        text = joined(chunk.stems)
+        there = sought.among(text)
+        shares = [coverage(there, stems) for stems in chunk.stems]
+        found[chunk.id] = _Worded(chunk, shares, coverage(there, text), pair_coverage(there, text))
+    return found
+
+
+def _ranked(snapshot: Snapshot, found: Sequence[_Worded], vector: Vectors) -> list[_Scored]:
+    """The chunks with their scores, best first."""
+    cosines = snapshot.sentence_cosines([one.chunk for one in found], vector)
+    scored = [
+        _Scored(
+            one.chunk,
+            passage_score([*zip(of_sentences, one.shares, strict=True)], one.covered, one.in_order),
         )
+        for one, of_sentences in zip(found, cosines, strict=True)
+    ]
+    return sorted(scored, key=lambda one: (-one.score, one.chunk.id))
 
 
 def _saying(text: str, copies: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """One state of an index, as questions and builds read it."""
 
 import bisect
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,22 +17,27 @@ from rag.tables import (
     SCHEMA_VERSION,
     Ids,
     Vectors,
+    cosines,
     unpack_numbers,
     unpack_spans,
-    unpack_vectors,
 )
 from rag.types import EmbedderIdentity, Scope
+from rag.words import stem
 
 _COPIES = 20
+_POSTINGS = 20_000
+"""So many pairs of a term and a chunk that has it are looked at for a question: 20 ms of work."""
+
 _VECTORS = 20_000
 """So many vectors are read at a time, 30 MB of the embedded embedder's."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors.
+    """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors and stems.
 
-    Documents that are nearly the same tell the same `story`.
+    The vectors are packed (see `rag.tables`), the stems of a sentence are a line (see `rag.words`). Documents
+    that are nearly the same tell the same `story`.
     """
 
     id: int
@@ -40,7 +46,8 @@ class StoredChunk:
     end: int
     text: str
     sentences: tuple[tuple[int, int], ...]
-    sentence_vectors: Vectors
+    sentence_vectors: bytes
+    stems: tuple[str, ...]
     story: int
 
 
@@ -203,9 +210,11 @@ class Snapshot:
     ) -> list[tuple[int, float]]:
         """The (chunk id, BM25) of the k chunks that match any of the terms best, best first.
 
-        With `among`, of the chunks of these ids.
+        Of many terms that many chunks have, the rarest alone are searched for. With `among`, of the chunks
+        of these ids.
         """
-        if not terms:
+        searched = self._rarest(terms)
+        if not searched:
             return []
         # With the plus, SQLite looks each match up among the ids, and not each id up among the matches.
         limited = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?))"
@@ -213,24 +222,28 @@ class Snapshot:
         return self._rows(
             f"SELECT rowid, -bm25(keywords) FROM keywords WHERE keywords MATCH ? {limited} "
             "ORDER BY rank LIMIT ?",
-            (_any_of(terms), *ids, k),
+            (_any_of(searched), *ids, k),
         )
 
-    def keyword_scores(self, terms: Sequence[str], ids: Sequence[int]) -> dict[int, float]:
-        """The BM25 of those of these chunks that match any of the terms."""
-        if not terms:
-            return {}
-        return dict(
+    def chunks_with(self, terms: Sequence[str]) -> dict[str, int]:
+        """How many chunks have each of the terms, up to its ending."""
+        of_stems = dict(
             self._rows(
-                "SELECT rowid, -bm25(keywords) FROM keywords "
-                "WHERE keywords MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
-                (_any_of(terms), json.dumps(ids)),
+                "SELECT term, chunks FROM terms WHERE term IN (SELECT value FROM json_each(?))",
+                (json.dumps([stem(term) for term in terms]),),
             )
         )
+        return {term: of_stems.get(stem(term), 0) for term in terms}
 
-    def chunks_with(self, term: str) -> int:
-        """How many chunks have the term, up to its ending."""
-        return int(self._rows("SELECT count(*) FROM keywords WHERE keywords MATCH ?", (f'"{term}"',))[0][0])
+    def _rarest(self, terms: Sequence[str]) -> list[str]:
+        """The terms that are in the fewest chunks, as many as have `_POSTINGS` together, but at least one."""
+        found = sorted((count, term) for term, count in self.chunks_with(terms).items() if count)
+        together = itertools.accumulate(count for count, _ in found)
+        return [
+            term
+            for place, (total, (_, term)) in enumerate(zip(together, found, strict=True))
+            if not place or total <= _POSTINGS
+        ]
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """The chunks of these ids, in this order."""
@@ -248,27 +261,44 @@ class Snapshot:
 
     def _chunks(self, condition: str, *values: object) -> tuple[StoredChunk, ...]:
         rows = self._rows(
-            'SELECT chunks.id, source, "start", "end", texts.text, sentences, sentence_vectors, story '
+            'SELECT chunks.id, source, "start", "end", texts.text, sentences, sentence_vectors, stems, story '
             "FROM chunks JOIN documents ON documents.id = document JOIN texts USING (text_hash) "
             f'WHERE {condition} ORDER BY "start"',
             values,
         )
         try:
             return tuple(
-                StoredChunk(
-                    chunk,
-                    source,
-                    start,
-                    end,
-                    text,
-                    tuple((start + first, start + last) for first, last in unpack_spans(spans)),
-                    unpack_vectors(packed, self.identity.dimension),
-                    story,
-                )
-                for chunk, source, start, end, text, spans, packed, story in rows
+                [
+                    StoredChunk(
+                        chunk,
+                        source,
+                        start,
+                        end,
+                        text,
+                        tuple([(start + first, start + last) for first, last in unpack_spans(spans)]),
+                        packed,
+                        tuple(stems.split("\n")) if stems else (),
+                        story,
+                    )
+                    for chunk, source, start, end, text, spans, packed, stems, story in rows
+                ]
             )
-        except ValueError as error:  # from numpy, of bytes that are not whole vectors
-            raise IndexFileError(f"{shown(self._folder)}/ has damaged vectors. {REBUILD}") from error
+        except ValueError as error:  # of bytes that are not whole numbers
+            raise self._damaged_vectors() from error
+
+    def sentence_cosines(self, chunks: Sequence[StoredChunk], vector: Vectors) -> list[list[float]]:
+        """The cosine of each sentence of each chunk with `vector` of shape (dimension,)."""
+        try:
+            found = cosines([chunk.sentence_vectors for chunk in chunks], vector)
+        except ValueError as error:  # of bytes that are not whole vectors
+            raise self._damaged_vectors() from error
+        for chunk, of_chunk in zip(chunks, found, strict=True):
+            if not len(of_chunk) == len(chunk.sentences) == len(chunk.stems):
+                raise self._damaged_vectors()
+        return found
+
+    def _damaged_vectors(self) -> IndexFileError:
+        return IndexFileError(f"{shown(self._folder)}/ has damaged vectors. {REBUILD}")
 
     def text(self, source: str, start: int, end: int) -> str:
         """The characters of a document from `start` to `end`, as it was indexed."""

@@ -5,13 +5,16 @@ made, so that an interrupted build goes on where it was. Nothing of them is seen
 are swapped in, in one transaction (see `rag.changes`).
 
 The FAISS file that `meta` names may be of an earlier state: it has the chunks up to the id `vectors_last`,
-those that are `gone` among them. While `spares` is 1 there may be vectors of no chunk.
+those that are `gone` among them. `terms` says in how many chunks a stem is. While `spares` is 1 there may
+be vectors of no chunk.
 """
 
+import itertools
 import json
 import sqlite3
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
@@ -19,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.types import EmbedderIdentity
+from rag.words import line, stems
 
 SCHEMA_VERSION = 4
 REBUILD = "Rebuild it: rag build --rebuild"
@@ -45,8 +49,9 @@ CREATE INDEX chunks_by_text ON chunks (text_hash);
 CREATE TABLE gone (chunk INTEGER PRIMARY KEY);
 CREATE TABLE texts (
     text_hash BLOB PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL,
-    sentences BLOB NOT NULL, sentence_vectors BLOB NOT NULL
+    sentences BLOB NOT NULL, sentence_vectors BLOB NOT NULL, stems TEXT NOT NULL
 );
+CREATE TABLE terms (term TEXT PRIMARY KEY, chunks INTEGER NOT NULL) WITHOUT ROWID;
 """
 KEYWORDS = """
 CREATE VIRTUAL TABLE keywords USING fts5 (
@@ -100,10 +105,29 @@ def pack_vectors(vectors: Vectors) -> bytes:
     return bytes(np.round(vectors / largest * 127).astype(np.int8).tobytes())
 
 
-def unpack_vectors(packed: bytes, dimension: int) -> Vectors:
-    """The unit vectors again, of shape (n, dimension)."""
-    vectors = np.frombuffer(packed, dtype=np.int8).reshape(-1, dimension).astype(np.float32)
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+def cosines(packed: Sequence[bytes], vector: Vectors) -> list[list[float]]:
+    """The cosine of each packed vector with `vector` of shape (dimension,), for each of the packs.
+
+    `ValueError` when one has bytes that are no whole vectors.
+    """
+    sizes = [len(pack) // len(vector) for pack in packed]
+    if any(len(pack) % len(vector) for pack in packed):
+        raise ValueError("bytes that are no whole vectors")
+    vectors = np.frombuffer(b"".join(packed), dtype=np.int8).reshape(-1, len(vector)).astype(np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    # Not `@`, which may warn of what BLAS reads beyond the end of short rows.
+    found = iter((vectors.dot(vector) / np.maximum(lengths, 1e-9)).tolist())
+    return [list(itertools.islice(found, size)) for size in sizes]
+
+
+def stem_lines(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
+    """The stems of each of these spans of a text, as a line (see `rag.words`)."""
+    return [line(stems(text[start:end])) for start, end in spans]
+
+
+def term_counts(texts: Iterable[str]) -> Counter[str]:
+    """In how many of these texts each stem is."""
+    return Counter(itertools.chain.from_iterable(set(stems(text)) for text in texts))
 
 
 def pack_numbers(numbers: Sequence[int] | Sequence[tuple[int, int]]) -> bytes:
@@ -113,9 +137,10 @@ def pack_numbers(numbers: Sequence[int] | Sequence[tuple[int, int]]) -> bytes:
 
 def unpack_numbers(packed: bytes) -> list[int]:
     """The offsets again."""
-    return [int(number) for number in np.frombuffer(packed, dtype=np.int32)]
+    return list(np.frombuffer(packed, dtype=np.int32).tolist())
 
 
 def unpack_spans(packed: bytes) -> list[tuple[int, int]]:
     """The pairs of offsets again."""
-    return [(int(start), int(end)) for start, end in np.frombuffer(packed, dtype=np.int32).reshape(-1, 2)]
+    numbers = np.frombuffer(packed, dtype=np.int32).tolist()
+    return list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -36,7 +36,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How one kind of search found a passage: `rank` from 1, None beyond the ranks looked at."""
+    """How one kind of search sees a passage: `rank` from 1, None beyond the ranks looked at."""
 
     rank: int | None
     score: float
@@ -46,7 +46,8 @@ class Match:
 class Passage:
     """A chunk retrieved for a question; `score` is 0 to 1, higher is nearer.
 
-    `dense` is its cosine with the question, `keyword` its BM25, or None when it has none of the words.
+    `dense` is its cosine with the question, `keyword` its BM25, or None when keyword search
+    didn't bring it.
     `title`, `date` (ISO) and `page`, from 1, that of its first character, are None where the document has
     none. `copies` are up to 20 other documents that tell the same story and say the same here.
     """

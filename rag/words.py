@@ -1,8 +1,10 @@
 """What a question's words are worth: content words, without the commonest, and their stems."""
 
+import itertools
 import re
 import threading
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 import Stemmer
@@ -29,8 +31,7 @@ _stemming = threading.Lock()  # a stemmer serves one thread at a time
 def words(text: str) -> list[str]:
     """The words of a text in order, in lower case and without accents, as keyword search sees them."""
     if not text.isascii():
-        parts = unicodedata.normalize("NFKD", text)
-        text = "".join(part for part in parts if not unicodedata.combining(part))
+        text = "".join(itertools.filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", text)))
     return _WORD.findall(text.lower())
 
 
@@ -57,6 +58,16 @@ def stem(word: str) -> str:
     """The word without its ending, as keyword search sees it (Porter's algorithm)."""
     with _stemming:
         return str(_stemmer.stemWord(word))
+
+
+def line(stems: Iterable[str]) -> str:
+    """The stems, each between blanks: of one of them, and of a run, it is a part."""
+    return f" {' '.join(stems)} "
+
+
+def joined(lines: Iterable[str]) -> str:
+    """One line of the stems of several, in order."""
+    return line("".join(lines).split())
 
 
 def stems(text: str) -> list[str]:

@@ -108,7 +108,7 @@ def test_a_chunk_ends_with_a_sentence_not_with_an_abbreviation():
 
 
 def test_no_chunk_is_longer_than_the_embedder_reads(seed_settings):
-    embedder = parts._embedder(find_embedder("embedded", parts.download))
+    embedder = parts._embedder((find_embedder("embedded", parts.download), "int8"))
     nasty = (
         "".join(path.read_text("utf-8") for path in sorted(SEEDS.glob("*.txt")))
         + "和平与战争。" * 200

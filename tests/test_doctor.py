@@ -108,7 +108,7 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
         (cut_vectors, "is missing or damaged, so each start makes it anew."),
         (exchange_vectors, "has not the vectors of the store."),
         (
-            execute("INSERT INTO texts VALUES (x'00', 'War.', x'', x'', x'')"),
+            execute("INSERT INTO texts VALUES (x'00', 'War.', x'', x'', x'', '')"),
             "1 damaged vectors of no chunk.",
         ),
         (execute("INSERT INTO chunks VALUES (99, 99, 0, 1, x'00')"), "1 chunks of no document."),
@@ -116,6 +116,7 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
         (execute("DELETE FROM bands WHERE document = 1"), "A.txt is not compared with the other documents"),
         (execute("INSERT INTO keywords (rowid, text) VALUES (99, 'war')"), "The keyword index has not what"),
         (execute("INSERT INTO keywords (keywords) VALUES ('delete-all')"), "The keyword index has not what"),
+        (execute("UPDATE terms SET chunks = 2 WHERE term = 'war'"), "The table of terms has not what"),
         (execute("DELETE FROM keywords_data"), "The keyword index has not what the chunks say."),
         (execute("DROP TABLE keywords"), "The keyword index has not what the chunks say."),
         (leave_a_store, "store-0123456789ab.db is left over in"),

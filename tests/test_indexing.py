@@ -200,7 +200,7 @@ def test_a_removed_document_stops_matching_at_once(folders):
     assert kinds(report) == {"removed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
     with index.open() as (snapshot, vectors):
         assert snapshot.keyword_search(["peace"], 10) == []
-        assert snapshot.chunks_with("peace") == 0
+        assert snapshot.chunks_with(["peace"]) == {"peace": 0}
         assert snapshot.chunks_between("b.txt", 0, 99) == ()
         assert chunk not in [found for found, _ in vectors.search(vector, 10)]
         assert len(vectors) == snapshot.chunk_count() == 2

@@ -1,85 +1,103 @@
-"""What it takes to keep an index in step with a folder, beside a full build of it.
+"""What it takes to build an index, and to keep it in step with its folder.
 
-    python -m tests.benchmarks.builds [--documents 1000] [--json]
-
-The documents are made of the seed articles' sentences. Each build is a process of its own, as `rag build` is
-one; the median of five is taken, but for the full build. Prints seconds, the ratio to the full build, and
-whether the build imported torch, which it need not where nothing is new.
+A build is a process of its own, as `rag build` is one. Other systems build the same folder in an environment
+that has them (`--peers`, its Python: llama-index-core, llama-index-embeddings-huggingface,
+llama-index-vector-stores-faiss, haystack-ai, faiss-haystack, sentence-transformers-haystack).
 """
 
-import argparse
 import json
 import random
 import statistics
 import subprocess
-import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from rag.documents import files
-from rag.sentences import sentences
-from tests.conftest import SEEDS
+from rag.downloads import download
+from rag.evaluation.datasets import read_dataset
+from rag.models import find_embedder
+from tests.benchmarks.rows import Row, ran
+from tests.conftest import ROOT, SEEDS
 
-SENTENCES = 8
+DOCUMENTS = 60
+"""Of Wikipedia's 490 articles, drawn at random, unless all are asked for."""
+
+CHANGING = 1000
 REPEATS = 5
 BUILD = """
 import json, sys, time
 began = time.perf_counter()
 import rag
 report = rag.build(sys.argv[1], index=sys.argv[2])
-print(json.dumps({"seconds": time.perf_counter() - began, "torch": "torch" in sys.modules,
-                  "added": len(report.added), "removed": len(report.removed)}))
+result = {"inside": time.perf_counter() - began, "added": len(report.added), "changed": len(report.changed)}
 """
 
 
-def built(documents: Path, index: Path) -> dict:
-    """What a build says, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", BUILD, documents, index], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return json.loads(done.stdout)
+def write(texts: Mapping[str, str], folder: Path, count: int) -> None:
+    """So many of the texts, drawn at random, as files."""
+    folder.mkdir()
+    for name in random.Random(0).sample(sorted(texts), min(count, len(texts))):
+        path = folder / f"{Path(name).stem}.txt"
+        path.write_text(texts[name], "utf-8")
 
 
-def write(folder: Path, count: int) -> None:
-    """So many documents, no two of them alike."""
+def rows(bench: Path, peers: Path | None, *, every_document: bool) -> list[Row]:
+    """Ours and each other's seconds and memory."""
+    dataset = read_dataset("wikipedia490", bench, SEEDS)
+    count = len(dataset.documents) if every_document else DOCUMENTS
+    model = find_embedder("embedded", download).path.parent
     found = []
-    for path in sorted(SEEDS.glob("*.txt")):
-        text = path.read_text("utf-8")
-        found += [text[start:end] for start, end in sentences(text)]
-    chooser = random.Random(0)
-    for number in range(count):
-        said = " ".join(chooser.sample(found, SENTENCES))
-        (folder / f"{number:04}.txt").write_text(f"Report {number}. {said}", "utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place, "documents")
+        write(dataset.documents, folder, count)
+        ours = ran(BUILD, folder, Path(place, "index"))
+        for program in ("llama_index_build", "haystack_build") if peers else ():
+            done = subprocess.run(
+                [peers, ROOT / f"tests/benchmarks/peers/{program}.py", folder, Path(place, program), model],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                check=True,
+            )
+            other = json.loads(done.stdout.splitlines()[-1])
+            ratio = other["seconds"] / ours["inside"]
+            found.append(
+                Row(
+                    f"building {count} articles of Wikipedia",
+                    f"{ours['inside']:.0f} s, {ours['peak_mib']:.0f} MiB",
+                    f"{other['seconds']:.0f} s, {other['peak_mib']:.0f} MiB, {other['chunks']} chunks "
+                    f"({program.removesuffix('_build')})",
+                    f"{ratio:.2f} times",
+                    "2.5 times, no more memory",
+                    ratio >= 2.5 and ours["peak_mib"] <= other["peak_mib"],
+                )
+            )
+    return found
 
 
-def main() -> None:
-    """Print the table, or JSON."""
-    parser = argparse.ArgumentParser(description="Time the builds of a folder.")
-    parser.add_argument("--documents", type=int, default=1000)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    rows: dict[str, dict] = {}
+def changes(bench: Path) -> list[Row]:
+    """A full build, beside one where nothing changed and one where a document did."""
+    dataset = read_dataset("news2025", bench, SEEDS)
+    timings: dict[str, list[float]] = {"nothing changed": [], "one document changed": []}
     with tempfile.TemporaryDirectory() as place:
         folder, index = Path(place, "documents"), Path(place, "index")
-        folder.mkdir()
-        write(folder, given.documents)
-        rows["full"] = built(folder, index)
-        kept: dict[str, list[dict]] = {"unchanged": [], "one removed": []}
-        for number in range(REPEATS):
-            kept["unchanged"].append(built(folder, index))
-            (folder / f"{number:04}.txt").unlink()
-            kept["one removed"].append(built(folder, index))
-        for name, found in kept.items():
-            rows[name] = found[0] | {"seconds": statistics.median(one["seconds"] for one in found)}
-        assert sum(1 for _ in files(folder)) == given.documents - REPEATS
-    full = rows["full"]["seconds"]
-    if given.json:
-        print(json.dumps(rows))
-        return
-    for name, row in rows.items():
-        torch = "torch" if row["torch"] else "no torch"
-        print(f"{name:12} {row['seconds']:7.2f} s  {full / row['seconds']:6.0f} times faster  {torch}")
-
-
-if __name__ == "__main__":
-    main()
+        write(dataset.documents, folder, CHANGING)
+        full = ran(BUILD, folder, index)["seconds"]
+        for path in sorted(folder.iterdir())[:REPEATS]:
+            timings["nothing changed"].append(ran(BUILD, folder, index)["seconds"])
+            path.write_text(path.read_text("utf-8") + "\nOne more line.", "utf-8")
+            changed = ran(BUILD, folder, index)
+            assert changed["changed"] == 1
+            timings["one document changed"].append(changed["seconds"])
+    asked = {"nothing changed": 200, "one document changed": 50}
+    return [
+        Row(
+            f"rebuilding {CHANGING} news articles, {what}",
+            f"{statistics.median(found):.2f} s",
+            f"{full:.0f} s (full build)",
+            f"{full / statistics.median(found):.0f} times",
+            f"{asked[what]} times",
+            full >= asked[what] * statistics.median(found),
+        )
+        for what, found in timings.items()
+    ]

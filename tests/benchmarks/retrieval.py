@@ -11,7 +11,6 @@ beside the weights are of the other half.
 """
 
 import argparse
-import itertools
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,10 +27,10 @@ from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
 from rag.evaluation.run import indexed, sample
-from rag.relevance import Wanted, coverage, pair_coverage
+from rag.relevance import Wanted, coverage, pair_coverage, weighed
 from rag.retrieval import CANDIDATES, Retriever, sought_by
 from rag.settings import resolve
-from rag.words import STOP_WORDS, stem, stems, terms, words
+from rag.words import STOP_WORDS, joined, line, stem, terms, words
 
 SETS = ("chroma", "squad2", "wikipedia490", "news2025")
 LIMIT = 400
@@ -110,17 +109,14 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
             found = snapshot.chunks([*dict.fromkeys([*dense, *keyword])])
         with timed("lead"):
             leads = {chunk.source: snapshot.chunks_between(chunk.source, 0, 400)[0] for chunk in found}
-        near = vectors.cosines(vector, [chunk.id for chunk in found])
+        near = snapshot.cosines(vector, [chunk.id for chunk in found])
         unstemmed, everything = _other_words(question.text, snapshot)
-    with timed("cosines"):
-        cosines = [(chunk.sentence_vectors @ vector).tolist() for chunk in found]
+        with timed("cosines"):
+            cosines = snapshot.sentence_cosines(found, vector)
+        of_leads = snapshot.sentence_cosines([leads[chunk.source] for chunk in found], vector)
     with timed("words"):
-        of_sentences = [
-            [stems(chunk.text[start - chunk.start : end - chunk.start]) for start, end in chunk.sentences]
-            for chunk in found
-        ]
-        texts = [list(itertools.chain(*sentences)) for sentences in of_sentences]
-        shares = [[coverage(sought, sentence) for sentence in sentences] for sentences in of_sentences]
+        texts = [joined(chunk.stems) for chunk in found]
+        shares = [[coverage(sought, sentence) for sentence in chunk.stems] for chunk in found]
     most = max(keyword.values(), default=0.0) or 1.0
     by_words = list(keyword)
     features = [
@@ -134,12 +130,14 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
             "best 0.5": max(one + 0.5 * share for one, share in zip(inside, covered, strict=True)),
             "coverage": coverage(sought, text),
             "pairs": pair_coverage(sought, text),
-            "unstemmed": coverage(unstemmed, words(chunk.text)),
+            "unstemmed": coverage(unstemmed, line(words(chunk.text))),
             "all words": coverage(everything, text),
-            "lead": max(leads[chunk.source].sentence_vectors @ vector),
-            "lead coverage": coverage(sought, [*text, *stems(leads[chunk.source].text)]),
+            "lead": max(lead),
+            "lead coverage": coverage(sought, text + joined(leads[chunk.source].stems)),
         }
-        for chunk, cosine, inside, covered, text in zip(found, near, cosines, shares, texts, strict=True)
+        for chunk, cosine, inside, covered, text, lead in zip(
+            found, near, cosines, shares, texts, of_leads, strict=True
+        )
     ]
     spans = [(chunk.source, chunk.start, chunk.end) for chunk in found]
     matrix = np.array([[one[name] for name in FEATURES] for one in features], dtype=np.float32)
@@ -150,10 +148,11 @@ def _other_words(question: str, snapshot: object) -> tuple[Wanted, Wanted]:
     """What the words are worth when they aren't stemmed, and when stop words are content too."""
     count = snapshot.chunk_count()
     rarity = {
-        word: np.log1p(count / (1 + snapshot.chunks_with(word))) for word in dict.fromkeys(words(question))
+        word: np.log1p(count / (1 + having))
+        for word, having in snapshot.chunks_with([*dict.fromkeys(words(question))]).items()
     }
-    content = {word: weight for word, weight in rarity.items() if word not in STOP_WORDS}
-    return Wanted(content, {}), Wanted({stem(word): weight for word, weight in rarity.items()}, {})
+    content = {line([word]): weight for word, weight in rarity.items() if word not in STOP_WORDS}
+    return weighed(content, {}), weighed({line([stem(word)]): weight for word, weight in rarity.items()}, {})
 
 
 def figures(dataset: Dataset, question: Question, spans: Sequence[Span]) -> tuple[float, float]:
@@ -192,7 +191,7 @@ def row(name: str, weights: Mapping[str, float], measured: Sequence[Measured]) -
             pairs.append(figures(dataset, one.question, [one.spans[i] for i in order]))
             milliseconds.append(1000 * sum(one.seconds[stage] for stage in stages))
         columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
-    return line(name, columns, f"{np.mean(milliseconds):.1f}")
+    return printed(name, columns, f"{np.mean(milliseconds):.1f}")
 
 
 def shipped(name: str, measured: Sequence[Measured], retrievers: Sequence[Retriever]) -> str:
@@ -210,10 +209,10 @@ def shipped(name: str, measured: Sequence[Measured], retrievers: Sequence[Retrie
             spans = [(passage.source, passage.start, passage.end) for passage in passages]
             pairs.append(figures(dataset, one.question, spans))
         columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
-    return line(name, columns, f"{np.mean(milliseconds):.1f}")
+    return printed(name, columns, f"{np.mean(milliseconds):.1f}")
 
 
-def line(name: str, columns: Sequence[str], milliseconds: str) -> str:
+def printed(name: str, columns: Sequence[str], milliseconds: str) -> str:
     """A line of the table."""
     return f"{name:40}" + "".join(f"{column:>14}" for column in columns) + f"{milliseconds:>7}"
 
@@ -276,7 +275,7 @@ def main() -> None:
         measured.append((dataset, [candidates(question, retriever) for question in drawn]))
         retrievers.append(retriever)
 
-    print(line("", [dataset.name for dataset, _ in measured], "ms"))
+    print(printed("", [dataset.name for dataset, _ in measured], "ms"))
     if arguments.fit:
         half = [(dataset, found[::2]) for dataset, found in measured]
         other = [(dataset, found[1::2]) for dataset, found in measured]

@@ -66,7 +66,9 @@ def test_ask_gives_the_answer_and_tells_it(url: str, seed_engine: Engine, seed_s
         text = (seed_settings.documents / citation["source"]).read_bytes().decode()
         assert text[citation["start"] : citation["end"]] == citation["quote"]
     (told,) = result.content
-    assert told.text.startswith(f"{answer.text}\n\nSources:\n[1] {answer.citations[0].source}, ")
+    assert told.text.startswith(
+        f"{answer.text}\n\nSources:\n[{answer.citations[0].label}] {answer.citations[0].source}, "
+    )
 
 
 def test_ask_goes_on_from_a_history(url: str, seed_engine: Engine):

@@ -1,0 +1,70 @@
+"""Embedding a folder's chunks, beside sentence-transformers on the same chunks."""
+
+import random
+import statistics
+import time
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+
+from rag import parts
+from rag.chunks import MAX_TOKENS, chunks
+from rag.downloads import download
+from rag.evaluation.datasets import read_dataset
+from rag.models import find_embedder
+from rag.sentences import sentences
+from tests.benchmarks.rows import Row
+from tests.conftest import SEEDS
+
+CHUNKS = 1024
+REPEATS = 3
+
+
+def texts(bench: Path, count: int) -> list[str]:
+    """So many chunks of Wikipedia articles, drawn at random."""
+    dataset = read_dataset("wikipedia490", bench, SEEDS)
+    names = sorted(dataset.documents)
+    random.Random(0).shuffle(names)
+    counter = parts._embedder((find_embedder("embedded", download), "int8"))
+    found: list[str] = []
+    for name in names:
+        pieces = chunks(dataset.documents[name], count_tokens=counter.count_tokens, max_tokens=MAX_TOKENS)
+        found += [piece.text for piece in pieces]
+        if len(found) >= 4 * count:
+            break
+    random.Random(1).shuffle(found)
+    return found[:count]
+
+
+def rows(bench: Path) -> list[Row]:
+    """Chunks a second on each side; ours with its sentences' vectors too, which no other makes."""
+    weights = find_embedder("embedded", download)
+    ours = parts._embedder((weights, "int8"))
+    plain = SentenceTransformer(str(weights.path.parent), device="cpu")
+    some = texts(bench, CHUNKS)
+    spans = [sentences(text) for text in some]
+    works = {
+        "plain": lambda: plain.encode(some, show_progress_bar=False),
+        "ours": lambda: ours.embed(some),
+        "ours with sentences": lambda: ours.embed_with_spans(some, spans),
+    }
+    timings: dict[str, list[float]] = {name: [] for name in works}
+    ours.embed(some[:64])
+    plain.encode(some[:64], show_progress_bar=False)
+    for _ in range(REPEATS):
+        for name, work in works.items():
+            began = time.perf_counter()
+            work()
+            timings[name].append(time.perf_counter() - began)
+    speed = {name: CHUNKS / statistics.median(found) for name, found in timings.items()}
+    return [
+        Row(
+            f"embedding {CHUNKS} chunks of Wikipedia" + (", and their sentences" if "with" in name else ""),
+            f"{speed[name]:.0f} chunks/s (int8)",
+            f"{speed['plain']:.0f} chunks/s (SentenceTransformer.encode, fp32)",
+            f"{speed[name] / speed['plain']:.2f} times",
+            "2.5 times",
+            speed[name] >= 2.5 * speed["plain"],
+        )
+        for name in ("ours", "ours with sentences")
+    ]

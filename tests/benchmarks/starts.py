@@ -1,0 +1,105 @@
+"""From nothing to help, to an answer and to the page, beside the imports and loads that can't be avoided."""
+
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import rag
+from tests.benchmarks.rows import Row, ran
+from tests.conftest import ROOT, SEEDS
+
+REPEATS = 5
+QUESTION = "Who is the Kremlin spokesman?"
+IMPORTS = {
+    "torch + transformers": "import torch, transformers",
+    "llama_cpp": "import llama_cpp",
+    "gradio": "import os\nos.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'\nimport gradio",
+}
+LOADS = """
+import threading
+from rag import networks, parts
+from rag.downloads import download
+from rag.generation import LlamaModel
+from rag.models import find_embedder, find_language_model, find_reader
+def load():
+    found = find_language_model("embedded", download)
+    LlamaModel(found.path, found.name)
+loading = threading.Thread(target=load)
+loading.start()
+import faiss
+parts._embedder((find_embedder("embedded", download), "int8"))
+parts._reader(find_reader("embedded"))
+loading.join()
+"""
+
+
+def rows() -> list[Row]:
+    """Medians of seconds."""
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(SEEDS, Path(place, "seeds"))
+        index = Path(place, "index")
+        rag.build(Path(place, "seeds"), index=index)
+        command = [sys.executable, "-m", "rag"]
+        timings: dict[str, list[float]] = {}
+
+        def take(name: str, seconds: float) -> None:
+            timings.setdefault(name, []).append(seconds)
+
+        for _ in range(REPEATS):
+            for name, code in IMPORTS.items():
+                take(name, ran(code)["seconds"])
+            take("loads", ran(LOADS)["seconds"])
+            take("loads and gradio", ran(f"{LOADS}\n{IMPORTS['gradio']}")["seconds"])
+            for name, arguments in {
+                "help": ["--help"],
+                "ask": ["ask", "--index", str(index), QUESTION],
+            }.items():
+                began = time.perf_counter()
+                subprocess.run([*command, *arguments], capture_output=True, check=True, cwd=ROOT)
+                take(name, time.perf_counter() - began)
+            take("page", _page(command, place))
+    median = {name: statistics.median(found) for name, found in timings.items()}
+    bare = ", ".join(f"{name} {median[name]:.2f} s" for name in IMPORTS)
+    return [
+        Row(
+            "rag --help",
+            f"{median['help']:.2f} s",
+            f"bare imports: {bare}",
+            "",
+            "0.3 s",
+            median["help"] < 0.3,
+        ),
+        _row("rag ask, from cold to the answer", median["ask"], median["loads"], "imports and model loads"),
+        _row("the page, from start to served", median["page"], median["gradio"], "import gradio"),
+    ]
+
+
+def _row(work: str, ours: float, other: float, what: str) -> Row:
+    ratio = ours / other
+    return Row(
+        work, f"{ours:.2f} s", f"{other:.2f} s ({what})", f"{ratio:.2f} times", "1.3 times", ratio <= 1.3
+    )
+
+
+def _page(command: list[str], place: str) -> float:
+    """Seconds until the page is there."""
+    began = time.perf_counter()
+    arguments = ["serve", "--documents", f"{place}/seeds", "--index", f"{place}/index"]
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+    ) as server:
+        assert server.stdout is not None
+        try:
+            address = re.search(r"http://\S+", server.stdout.readline())
+            assert address is not None, "the server says where the page is"
+            with urllib.request.urlopen(address[0], timeout=60) as answer:
+                assert answer.status == 200
+            return time.perf_counter() - began
+        finally:
+            server.terminate()
