@@ -7,8 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from rag.errors import ModelError
 from rag.processors import cpu_count
+
+_LOOKED_AT = 100
+"""So many tokens the grammar looks at where it doesn't let the likeliest one."""
 
 CONTEXT_TOKENS = 2048
 """Room for prompt and reply; less where the model was made for less."""
@@ -110,7 +116,7 @@ class LlamaModel:
         cancelled: Callable[[], bool],
     ) -> Iterator[str]:
         """See `LanguageModel.generate`; `ModelError` if the message doesn't fit the context."""
-        from llama_cpp.llama_grammar import LlamaGrammar
+        from llama_cpp import LogitsProcessorList
 
         prompt = [*self._chat(message), *self._tokens(opening)]
         if len(prompt) + max_tokens > self.context_tokens:
@@ -119,10 +125,11 @@ class LlamaModel:
                 f"{self.name} has room for {self.context_tokens}. Ask a shorter question."
             )
         self._cancelled = cancelled
+        wanted = {self._bytes[ord(text)]: value for text, value in bias.items()}
+        choice: Any = _GrammarChoice(self._llama, grammar, self._unwanted | wanted)
         pieces: Any = self._llama.create_completion(
             prompt,
-            grammar=LlamaGrammar.from_string(grammar, verbose=False),
-            logit_bias=self._unwanted | {self._bytes[ord(text)]: value for text, value in bias.items()},
+            logits_processor=LogitsProcessorList([choice]),
             max_tokens=max_tokens,
             temperature=0.0,
             stream=True,
@@ -137,6 +144,7 @@ class LlamaModel:
                 raise ModelError(f"{self.name} stopped: {error}. Ask again.") from error
         finally:
             self._cancelled = lambda: False
+            choice.close()
 
     def _chat(self, message: str) -> list[int]:
         """The tokens of the model's own chat format around the message.
@@ -213,6 +221,58 @@ class LlamaModel:
 
     def _tokens(self, text: str, *, special: bool = False, add_bos: bool = False) -> list[int]:
         return self._llama.tokenize(text.encode(), add_bos=add_bos, special=special)
+
+
+class _GrammarChoice:
+    """Leaves the likeliest token that a grammar lets, and no other.
+
+    llama.cpp looks at each of the 50,000 tokens whether the grammar lets it, which takes longer than to
+    compute their logits. So the likeliest are looked at first, and mostly the first one will do.
+    """
+
+    def __init__(self, llama: Any, grammar: str, bias: Mapping[int, float]) -> None:
+        """Begin at the root of the grammar; `bias` is added to the logits of these tokens."""
+        import llama_cpp
+
+        self._library: Any = llama_cpp
+        vocabulary = llama_cpp.llama_model_get_vocab(llama.model)
+        self._sampler: Any = llama_cpp.llama_sampler_init_grammar(vocabulary, grammar.encode(), b"root")
+        assert self._sampler, "the grammar is GBNF"
+        self._end = llama.token_eos()
+        self._bias = np.zeros(llama.n_vocab(), dtype=np.float32)
+        self._bias[list(bias)] = list(bias.values())
+
+    def __call__(self, _: object, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The logits, of shape (tokens,), with all but one at minus infinity."""
+        biased = logits + self._bias
+        likeliest = np.array([biased.argmax()])
+        for count in (1, _LOOKED_AT, len(biased)):
+            if count > 1:
+                likeliest = np.argpartition(-biased, count - 1)[:count]
+                likeliest = likeliest[np.argsort(-biased[likeliest], kind="stable")]
+            allowed = self._allowed(likeliest)
+            if allowed.any():
+                break
+        chosen = self._end
+        if allowed.any():  # else there is no way to go on, and to accept a token would end the process
+            chosen = int(likeliest[allowed.argmax()])
+            self._library.llama_sampler_accept(self._sampler, chosen)
+        left = np.full_like(biased, -np.inf)
+        left[chosen] = 0.0
+        return left
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._library.llama_sampler_free(self._sampler)
+
+    def _allowed(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which of the tokens the grammar lets."""
+        data = np.zeros(len(tokens), dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+        data["id"] = tokens
+        pointer = data.ctypes.data_as(ctypes.POINTER(self._library.llama_token_data))
+        candidates = self._library.llama_token_data_array(pointer, len(tokens), -1, False)
+        self._library.llama_sampler_apply(self._sampler, ctypes.byref(candidates))
+        return np.asarray(np.isfinite(data["logit"]))
 
 
 @functools.cache

@@ -116,13 +116,13 @@ class Retriever:
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as (snapshot, vectors):
             among = None if scope is None else snapshot.chunks_within(scope)
-            count = snapshot.chunk_count() if among is None else len(among)
-            sought = quoted = sought_by(question, snapshot)
+            count = len(vectors) if among is None else len(among)
+            sought = quoted = sought_by(question, snapshot, len(vectors))
             named = {line([name]): sought.rarity.get(line([name]), 0.0) for name in names(question)}
             if goes_on:
-                sought = quoted = sought_by(searched, snapshot)
+                sought = quoted = sought_by(searched, snapshot, len(vectors))
             elif topic:
-                sought = mixed(sought, sought_by(topic, snapshot), TOPIC_WEIGHT)
+                sought = mixed(sought, sought_by(topic, snapshot, len(vectors)), TOPIC_WEIGHT)
             width = min(max(CANDIDATES, 2 * enough), count)
             vector = None
             worded: dict[int, _Worded] = {}
@@ -206,9 +206,8 @@ class Retriever:
         return Retrieval(passages, functools.partial(_sentences, judge, passages, inside))
 
 
-def sought_by(question: str, snapshot: Snapshot) -> Wanted:
-    """What the question's words are worth: each ln(1 + chunks / (1 + chunks that have it))."""
-    count = snapshot.chunk_count()
+def sought_by(question: str, snapshot: Snapshot, count: int) -> Wanted:
+    """What the question's words are worth: each ln(1 + count / (1 + chunks that have it))."""
     chunks_with = snapshot.chunks_with(terms(question))
     rarity = {stem(term): math.log1p(count / (1 + having)) for term, having in chunks_with.items()}
     return wanted(question, rarity)

@@ -104,7 +104,7 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
             dense = [chunk for chunk, _ in vectors.search(vector, CANDIDATES)]
         with timed("keyword"):
             keyword = dict(snapshot.keyword_search(terms(question.text), CANDIDATES))
-            sought = sought_by(question.text, snapshot)
+            sought = sought_by(question.text, snapshot, len(vectors))
         with timed("load"):
             found = snapshot.chunks([*dict.fromkeys([*dense, *keyword])])
         with timed("lead"):

@@ -50,7 +50,7 @@ def ran(code: str, *arguments: str | Path, python: str | Path = sys.executable) 
     done = subprocess.run(
         [python, "-c", last, *arguments],
         stdout=subprocess.PIPE,
-        stderr=None,
+        stderr=subprocess.DEVNULL,
         text=True,
         check=True,
         cwd=ROOT,

@@ -14,6 +14,12 @@ import numpy as np
 
 from tests.benchmarks.rows import Row, ran
 
+POOL = """
+import sys
+from pathlib import Path
+from tests.benchmarks import made_up
+made_up.pool(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
 WRITE = """
 import sys, time, resource
 from pathlib import Path
@@ -77,6 +83,7 @@ for name, found in timings.items():
 
 def measured(bench: Path, kept: Path, sizes: Sequence[int]) -> list[dict]:
     """What was measured of an index of each size."""
+    ran(POOL, bench, kept)
     found = []
     for size in sizes:
         index = kept / f"index-{size}"
