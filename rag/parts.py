@@ -4,6 +4,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -127,15 +128,18 @@ def engine(settings: Settings) -> Engine:
     """
     weights = find_language_model(settings.model, download)
     templates = read_templates()
-    return Engine(
-        retriever=retriever(settings),
-        reader=reader(settings.reader),
-        worker=_worker(weights),
-        model_name=weights.name,
-        templates=templates,
-        mode=settings.mode,
-        threshold=settings.threshold,
-    )
+    with ThreadPoolExecutor(1) as aside:
+        reading = aside.submit(reader, settings.reader)
+        worker = _worker(weights)
+        return Engine(
+            retriever=retriever(settings),
+            reader=reading.result(),
+            worker=worker,
+            model_name=weights.name,
+            templates=templates,
+            mode=settings.mode,
+            threshold=settings.threshold,
+        )
 
 
 def reader(named: str) -> Reader | None:

@@ -15,7 +15,7 @@ from tests.benchmarks.rows import Row, ran
 from tests.conftest import ROOT, SEEDS
 
 REPEATS = 5
-QUESTION = "Who is the Kremlin spokesman?"
+QUESTION = "Until when did the EU extend its curbs on Syria?"
 IMPORTS = {
     "torch + transformers": "import torch, transformers",
     "llama_cpp": "import llama_cpp",
