@@ -5,6 +5,7 @@ import itertools
 import queue
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,9 @@ import platformdirs
 
 from rag.errors import ModelError
 from rag.processors import cpu_count
+
+_loading = threading.Lock()
+"""OpenVINO is imported, and a network compiled, by one thread at a time."""
 
 Inputs: TypeAlias = tuple[npt.NDArray[np.int64], ...]
 Outputs: TypeAlias = tuple[npt.NDArray[np.float32], ...]
@@ -70,6 +74,11 @@ def cached(key: str, make: Make, *, eight_bits: bool) -> Network:
     With `eight_bits` the weights are eight-bit numbers, one scale for each row, and so is what they are
     multiplied with, one scale for each token.
     """
+    with _loading:
+        return _cached(key, make, eight_bits=eight_bits)
+
+
+def _cached(key: str, make: Make, *, eight_bits: bool) -> Network:
     openvino = _openvino()
     release = openvino.__version__.partition("-")[0]
     path = platformdirs.user_cache_path("rag") / "networks" / f"{key}-openvino-{release}.xml"

@@ -4,7 +4,6 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,18 +127,16 @@ def engine(settings: Settings) -> Engine:
     """
     weights = find_language_model(settings.model, download)
     templates = read_templates()
-    with ThreadPoolExecutor(1) as aside:
-        reading = aside.submit(reader, settings.reader)
-        worker = _worker(weights)
-        return Engine(
-            retriever=retriever(settings),
-            reader=reading.result(),
-            worker=worker,
-            model_name=weights.name,
-            templates=templates,
-            mode=settings.mode,
-            threshold=settings.threshold,
-        )
+    worker = _worker(weights)  # first, so that it loads meanwhile
+    return Engine(
+        retriever=retriever(settings),
+        reader=reader(settings.reader),
+        worker=worker,
+        model_name=weights.name,
+        templates=templates,
+        mode=settings.mode,
+        threshold=settings.threshold,
+    )
 
 
 def reader(named: str) -> Reader | None:
