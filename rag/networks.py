@@ -32,7 +32,7 @@ class Network:
     """A network on as many cores as the process may use. Any thread may run it."""
 
     def __init__(self, model: Any) -> None:
-        """Compile what OpenVINO has read or converted; several batches are computed at once."""
+        """Compile what OpenVINO has read or converted, which takes arrays of whole numbers, (n, length)."""
         openvino = _openvino()
         cores = cpu_count()
         options: dict[str, Any] = {"INFERENCE_NUM_THREADS": cores, "NUM_STREAMS": cores}
@@ -43,6 +43,8 @@ class Network:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(cores):
             self._requests.put(compiled.create_infer_request())
+        # Two threads whose first arrays reach OpenVINO at once can wait for each other for ever.
+        self.run(tuple(np.ones((1, 1), dtype=np.int64) for _ in compiled.inputs))
 
     def run(self, inputs: Inputs) -> Outputs:
         """What the network makes of one batch; the inputs are in the order of the module's arguments."""

@@ -197,6 +197,21 @@ def test_what_cannot_be_converted_is_told_of():
         converted(lambda: (Fails(), {"x": torch.zeros(1)}), eight_bits=False)
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_the_first_texts_may_be_many(attempt):
+    """Threads that took turns as often as they can waited for each other in half of the attempts."""
+    code = (
+        "import sys; sys.setswitchinterval(1e-6)\n"
+        "from rag import parts\n"
+        "from rag.downloads import download\n"
+        "from rag.models import find_embedder\n"
+        "embedder = parts._embedder((find_embedder('embedded', download), 'int8'))\n"
+        "print(embedder.embed([f'Bread {n}. ' * 80 for n in range(40)]).shape)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "(40, 384)"
+
+
 def test_an_index_is_read_with_the_precision_it_was_built_with(tmp_path, monkeypatch):
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents/a.txt").write_text("Bread and salt. The river is wide.")
