@@ -25,8 +25,8 @@ from rag.types import EmbedderIdentity, Scope
 from rag.words import stem
 
 _COPIES = 20
-_POSTINGS = 5_000
-"""So many pairs of a term and a chunk that has it are looked at for a question: 5 ms of work."""
+_POSTINGS = 2_000
+"""So many pairs of a term and a chunk that has it are looked at for a question: 3 ms of work."""
 
 _VECTORS = 20_000
 """So many vectors are read at a time, 30 MB of the embedded embedder's."""

@@ -31,6 +31,9 @@ from rag.types import EmbedderIdentity
 _PATIENCE_S = 0.2
 """How long a build waits for the lock: longer than `writer_of` holds it."""
 
+_CACHE_KIB = 128 * 1024
+"""What a build may keep of the store in memory: of a million chunks all that it writes in no order."""
+
 _STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")
 _NOT_THE_FILES_FAULT = {
     sqlite3.SQLITE_BUSY,
@@ -65,6 +68,7 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
         fresh = rebuild or current is None
         path = _unfinished(folder, current, identity) if fresh else _store(folder, str(current))
         with contextlib.closing(_connect(path)) as connection:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             writer = Writer(connection, folder)
             require_identity(writer.snapshot().identity, identity, folder)
             yield writer
