@@ -87,11 +87,13 @@ class Writer:
         self._connection.execute("DELETE FROM gone")
 
     @contextlib.contextmanager
-    def mended(self) -> Iterator[Snapshot]:
+    def mended(self) -> Iterator[None]:
         """Mend what can be mended from the store itself, at once, as in `swap` (see `rag.integrity`)."""
         with self._new_state():
             mend(self._connection, self.snapshot().identity.dimension)
-            yield self.snapshot()
+            # Those of the documents that it removes.
+            self._connection.execute("UPDATE meta SET value = '1' WHERE key = 'spares'")
+            yield
 
     @contextlib.contextmanager
     def _new_state(self) -> Iterator[None]:

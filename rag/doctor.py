@@ -16,7 +16,7 @@ from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.holdings import states
-from rag.index import as_of, made
+from rag.index import as_of, renew_vectors
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
@@ -28,6 +28,9 @@ REPAIR = "Mend it: rag doctor --repair"
 _SEARCHED = 100
 _NEAREST = 10
 _NAMED = 5
+_RECALL = 0.9
+"""Less of the nearest than a sound index finds (see `rag.vectors.PROBED`)."""
+
 _HALF_PRECISION = 1e-3
 """How far off a number may be that the FAISS file keeps in 16 bits."""
 
@@ -90,7 +93,7 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
         found.extend(f"{name} is left over in {shown(index)}/. {REPAIR}" for name in store.left_over(index))
     except IndexFileError as error:
         found.append(str(error))
-    if figures is not None and figures.recall is not None and figures.recall < 0.95:
+    if figures is not None and figures.recall is not None and figures.recall < _RECALL:
         found.append(f"Search finds {figures.recall:.0%} of what exact search finds. {REPAIR}")
     return Diagnosis(well=not found, faults=tuple(found), notes=tuple(notes), figures=figures)
 
@@ -104,9 +107,7 @@ def repair(index: Path, identity: EmbedderIdentity) -> None:
     with store.reading(index):
         pass  # where there is none, none is made
     with store.writing(index, identity, rebuild=False) as writer, writer.mended():
-        writer.take_vectors()
-        state = writer.snapshot()
-        made(state).save(state.vectors_path)
+        renew_vectors(writer)
 
 
 def _inside(tables: sqlite3.Connection, dimension: int, index: Path) -> Iterator[str]:

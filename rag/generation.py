@@ -139,6 +139,8 @@ class LlamaModel:
                 if cancelled():
                     return
                 yield piece["choices"][0]["text"]
+            if choice.error is not None:
+                raise RuntimeError(str(choice.error)) from choice.error
         except (RuntimeError, ValueError, AssertionError) as error:
             if not cancelled():
                 raise ModelError(f"{self.name} stopped: {error}. Ask again.") from error
@@ -241,10 +243,22 @@ class _GrammarChoice:
         self._end = llama.token_eos()
         self._bias = np.zeros(llama.n_vocab(), dtype=np.float32)
         self._bias[list(bias)] = list(bias.values())
+        self.error: Exception | None = None
+        """What went wrong: the library prints what is raised, and goes on as if all tokens were allowed."""
 
     def __call__(self, _: object, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The logits, of shape (tokens,), with all but one at minus infinity."""
-        biased = logits + self._bias
+        chosen = self._end
+        try:
+            chosen = self._chosen(logits + self._bias)
+        except Exception as error:  # noqa: BLE001  whatever it is, no token may pass unchecked
+            self.error = error
+        left = np.full_like(logits, -np.inf)
+        left[chosen] = 0.0
+        return left
+
+    def _chosen(self, biased: npt.NDArray[np.float32]) -> int:
+        """The likeliest token that the grammar lets, which the grammar then has behind it."""
         likeliest = np.array([biased.argmax()])
         for count in (1, _LOOKED_AT, len(biased)):
             if count > 1:
@@ -253,13 +267,11 @@ class _GrammarChoice:
             allowed = self._allowed(likeliest)
             if allowed.any():
                 break
-        chosen = self._end
-        if allowed.any():  # else there is no way to go on, and to accept a token would end the process
-            chosen = int(likeliest[allowed.argmax()])
-            self._library.llama_sampler_accept(self._sampler, chosen)
-        left = np.full_like(biased, -np.inf)
-        left[chosen] = 0.0
-        return left
+        if not allowed.any():  # there is no way to go on, and to accept a token would end the process
+            return int(self._end)
+        chosen = int(likeliest[allowed.argmax()])
+        self._library.llama_sampler_accept(self._sampler, chosen)
+        return chosen
 
     def close(self) -> None:
         """Give the memory back."""

@@ -25,7 +25,7 @@ class Index:
         self._folder = folder
         self._identity = identity
         self._loading = threading.Lock()
-        self._loaded: tuple[Path, str, VectorIndex] | None = None
+        self._loaded: tuple[Path | None, str, VectorIndex] | None = None
         with self.open():
             pass  # a missing, damaged or foreign index is told of now, not at the first question
 
@@ -48,9 +48,10 @@ class Index:
                 if found is None or path != snapshot.vectors_path:
                     found = VectorIndex.load(snapshot.vectors_path)
                 found = as_of(snapshot, found)
+                path = snapshot.vectors_path
                 if found is None:
-                    found = made(snapshot)
-                self._loaded = snapshot.vectors_path, snapshot.generation, found
+                    found, path = made(snapshot), None  # later states begin from the file, not from this
+                self._loaded = path, snapshot.generation, found
             assert found is not None, "a state that is loaded has vectors"
             return found
 
@@ -79,6 +80,11 @@ def save_vectors(writer: Writer) -> None:
     state = writer.snapshot()
     changes = state.count("gone") + state.count(f"chunks WHERE id > {state.vectors_last}")
     if changes > CHANGES or state.chunk_count() <= EXACT or not state.vectors_path.is_file():
-        writer.take_vectors()
-        now = writer.snapshot()
-        made(now).save(now.vectors_path)
+        renew_vectors(writer)
+
+
+def renew_vectors(writer: Writer) -> None:
+    """Make the FAISS index of the state that is being written anew, and save it."""
+    writer.take_vectors()
+    now = writer.snapshot()
+    made(now).save(now.vectors_path)

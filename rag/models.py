@@ -210,6 +210,13 @@ def embedding_dimension(folder: Path) -> int:
 
 def pooled(folder: Path) -> Pooled | None:
     """How a sentence-transformers folder makes vectors, without loading the model; None for any other way."""
+    try:
+        return _pooled(folder)
+    except (AttributeError, KeyError, TypeError, ValueError):  # files that hold something else
+        return None
+
+
+def _pooled(folder: Path) -> Pooled | None:
     modules = _json(folder / "modules.json") or []
     kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
     if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):

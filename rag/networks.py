@@ -19,6 +19,9 @@ import platformdirs
 from rag.errors import ModelError
 from rag.processors import cpu_count
 
+_MADE = 1
+"""Of how a network is made of a module: one that was kept by another rule isn't used."""
+
 _loading = threading.Lock()
 """OpenVINO is imported, and a network compiled, by one thread at a time."""
 
@@ -83,9 +86,9 @@ def cached(key: str, make: Make, *, eight_bits: bool) -> Network:
 def _cached(key: str, make: Make, *, eight_bits: bool) -> Network:
     openvino = _openvino()
     release = openvino.__version__.partition("-")[0]
-    path = platformdirs.user_cache_path("rag") / "networks" / f"{key}-openvino-{release}.xml"
+    path = platformdirs.user_cache_path("rag") / "networks" / f"{key}-{_MADE}-openvino-{release}.xml"
     # A file that was damaged, or that another release wrote, is made anew.
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(OSError, RuntimeError):
         if path.is_file():
             return Network(openvino.Core().read_model(path))
     model = converted(make, eight_bits=eight_bits)
@@ -96,7 +99,10 @@ def _cached(key: str, make: Make, *, eight_bits: bool) -> Network:
             openvino.save_model(model, Path(made) / path.name, compress_to_fp16=False)
             for file in (path.with_suffix(".bin"), path):  # what is named before what names it
                 (Path(made) / file.name).replace(file)
-    return Network(model)
+    try:
+        return Network(model)
+    except RuntimeError as error:
+        raise _unusable(error) from error
 
 
 def converted(make: Make, *, eight_bits: bool) -> Any:
@@ -114,11 +120,15 @@ def converted(make: Make, *, eight_bits: bool) -> Any:
             traced = TorchScriptPythonDecoder(module, example_input=dict(example))
             model = frontend.convert(frontend.load(traced))
         except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0][:200]
-            raise ModelError(f"OpenVINO can't run this model ({reason}).") from error
+            raise _unusable(error) from error
     if eight_bits:
         _quantise(model)
     return model
+
+
+def _unusable(error: RuntimeError) -> ModelError:
+    reason = str(error).strip().partition("\n")[0][:200]
+    return ModelError(f"OpenVINO can't run this model ({reason}).")
 
 
 def _openvino() -> Any:

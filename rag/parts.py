@@ -149,11 +149,11 @@ def reader(named: str) -> Reader | None:
 def _reader(weights: tuple[Weights, Weights]) -> Reader:
     base, learnt = weights
     folder = base.path.parent
-    network = cached(
-        f"{base.sha256[:16]}-{learnt.sha256[:16]}",
-        functools.partial(reader_module, folder, learnt.path),
-        eight_bits=False,
-    )
+    key = f"{base.sha256[:16]}-{learnt.sha256[:16]}"
+    try:
+        network = cached(key, functools.partial(reader_module, folder, learnt.path), eight_bits=False)
+    except ModelError as error:
+        raise ModelError(f"{error} Go without the reader: --reader none") from error
     return CrossEncoderReader(network, folder, name=str(learnt.path))
 
 
@@ -197,9 +197,11 @@ def _embedder(chosen: tuple[Weights, Precision]) -> Embedder:
     dimension = embedding_dimension(folder)
     if precision == "int8" and (how := pooled(folder)) is not None:
         make = functools.partial(token_module, folder, how)
-        return QuantisedEmbedder(
-            cached(f"{weights.sha256[:16]}-int8", make, eight_bits=True), folder, how, dimension=dimension
-        )
+        try:
+            network = cached(f"{weights.sha256[:16]}-int8", make, eight_bits=True)
+        except ModelError as error:
+            raise ModelError(f"{error} Use its weights as they are: --precision fp32") from error
+        return QuantisedEmbedder(network, folder, how, dimension=dimension)
     embedder = SentenceTransformerEmbedder(folder)
     if embedder.dimension != dimension:
         raise ModelError(f"{folder} says {dimension} dimensions, but its vectors have {embedder.dimension}.")

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rag.errors import ModelError
 from rag.models import Pooled
 from rag.networks import Network
 from rag.pooling import Span, Vectors, span_vectors, unit
+from rag.tokens import inputs, read_tokenizer
 
+_INPUTS = ("ids", "attention_mask")
 _BATCH_TOKENS = 1024
 """Padding counted: what a layer makes of so many still fits a core's cache."""
 
@@ -62,42 +62,13 @@ class QuantisedEmbedder:
         """For each text, in any order: its place, its tokens, and their vectors, of shape (n, dimension)."""
         encodings = self._cut.encode_batch(list(texts))
         batches = list(_batches([len(encoding) for encoding in encodings]))
-        inputs = (_inputs([encodings[place] for place in places]) for places in batches)
-        for places, (vectors,) in zip(batches, self._network.run_all(inputs), strict=True):
+        batched = (inputs([encodings[place] for place in places], _INPUTS) for places in batches)
+        for places, (vectors,) in zip(batches, self._network.run_all(batched), strict=True):
             for row, place in enumerate(places):
                 yield place, encodings[place], vectors[row, : len(encodings[place])]
 
     def _pooled(self, tokens: Vectors) -> Vectors:
         return np.asarray(tokens[0] if self._pooling == "cls" else tokens.mean(axis=0))
-
-
-def read_tokenizer(folder: Path, *, max_tokens: int | None = None) -> Any:
-    """The folder's tokenizer, which cuts a text at `max_tokens`; `ModelError` when it can't be read."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises nothing more exact
-        raise ModelError(f"{folder / 'tokenizer.json'} can't be read: {error}") from error
-    tokenizer.no_padding()
-    if max_tokens is None:
-        tokenizer.no_truncation()
-    else:
-        tokenizer.enable_truncation(max_tokens, strategy="longest_first")
-    return tokenizer
-
-
-def padded(rows: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
-    """The rows with zeros after the shorter ones, of shape (n, longest)."""
-    found = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-    for place, row in enumerate(rows):
-        found[place, : len(row)] = row
-    return found
-
-
-def _inputs(encodings: Sequence[Any]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Tokens and mask of a batch, each of shape (n, longest)."""
-    return padded([one.ids for one in encodings]), padded([one.attention_mask for one in encodings])
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:

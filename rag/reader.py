@@ -15,7 +15,7 @@ from rag.deltas import read_deltas
 from rag.encoders import load_cross_encoder
 from rag.errors import ModelError
 from rag.networks import Network
-from rag.quantised import padded, read_tokenizer
+from rag.tokens import inputs, read_tokenizer
 from rag.types import Reading
 
 MAX_TOKENS = 128
@@ -25,6 +25,7 @@ MAX_ANSWER_TOKENS = 20
 """How long a short answer may be."""
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_ENCODED = ("ids", "attention_mask", "type_ids")
 BATCH = 4
 """So few at a time, and of about the same length, because padding costs as much as text."""
 
@@ -51,8 +52,8 @@ class CrossEncoderReader:
         encodings = self._tokenizer.encode_batch([(question, text) for text in texts])
         order = sorted(range(len(texts)), key=lambda place: len(encodings[place]))
         batches = [order[first : first + BATCH] for first in range(0, len(order), BATCH)]
-        inputs = (_inputs([encodings[place] for place in places]) for places in batches)
-        for places, (odds, marks) in zip(batches, self._network.run_all(inputs), strict=True):
+        batched = (inputs([encodings[place] for place in places], _ENCODED) for places in batches)
+        for places, (odds, marks) in zip(batches, self._network.run_all(batched), strict=True):
             if not (np.isfinite(odds).all() and np.isfinite(marks).all()):
                 raise ModelError(
                     f"{self._name} is damaged: it gives scores that are no numbers. Name another."
@@ -125,15 +126,6 @@ def sentence_tokens(encoding: Any, end: int) -> dict[int, tuple[int, int]]:
         )
         if sequence == 1 and last <= end
     }
-
-
-def _inputs(encodings: Sequence[Any]) -> tuple[npt.NDArray[np.int64], ...]:
-    """Tokens, mask and kinds of a batch, each of shape (n, longest)."""
-    return (
-        padded([one.ids for one in encodings]),
-        padded([one.attention_mask for one in encodings]),
-        padded([one.type_ids for one in encodings]),
-    )
 
 
 def _span(marks: npt.NDArray[np.float32], tokens: dict[int, tuple[int, int]]) -> tuple[int, int, float]:

@@ -195,14 +195,15 @@ class Snapshot:
 
     def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
         """The cosine of the vector of each of these chunks with `vector` of shape (dimension,), in order."""
-        found = {
-            chunk: float(np.frombuffer(packed, dtype=np.float32) @ vector)
-            for chunk, packed in self._rows(
-                "SELECT id, vector FROM chunks JOIN texts USING (text_hash) "
-                "WHERE id IN (SELECT value FROM json_each(?))",
-                (json.dumps(ids),),
-            )
-        }
+        rows = self._rows(
+            "SELECT id, vector FROM chunks JOIN texts USING (text_hash) "
+            "WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids),),
+        )
+        try:
+            found = {chunk: float(np.frombuffer(packed, np.float32) @ vector) for chunk, packed in rows}
+        except ValueError as error:  # of bytes that are not a whole vector
+            raise self._damaged_vectors() from error
         return [found[chunk] for chunk in ids]
 
     def keyword_search(
@@ -210,10 +211,10 @@ class Snapshot:
     ) -> list[tuple[int, float]]:
         """The (chunk id, BM25) of the k chunks that match any of the terms best, best first.
 
-        Of many terms that many chunks have, the rarest alone are searched for. With `among`, of the chunks
-        of these ids.
+        Of many terms that many chunks have, the rarest alone are searched for. With `among`, all terms, of
+        the chunks of these ids: what is rare elsewhere says nothing of them.
         """
-        searched = self._rarest(terms)
+        searched = self._rarest(terms) if among is None else list(terms)
         if not searched:
             return []
         # With the plus, SQLite looks each match up among the ids, and not each id up among the matches.

@@ -66,8 +66,7 @@ class VectorIndex:
             every = max(count // (_LEARNT_FROM * lists), 1)
             saved.train(np.concatenate([vectors[::every] for _, vectors in batches()]))
         for ids, vectors in batches():
-            if len(ids):
-                saved.add_with_ids(vectors, ids)
+            saved.add_with_ids(vectors, ids)
         return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, dimension), dtype=np.float32))
 
     def changed(self, *, gone: Ids, ids: Ids, vectors: Vectors) -> "VectorIndex":
@@ -85,12 +84,10 @@ class VectorIndex:
         k = min(k, len(self) if among is None else len(among))
         if not k:
             return []
-        among_ivf = among is not None and hasattr(self._saved, "nlist")
-        chosen: Any = (
-            faiss.SearchParametersIVF() if hasattr(self._saved, "nlist") else faiss.SearchParameters()
-        )
+        chosen: Any = faiss.SearchParameters()
         if hasattr(self._saved, "nlist"):
-            chosen.nprobe = self._saved.nlist if among_ivf else self._saved.nprobe
+            chosen = faiss.SearchParametersIVF()
+            chosen.nprobe = self._saved.nprobe if among is None else self._saved.nlist
         selectors: list[Any] = []
         if among is not None:
             selectors.append(faiss.IDSelectorBatch(among))

@@ -162,7 +162,8 @@ def test_a_document_that_is_broken_is_removed_and_embedded_anew(folders, sql, fa
     doctor.repair(folders.index, IDENTITY)
     assert examined(folders).faults == ("a.txt: not in the index. Bring it in step: rag build",)
     assert folders.build().added == ("a.txt",)
-    assert examined(folders).well
+    found = examined(folders)
+    assert (found.well, found.notes) == (True, ())
     assert sorted(folders.found("war")) == sorted(before)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from rag.downloads import download
 from rag.errors import ModelError
-from rag.generation import CONTEXT_TOKENS, LlamaModel
+from rag.generation import CONTEXT_TOKENS, LlamaModel, _GrammarChoice
 from rag.grammar import literal
 from rag.models import find_language_model
 
@@ -97,6 +97,19 @@ def test_closing_the_reply_leaves_a_model_that_works(model):
     next(pieces)
     pieces.close()
     assert "".join(generate(model, bias={"2": 1000.0})) == "2] He denied it."
+
+
+def test_what_goes_wrong_in_the_choice_ends_the_reply_and_is_told_of(model, monkeypatch):
+    def fails(self, tokens):
+        raise TypeError("not a token")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_GrammarChoice, "_allowed", fails)
+        pieces = generate(model, "Say something.", grammar='root ::= "yes"')
+        assert next(pieces) == ""
+        with pytest.raises(ModelError, match=f"^{model.name} stopped: not a token. Ask again.$"):
+            next(pieces)
+    assert "".join(generate(model, "Say something.", grammar='root ::= "yes"')) == "yes"
 
 
 def test_cancelling_stops_the_reading_of_a_long_prompt(model):

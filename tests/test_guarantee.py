@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_cpp import LogitsProcessorList
-from llama_cpp.llama_grammar import LlamaGrammar
 
 from rag.composition import read_composition
 from rag.downloads import download
 from rag.evidence import ranked, within_budget
-from rag.generation import LlamaModel
+from rag.generation import LlamaModel, _GrammarChoice
 from rag.grammar import compose_grammar
 from rag.models import find_language_model
 from rag.quotes import choose_quotes
@@ -49,15 +48,17 @@ def random_pieces(
         scores[:] = numbers.random(len(scores), dtype=np.float32)
         return scores
 
+    choice = _GrammarChoice(model._llama, grammar, model._unwanted)
     for piece in model._llama.create_completion(
         [1],
-        grammar=LlamaGrammar.from_string(grammar, verbose=False),
-        logits_processor=LogitsProcessorList([scramble]),
+        logits_processor=LogitsProcessorList([scramble, choice]),
         max_tokens=max_tokens,
         temperature=0.0,
         stream=True,
     ):
         yield piece["choices"][0]["text"]
+    choice.close()
+    assert choice.error is None
 
 
 def passages_of(documents: list[str], seed: int) -> list[Passage]:

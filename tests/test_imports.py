@@ -17,7 +17,7 @@ HEAVY = {
     "transformers": {"encoders.py"},
     "torch": {"encoders.py", "reader.py"},
     "openvino": {"networks.py"},
-    "tokenizers": {"quantised.py"},
+    "tokenizers": {"tokens.py"},
     "faiss": {"vectors.py"},
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},

@@ -24,6 +24,7 @@ from rag.models import (
     find_embedder,
     find_language_model,
     find_reader,
+    pooled,
 )
 
 
@@ -283,6 +284,7 @@ def test_a_broken_folder_is_a_model_error(tmp_path, content):
 
     with pytest.raises(ModelError, match="^" + str(folder)):
         embedding_dimension(folder)
+    assert pooled(folder) is None
 
 
 @pytest.mark.parametrize(
@@ -292,9 +294,11 @@ def test_a_broken_configuration_is_a_model_error(tmp_path, content):
     folder = embedder_folder(tmp_path / "mine")
     for config in (folder / "config.json", folder / "1_Pooling" / "config.json"):
         config.write_text(content)
+    (folder / "tokenizer.json").write_text("{}")
 
     with pytest.raises(ModelError, match="^" + str(folder)):
         embedding_dimension(folder)
+    assert pooled(folder) is None
 
 
 def test_the_embedded_embedder_says_its_dimension():

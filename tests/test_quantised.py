@@ -229,6 +229,7 @@ def test_an_index_is_read_with_the_precision_it_was_built_with(tmp_path, monkeyp
 
 
 def test_questions_need_no_library_that_made_the_weights(seed_settings):
+    rag.answer("Who is the Kremlin spokesman?", index=seed_settings.index)  # once, they convert the weights
     code = (
         "import sys, rag\n"
         f"answer = rag.answer('Who is the Kremlin spokesman?', index={str(seed_settings.index)!r})\n"

@@ -10,7 +10,7 @@ from rag import store
 from rag.errors import IndexFileError
 from rag.indexing import embedder_identity
 from rag.tables import EmbeddedText, text_hash
-from rag.types import Chunk, Document
+from rag.types import Chunk, Document, Scope
 
 IDENTITY = embedder_identity("words", "ab" * 32, 2)
 
@@ -225,6 +225,24 @@ def change(folder, sql: str) -> None:
     connection.close()
 
 
+def test_of_common_terms_the_rarest_are_searched_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("rag.snapshot._POSTINGS", 3)
+    write(tmp_path, TEXTS | {"e.txt": "Salt and salt and war."})
+    with store.reading(tmp_path) as snapshot:
+
+        def found(*terms: str, among=None) -> list[str]:
+            ids = [chunk for chunk, _ in snapshot.keyword_search(terms, 10, among=among)]
+            return sorted(chunk.source for chunk in snapshot.chunks(ids))
+
+        assert found("war", "peace", "salt") == ["b.txt", "c.txt", "e.txt"]
+        assert found("war") == ["a.txt", "b.txt", "e.txt"]
+        monkeypatch.setattr("rag.snapshot._POSTINGS", 0)
+        assert found("war", "salt") == ["c.txt", "e.txt"]
+        assert found("war", "absent") == ["a.txt", "b.txt", "e.txt"]
+        within = snapshot.chunks_within(Scope(sources=("a.txt", "b.txt")))
+        assert found("war", "salt", among=within) == ["a.txt", "b.txt"]
+
+
 def read_all(snapshot) -> None:
     chunks = snapshot.chunks([int(i) for ids, _ in snapshot.vectors() for i in ids])
     snapshot.sentence_cosines(chunks, np.array([1, 0], dtype=np.float32))
@@ -253,6 +271,13 @@ def test_damage_is_told_of_with_the_command_that_mends_it(tmp_path, sql, what):
     with pytest.raises(IndexFileError) as raised, store.reading(tmp_path) as snapshot:
         read_all(snapshot)
     assert str(raised.value) == f"{tmp_path}/ {what} Rebuild it: rag build --rebuild"
+
+
+def test_a_damaged_vector_is_told_of_where_only_some_are_read(tmp_path):
+    write(tmp_path, TEXTS)
+    change(tmp_path, "UPDATE texts SET vector = x'00' WHERE rowid = 1")
+    with pytest.raises(IndexFileError, match="has damaged vectors"), store.reading(tmp_path) as snapshot:
+        snapshot.cosines(np.array([1, 0], dtype=np.float32), [1, 2])
 
 
 def test_a_reader_cannot_write(tmp_path):

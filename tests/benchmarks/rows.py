@@ -1,11 +1,10 @@
 """What the benchmarks share: a row of the table, and measuring other processes."""
 
 import json
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +21,6 @@ class Row:
     figure: str
     asked: str
     reached: bool
-
-
-def median_of(work: Callable[[], object], times: int) -> float:
-    """The median of so many timings, in seconds."""
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - began)
-    return statistics.median(found)
 
 
 def share(timings: Sequence[float], part: float) -> float:

@@ -55,7 +55,6 @@ def rows() -> list[Row]:
             for name, code in IMPORTS.items():
                 take(name, ran(code)["seconds"])
             take("loads", ran(LOADS)["seconds"])
-            take("loads and gradio", ran(f"{LOADS}\n{IMPORTS['gradio']}")["seconds"])
             for name, arguments in {
                 "help": ["--help"],
                 "ask": ["ask", "--index", str(index), QUESTION],

@@ -1,0 +1,95 @@
+"""A large index, whose FAISS file stays while documents come and go: as a small one, made anew each time."""
+
+import random
+
+import pytest
+
+from rag import doctor
+from rag.index import Index
+from rag.retrieval import Retriever
+from tests.conftest import WordEmbedder
+from tests.test_indexing import IDENTITY, Folders, mangle
+
+WORDS = ("war", "peace", "bread", "salt", "river", "tall", "old", "green")
+
+
+def text(chooser: random.Random) -> str:
+    return " ".join(chooser.choices(WORDS, k=9)).capitalize() + "."
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch) -> Folders:
+    """Of which a few chunks are many."""
+    monkeypatch.setattr("rag.vectors.EXACT", 10)
+    monkeypatch.setattr("rag.vectors.PROBED", 1_000)
+    monkeypatch.setattr("rag.index.EXACT", 10)
+    monkeypatch.setattr("rag.index.CHANGES", 12)
+    made = Folders(tmp_path)
+    chooser = random.Random(0)
+    made.write({f"{number:02}.txt": text(chooser) for number in range(40)})
+    made.build()
+    return made
+
+
+def asked(retriever: Retriever) -> list[set[tuple[str, str, float, float]]]:
+    """What each word finds, with its scores: every passage, since those of equal scores have no order."""
+    return [
+        {
+            (one.source, one.text, round(one.score, 3), round(one.dense.score, 3))
+            for one in retriever.retrieve(word, 100).passages
+        }
+        for word in WORDS[:5]
+    ]
+
+
+def anew(folders: Folders) -> list[set[tuple[str, str, float, float]]]:
+    """What an index finds that was made of the folder at once."""
+    other = Folders(folders.index.parent / "other")
+    other.index.parent.mkdir(exist_ok=True)
+    other.documents = folders.documents
+    other.build(rebuild=True)
+    return asked(Retriever(Index(other.index, IDENTITY), WordEmbedder()))
+
+
+def test_what_a_large_index_finds_follows_its_folder(folders):
+    reader = Retriever(Index(folders.index, IDENTITY), WordEmbedder())
+    chooser = random.Random(1)
+    files = [folders.vectors_file()]
+    for step in range(12):
+        there = sorted(path.name for path in folders.documents.iterdir())
+        changed, removed = chooser.sample(there, 2)
+        folders.write({changed: text(chooser), f"new{step:02}.txt": text(chooser)})
+        if step % 2:
+            (folders.documents / removed).unlink()
+        folders.build()
+        files.append(folders.vectors_file())
+        expected = anew(folders)
+        assert asked(reader) == expected
+        assert asked(Retriever(Index(folders.index, IDENTITY), WordEmbedder())) == expected
+        found = doctor.examine(folders.documents, folders.index, IDENTITY)
+        assert (found.faults, found.figures.recall) == ((), 1.0)
+    assert 1 < len(set(files)) < 6  # it stays as long as few chunks have changed, and is then made anew
+
+
+def test_a_large_index_may_become_small_and_empty(folders):
+    for path in sorted(folders.documents.iterdir())[5:]:
+        path.unlink()
+    folders.build()
+    assert asked(Retriever(Index(folders.index, IDENTITY), WordEmbedder())) == anew(folders)
+    for path in folders.documents.iterdir():
+        path.unlink()
+    folders.build(may_be_empty=True)
+    assert asked(Retriever(Index(folders.index, IDENTITY), WordEmbedder())) == [set()] * 5
+
+
+def test_a_reader_that_found_the_file_damaged_follows_later_states(folders):
+    chooser = random.Random(2)
+    folders.write({"00.txt": text(chooser)})
+    folders.build()
+    mangle("overwritten", folders.vectors_file())
+    reader = Retriever(Index(folders.index, IDENTITY), WordEmbedder())
+    assert asked(reader) == anew(folders)
+    for name in ("00.txt", "00.txt", "01.txt"):
+        folders.write({name: text(chooser)})
+        folders.build()
+        assert asked(reader) == anew(folders)
