@@ -16,7 +16,10 @@ from haystack_integrations.document_stores.faiss import FAISSDocumentStore
 documents, index, model = sys.argv[1:]
 began = time.perf_counter()
 read = TextFileToDocument().run(sources=sorted(Path(documents).iterdir()))["documents"]
-splitter = RecursiveDocumentSplitter(split_length=800, split_overlap=0, split_unit="char")
+separators = ["\n\n", "\n", ". ", " "]  # its own sentences would need a download
+splitter = RecursiveDocumentSplitter(
+    split_length=800, split_overlap=0, split_unit="char", separators=separators
+)
 embedder = SentenceTransformersDocumentEmbedder(model=model, progress_bar=False)
 for part in (splitter, embedder):
     if hasattr(part, "warm_up"):
