@@ -12,6 +12,7 @@ def table(reports: Sequence[Report]) -> str:
         ["", *(report.name for report in reports)],
         ["documents", *(f"{report.documents:,}" for report in reports)],
         ["questions", *(f"{report.questions:,}" for report in reports)],
+        ["precision", *(report.precision for report in reports)],
         *([name, *(_figure(report, name) for report in reports)] for name in metrics),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 import rag
+from rag import store
 from rag.engine import Engine
 from rag.errors import EvaluationError, IndexFileError
 from rag.evaluation import metrics
@@ -31,11 +32,15 @@ Search = Callable[..., tuple[Passage, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of a set: a metric's mean (the median of times), and over how many values, by name."""
+    """The figures of a set: a metric's mean (the median of times), and over how many values, by name.
+
+    `precision` is that of the embedder's weights.
+    """
 
     name: str
     documents: int
     questions: int
+    precision: str
     metrics: Mapping[str, float]
     counts: Mapping[str, int]
 
@@ -97,7 +102,9 @@ def evaluate(
         if engine is not None:
             scores.extend(_answer_scores(question, dataset, engine))
         advance()
-    return _report(dataset, len(questions), scores)
+    with store.reading(index) as snapshot:
+        precision = snapshot.identity.precision
+    return _report(dataset, len(questions), precision, scores)
 
 
 def indexed(dataset: Dataset, settings: Settings) -> Path:
@@ -208,7 +215,7 @@ def _answer_scores(question: Question, dataset: Dataset, engine: Engine) -> Iter
             yield "cited_file_right", float(answer.citations[0].source in question.sources)
 
 
-def _report(dataset: Dataset, questions: int, scores: Sequence[Score]) -> Report:
+def _report(dataset: Dataset, questions: int, precision: str, scores: Sequence[Score]) -> Report:
     values: dict[str, list[float]] = {}
     for name, value in scores:
         values.setdefault(name, []).append(value)
@@ -221,4 +228,4 @@ def _report(dataset: Dataset, questions: int, scores: Sequence[Score]) -> Report
     if right and "refused_right" in figures:
         figures["balanced"] = (figures[right] + figures["refused_right"]) / 2
         counts["balanced"] = counts[right] + counts["refused_right"]
-    return Report(dataset.name, len(dataset.documents), questions, figures, counts)
+    return Report(dataset.name, len(dataset.documents), questions, precision, figures, counts)

@@ -4,6 +4,7 @@ import random
 import statistics
 import time
 from pathlib import Path
+from typing import get_args
 
 from sentence_transformers import SentenceTransformer
 
@@ -11,8 +12,10 @@ from rag import parts
 from rag.chunks import MAX_TOKENS, chunks
 from rag.downloads import download
 from rag.evaluation.datasets import read_dataset
+from rag.evaluation.run import evaluate
 from rag.models import find_embedder
 from rag.sentences import sentences
+from rag.settings import Precision, resolve
 from tests.benchmarks.rows import Row
 from tests.conftest import SEEDS
 
@@ -58,13 +61,41 @@ def rows(bench: Path) -> list[Row]:
             timings[name].append(time.perf_counter() - began)
     speed = {name: CHUNKS / statistics.median(found) for name, found in timings.items()}
     return [
-        Row(
-            f"embedding {CHUNKS} chunks of Wikipedia" + (", and their sentences" if "with" in name else ""),
-            f"{speed[name]:.0f} chunks/s (int8)",
-            f"{speed['plain']:.0f} chunks/s (SentenceTransformer.encode, fp32)",
-            f"{speed[name] / speed['plain']:.2f} times",
-            "2.5 times",
-            speed[name] >= 2.5 * speed["plain"],
-        )
-        for name in ("ours", "ours with sentences")
+        *_quality(bench),
+        *(
+            Row(
+                f"embedding {CHUNKS} chunks of Wikipedia"
+                + (", and their sentences" if "with" in name else ""),
+                f"{speed[name]:.0f} chunks/s (int8)",
+                f"{speed['plain']:.0f} chunks/s (SentenceTransformer.encode, fp32)",
+                f"{speed[name] / speed['plain']:.2f} times",
+                "2.5 times",
+                speed[name] >= 2.5 * speed["plain"],
+            )
+            for name in ("ours", "ours with sentences")
+        ),
     ]
+
+
+def _quality(bench: Path) -> list[Row]:
+    """What is found with weights in eight bits, and with them as they are."""
+    rows = []
+    for name, metric in (("chroma", "recall@5"), ("squad2", "hit@5")):
+        dataset = read_dataset(name, bench, SEEDS)
+        found: dict[Precision, float] = {}
+        for precision in get_args(Precision):
+            settings = resolve(precision=precision)
+            report = evaluate(dataset, dataset.questions, settings, answers=False, advance=lambda: None)
+            assert report.precision == precision
+            found[precision] = report.metrics[metric]
+        rows.append(
+            Row(
+                f"{metric} of {name}",
+                f"{found['int8']:.3f} (int8)",
+                f"{found['fp32']:.3f} (fp32)",
+                f"{100 * (found['int8'] - found['fp32']):+.1f} points",
+                "-0.5 points",
+                found["int8"] >= found["fp32"] - 0.005,
+            )
+        )
+    return rows

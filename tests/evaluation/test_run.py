@@ -54,7 +54,7 @@ def test_hits_count_the_gold_documents():
     assert found.pop("search_ms") > 0
     assert found == {"hit@1": 0.5, "hit@5": 1.0, "hit@10": 1.0, "mrr@10": 0.75}
     assert report.counts == {"search_ms": 3, "hit@1": 2, "hit@5": 2, "hit@10": 2, "mrr@10": 2}
-    assert (report.name, report.documents, report.questions) == ("small", 2, 3)
+    assert (report.name, report.documents, report.questions, report.precision) == ("small", 2, 3, "int8")
 
 
 def test_spans_are_measured_in_characters():
@@ -169,12 +169,13 @@ def test_a_sample_is_drawn_by_its_seed():
 
 
 def test_the_table_has_a_column_for_each_set():
-    one = Report("one", 1234, 5, {"search_ms": 12.6, "hit@1": 0.5}, {})
-    two = Report("second", 6, 7, {"search_ms": 3.2, "f1": 0.25}, {})
+    one = Report("one", 1234, 5, "int8", {"search_ms": 12.6, "hit@1": 0.5}, {})
+    two = Report("second", 6, 7, "fp32", {"search_ms": 3.2, "f1": 0.25}, {})
     assert table([one, two]).splitlines() == [
         "             one  second",
         "documents  1,234       6",
         "questions      5       7",
+        "precision   int8    fp32",
         "search_ms     13       3",
         "hit@1      0.500       -",
         "f1             -   0.250",
@@ -198,8 +199,8 @@ def test_eval_prints_what_is_there_and_names_what_is_absent(bench, capsys):
     out, err = capsys.readouterr()
     assert (status, err) == (0, "rag: skipped chroma: there is no folder bench/chroma\n")
     lines = [line.split() for line in out.splitlines()]
-    assert lines[:3] == [["xquad"], ["documents", "2"], ["questions", "1"]]
-    assert lines[4:] == [["hit@1", "1.000"], ["hit@5", "1.000"], ["hit@10", "1.000"], ["mrr@10", "1.000"]]
+    assert lines[:4] == [["xquad"], ["documents", "2"], ["questions", "1"], ["precision", "int8"]]
+    assert lines[5:] == [["hit@1", "1.000"], ["hit@5", "1.000"], ["hit@10", "1.000"], ["mrr@10", "1.000"]]
 
 
 def test_eval_as_json(bench, capsys):
