@@ -87,6 +87,8 @@ class LlamaModel:
         self._bytes = self._single_bytes()
         if not self._bytes.keys() >= set(b"0123456789[]"):
             raise ModelError(f"{path} has no tokens for single digits, which labels need. Name another.")
+        if self._llama.token_eos() < 0:
+            raise ModelError(f"{path} has no token that ends a text. Name another.")
         self._unwanted = self._markup_tokens()
         self._cancelled: Callable[[], bool] = lambda: False
         # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.

@@ -21,7 +21,7 @@ from rag.tables import EmbeddedText, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
 
 _BATCH = 256
-"""Texts embedded between two commits: what an interrupted build loses, a second or two of work."""
+"""Texts embedded between two commits: what an interrupted build loses, some seconds of work."""
 
 _WINDOW = 16 * _BATCH
 """Texts sorted by length at a time."""
@@ -140,9 +140,12 @@ class _Spool:
             ) from error
 
     def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
-        self._file.seek(0)
+        with self._translated():
+            self._file.seek(0)
         for _ in self.sources:
-            yield pickle.load(self._file)
+            with self._translated():
+                item = pickle.load(self._file)
+            yield item
 
 
 def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: _Spool) -> list[Failure]:

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -87,22 +88,32 @@ def _cached(key: str, make: Make, *, eight_bits: bool) -> Network:
     openvino = _openvino()
     release = openvino.__version__.partition("-")[0]
     path = platformdirs.user_cache_path("rag") / "networks" / f"{key}-{_MADE}-openvino-{release}.xml"
-    # A file that was damaged, or that another release wrote, is made anew.
+    # A file that was damaged is made anew: OpenVINO reads other numbers without a word.
     with contextlib.suppress(OSError, RuntimeError):
-        if path.is_file():
+        if path.with_suffix(".hash").read_text("ascii") == _hash(path):
             return Network(openvino.Core().read_model(path))
     model = converted(make, eight_bits=eight_bits)
     # A cache that can't be written, as in a read-only home, only means converting again next time.
     with contextlib.suppress(OSError, RuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as made:
-            openvino.save_model(model, Path(made) / path.name, compress_to_fp16=False)
-            for file in (path.with_suffix(".bin"), path):  # what is named before what names it
-                (Path(made) / file.name).replace(file)
+            new = Path(made) / path.name
+            openvino.save_model(model, new, compress_to_fp16=False)
+            new.with_suffix(".hash").write_text(_hash(new), "ascii")
+            for file in new.parent.iterdir():
+                file.replace(path.with_name(file.name))
     try:
         return Network(model)
     except RuntimeError as error:
         raise _unusable(error) from error
+
+
+def _hash(path: Path) -> str:
+    """Of the two files of a network."""
+    found = blake2b()
+    for file in (path, path.with_suffix(".bin")):
+        found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def converted(make: Make, *, eight_bits: bool) -> Any:
@@ -119,14 +130,14 @@ def converted(make: Make, *, eight_bits: bool) -> Any:
         try:
             traced = TorchScriptPythonDecoder(module, example_input=dict(example))
             model = frontend.convert(frontend.load(traced))
-        except RuntimeError as error:
+        except Exception as error:  # OpenVINO's own are of no common kind
             raise _unusable(error) from error
     if eight_bits:
         _quantise(model)
     return model
 
 
-def _unusable(error: RuntimeError) -> ModelError:
+def _unusable(error: Exception) -> ModelError:
     reason = str(error).strip().partition("\n")[0][:200]
     return ModelError(f"OpenVINO can't run this model ({reason}).")
 

@@ -28,6 +28,8 @@ _COPIES = 20
 _POSTINGS = 2_000
 """So many pairs of a term and a chunk that has it are looked at for a question: 3 ms of work."""
 
+_POSTINGS_IN_SCOPE = 50_000
+
 _VECTORS = 20_000
 """So many vectors are read at a time, 30 MB of the embedded embedder's."""
 
@@ -211,10 +213,10 @@ class Snapshot:
     ) -> list[tuple[int, float]]:
         """The (chunk id, BM25) of the k chunks that match any of the terms best, best first.
 
-        Of many terms that many chunks have, the rarest alone are searched for. With `among`, all terms, of
-        the chunks of these ids: what is rare elsewhere says nothing of them.
+        Of many terms that many chunks have, the rarest alone are searched for. With `among`, of the chunks
+        of these ids, and for more of the terms: those that are common elsewhere may tell them apart.
         """
-        searched = self._rarest(terms) if among is None else list(terms)
+        searched = self._rarest(terms, _POSTINGS if among is None else _POSTINGS_IN_SCOPE)
         if not searched:
             return []
         # With the plus, SQLite looks each match up among the ids, and not each id up among the matches.
@@ -236,14 +238,14 @@ class Snapshot:
         )
         return {term: of_stems.get(stem(term), 0) for term in terms}
 
-    def _rarest(self, terms: Sequence[str]) -> list[str]:
-        """The terms that are in the fewest chunks, as many as have `_POSTINGS` together, but at least one."""
+    def _rarest(self, terms: Sequence[str], postings: int) -> list[str]:
+        """The terms that are in the fewest chunks, as many as have no more together, but at least one."""
         found = sorted((count, term) for term, count in self.chunks_with(terms).items() if count)
         together = itertools.accumulate(count for count, _ in found)
         return [
             term
             for place, (total, (_, term)) in enumerate(zip(together, found, strict=True))
-            if not place or total <= _POSTINGS
+            if not place or total <= postings
         ]
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:

@@ -6,6 +6,7 @@ file's name, which is that of the state, stands before what FAISS wrote.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -76,8 +77,8 @@ class VectorIndex:
     def search(self, vector: Vectors, k: int, *, among: Ids | None = None) -> list[tuple[int, float]]:
         """The (id, cosine) of the k vectors nearest to `vector` of shape (dimension,), nearest first.
 
-        With `among`, of those with these ids, and exactly. Fewer than k when there are fewer. Of equal ones
-        the lower id is first.
+        With `among`, of those with these ids, of which none is gone, and exactly. Fewer than k when there are
+        fewer. Of equal ones the lower id is first.
         """
         import faiss
 
@@ -88,18 +89,17 @@ class VectorIndex:
         if hasattr(self._saved, "nlist"):
             chosen = faiss.SearchParametersIVF()
             chosen.nprobe = self._saved.nprobe if among is None else self._saved.nlist
-        selectors: list[Any] = []
-        if among is not None:
-            selectors.append(faiss.IDSelectorBatch(among))
-        if len(self._gone):
-            selectors.append(faiss.IDSelectorNot(faiss.IDSelectorBatch(self._gone)))
-        if selectors:
-            chosen.sel = selectors[0] if len(selectors) == 1 else faiss.IDSelectorAnd(*selectors)
+        # FAISS keeps neither of them: each has a name as long as it searches.
+        gone = faiss.IDSelectorBatch(self._gone)
+        selector: Any = faiss.IDSelectorNot(gone) if among is None else faiss.IDSelectorBatch(among)
+        if among is not None or len(self._gone):
+            chosen.sel = selector
         cosines, ids = self._saved.search(vector[np.newaxis], k, params=chosen)
         found = [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True) if i >= 0]
         inside = slice(None) if among is None else np.isin(self._ids, among)
         later = self._vectors[inside].dot(vector)
-        found += [(int(i), float(c)) for i, c in zip(self._ids[inside], later, strict=True)]
+        nearest = np.argsort(-later, kind="stable")[:k]
+        found += [(int(i), float(c)) for i, c in zip(self._ids[inside][nearest], later[nearest], strict=True)]
         return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
 
     def vectors(self, ids: Ids) -> Vectors | None:
@@ -135,6 +135,8 @@ class VectorIndex:
             with temporary.open("wb") as file:
                 file.write(_hash(path, content))
                 file.write(content.data)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
             raise IndexFileError(f"{path} can't be written: {error}. Check the disk space.") from error
@@ -151,7 +153,10 @@ class VectorIndex:
         content = found[_HASH_BYTES:]
         if found[:_HASH_BYTES].tobytes() != _hash(path, content):
             return None
-        saved = faiss.deserialize_index(content)
+        try:
+            saved = faiss.deserialize_index(content)
+        except RuntimeError:  # another release of FAISS wrote it
+            return None
         return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, saved.d), dtype=np.float32))
 
 

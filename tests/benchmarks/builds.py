@@ -42,7 +42,9 @@ def write(texts: Mapping[str, str], folder: Path, count: int) -> None:
 
 
 def rows(bench: Path, peers: Path | None, *, every_document: bool) -> list[Row]:
-    """Ours and each other's seconds and memory."""
+    """Ours and each other's seconds and memory; none where there are no others."""
+    if peers is None:
+        return []
     dataset = read_dataset("wikipedia490", bench, SEEDS)
     count = len(dataset.documents) if every_document else DOCUMENTS
     model = find_embedder("embedded", download).path.parent
@@ -51,7 +53,7 @@ def rows(bench: Path, peers: Path | None, *, every_document: bool) -> list[Row]:
         folder = Path(place, "documents")
         write(dataset.documents, folder, count)
         ours = ran(BUILD, folder, Path(place, "index"))
-        for program in ("llama_index_build", "haystack_build") if peers else ():
+        for program in ("llama_index_build", "haystack_build"):
             done = subprocess.run(
                 [peers, ROOT / f"tests/benchmarks/peers/{program}.py", folder, Path(place, program), model],
                 stdout=subprocess.PIPE,
