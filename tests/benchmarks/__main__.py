@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write what was measured")
     parser.add_argument("--plot", type=Path, help="where to draw how costs grow")
     given = parser.parse_args()
+    for what in given.what:
+        if what not in WHAT:
+            parser.error(f"{what} is none of {', '.join(WHAT)}")
     found: list[Row] = []
     growth: list[dict] = []
     for what in given.what or WHAT:
@@ -57,11 +60,12 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as kept:
                 growth = searching.measured(given.bench, Path(kept), given.sizes)
             made = searching.rows(growth)
-        else:
-            parser.error(f"{what} is none of {', '.join(WHAT)}")
         found += made
         for one in made:
             print(_line(one), flush=True)
+        if given.json:
+            measured = {"rows": [asdict(one) for one in found], "growth": growth}
+            given.json.write_text(json.dumps(measured, indent=2), "utf-8")
     if growth:
         from tests.benchmarks import searching
 
@@ -69,10 +73,6 @@ def main() -> None:
             print(f"{name}: passages to the power of {slope:.2f}")
         if given.plot:
             searching.plot(growth, given.plot)
-    if given.json:
-        given.json.write_text(
-            json.dumps({"rows": [asdict(one) for one in found], "growth": growth}, indent=2), "utf-8"
-        )
 
 
 def _line(row: Row) -> str:

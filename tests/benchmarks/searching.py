@@ -185,4 +185,6 @@ def plot(found: Sequence[dict], path: Path) -> None:
         axis.set(xscale="log", yscale="log", xlabel="passages", ylabel=what)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8, title="(exponent)", title_fontsize=8)
-    figure.savefig(path)
+    memory_axis.set_yticks([200, 500, 1_000, 2_000, 5_000], ["200", "500", "1,000", "2,000", "5,000"])
+    memory_axis.minorticks_off()
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
