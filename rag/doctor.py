@@ -28,9 +28,7 @@ REPAIR = "Mend it: rag doctor --repair"
 _SEARCHED = 100
 _NEAREST = 10
 _NAMED = 5
-_RECALL = 0.9
-"""Less of the nearest than a sound index finds (see `rag.vectors.PROBED`)."""
-
+_RECALL = 0.95
 _HALF_PRECISION = 1e-3
 """How far off a number may be that the FAISS file keeps in 16 bits."""
 

@@ -29,6 +29,7 @@ _POSTINGS = 2_000
 """So many pairs of a term and a chunk that has it are looked at for a question: 3 ms of work."""
 
 _POSTINGS_IN_SCOPE = 50_000
+"""So many of them with `among`, where most fall away before they are weighed."""
 
 _VECTORS = 20_000
 """So many vectors are read at a time, 30 MB of the embedded embedder's."""
