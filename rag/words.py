@@ -23,6 +23,9 @@ STOP_WORDS = frozenset(
     your yours yourself yourselves tell please
     """.split()
 )
+_WITH_ENDING = 3
+"""A shorter word has none: of `s` the algorithm would leave nothing."""
+
 _WORD = re.compile(r"[^\W_]+")
 _stemmer = Stemmer.Stemmer("porter")
 _stemming = threading.Lock()  # a stemmer serves one thread at a time
@@ -56,6 +59,8 @@ def names(question: str) -> frozenset[str]:
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The word without its ending, as keyword search sees it (Porter's algorithm)."""
+    if len(word) < _WITH_ENDING:
+        return word
     with _stemming:
         return str(_stemmer.stemWord(word))
 

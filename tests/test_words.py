@@ -1,3 +1,6 @@
+import sqlite3
+
+from rag.tables import KEYWORDS
 from rag.words import MAX_TERMS, stem, stems, terms, words
 
 
@@ -28,3 +31,16 @@ def test_stems():
     ]
     assert stems("He denied. They denies!") == ["he", "deni", "thei", "deni"]
     assert stems("") == []
+
+
+def test_stems_of_short_words_are_those_of_keyword_search():
+    short = ["s", "as", "us", "is", "5s", "by", "iy", "war", "wars"]
+    store = sqlite3.connect(":memory:")
+    store.execute(KEYWORDS)
+    store.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab('keywords', 'instance')")
+    store.executemany("INSERT INTO keywords (rowid, text) VALUES (?, ?)", enumerate(short))
+
+    rows = store.execute("SELECT term FROM vocabulary ORDER BY doc").fetchall()
+
+    assert [stem(word) for word in short] == [term for (term,) in rows]
+    store.close()
