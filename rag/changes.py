@@ -52,11 +52,11 @@ class Writer:
                 (
                     (
                         text_hash(embedded.text),
-                        embedded.text,
-                        embedded.vector.astype(np.float32).tobytes(),
-                        pack_numbers(embedded.sentences),
                         pack_vectors(embedded.sentence_vectors),
                         "\n".join(stem_lines(embedded.text, embedded.sentences)),
+                        pack_numbers(embedded.sentences),
+                        embedded.text,
+                        embedded.vector.astype(np.float32).tobytes(),
                     )
                     for embedded in texts
                 ),

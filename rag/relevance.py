@@ -8,9 +8,10 @@ shows what each part adds.
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rag.types import Signals
-from rag.words import STOP_WORDS, line, stem, words
+from rag.words import STOP_WORDS, joined, line, stem, words
 
 BEST_COVERAGE = 0.25
 """How much the question's words count against the cosine in the best sentence of a passage."""
@@ -40,9 +41,23 @@ class Wanted:
     totals: tuple[float, float]
     """What all stems are worth, and all pairs."""
 
-    def among(self, text: str) -> "Wanted":
-        """What of it is in this line, worth the same share."""
-        return Wanted(_present(self.rarity, text), _present(self.pairs, text), self.totals)
+    def shares(self, lines: Sequence[str]) -> "Shares":
+        """How much of it is in these lines: their `coverage`, and as one line theirs and `pair_coverage`."""
+        said = "".join(lines)
+        there = [(key, weight) for key, weight in self.rarity.items() if key in said]
+        if not there:
+            return Shares([0.0] * len(lines), 0.0, 0.0)
+        total = self.totals[0] or 1.0
+        each = [sum([weight for key, weight in there if key in stems]) / total for stems in lines]
+        return Shares(each, sum([weight for _, weight in there]) / total, pair_coverage(self, joined(lines)))
+
+
+class Shares(NamedTuple):
+    """The shares of what is wanted that are in each line, and in all of them, in order or not: 0 to 1."""
+
+    lines: Sequence[float]
+    covered: float
+    in_order: float
 
 
 def wanted(question: str, rarity: Mapping[str, float]) -> Wanted:
@@ -93,11 +108,7 @@ def pair_coverage(wanted: Wanted, text: str) -> float:
 
 
 def _share(weights: Mapping[str, float], total: float, text: str) -> float:
-    return sum(_present(weights, text).values()) / total if weights and total else 0.0
-
-
-def _present(weights: Mapping[str, float], text: str) -> dict[str, float]:
-    return {key: weight for key, weight in weights.items() if key in text}
+    return sum([weight for key, weight in weights.items() if key in text]) / total if total else 0.0
 
 
 def _sum_of_shares(

@@ -14,9 +14,9 @@ from rag.encoders import Embedder, Reranker
 from rag.index import Index
 from rag.pooling import Vectors, unit
 from rag.processors import cpu_count
-from rag.relevance import Wanted, coverage, mixed, pair_coverage, passage_score, quote_score, wanted
+from rag.relevance import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
 from rag.sentences import refers_back
-from rag.snapshot import About, Snapshot, StoredChunk
+from rag.snapshot import About, Snapshot, StoredChunk, Weighable
 from rag.types import Match, Passage, Scope, Sentence, Signals
 from rag.widening import widened
 from rag.words import joined, line, names, stem, terms
@@ -58,14 +58,8 @@ class _Scored:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Worded:
-    """A chunk, the shares of what is sought in each of its sentences, and in all of it, in order or not."""
-
-    chunk: StoredChunk
-    shares: Sequence[float]
-    covered: float
-    in_order: float
+Worded = tuple[Weighable, Shares]
+"""What a chunk is weighed by, and how much of what is sought is in its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +119,7 @@ class Retriever:
                 sought = mixed(sought, sought_by(topic, snapshot, len(vectors)), TOPIC_WEIGHT)
             width = min(max(CANDIDATES, 2 * enough), count)
             vector = None
-            worded: dict[int, _Worded] = {}
+            worded: dict[int, Worded] = {}
             while True:
                 # What words find is weighed while the question is being embedded.
                 keyword = snapshot.keyword_search(terms(searched), width, among=among)
@@ -139,7 +133,8 @@ class Retriever:
                 dense = vectors.search(wider, width, among=among)
                 worded |= _worded(snapshot, sought, dict(dense).keys() - worded.keys())
                 ranked = _ranked(snapshot, [*worded.values()], wider)
-                best = list(itertools.islice(without_copies(ranked), enough))
+                read = _read(snapshot, ranked, enough)
+                best = list(itertools.islice(without_copies(read), enough))
                 if len(best) == enough or width >= count:
                     break
                 width = min(4 * width, count)  # what was found is copies of a few passages: look further
@@ -272,28 +267,30 @@ def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Ins
             place = first
 
 
-def _worded(snapshot: Snapshot, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
+def _worded(snapshot: Snapshot, sought: Wanted, ids: Iterable[int]) -> dict[int, Worded]:
     """The chunks of these ids, with how much of what is sought is in their words."""
-    found = {}
-    for chunk in snapshot.chunks(sorted(ids)):
-        text = joined(chunk.stems)
-        there = sought.among(text)
-        shares = [coverage(there, stems) for stems in chunk.stems]
-        found[chunk.id] = _Worded(chunk, shares, coverage(there, text), pair_coverage(there, text))
-    return found
+    return {chunk.id: (chunk, sought.shares(chunk.stems)) for chunk in snapshot.weighables(sorted(ids))}
 
 
-def _ranked(snapshot: Snapshot, found: Sequence[_Worded], vector: Vectors) -> list[_Scored]:
-    """The chunks with their scores, best first."""
-    cosines = snapshot.sentence_cosines([one.chunk for one in found], vector)
+def _ranked(snapshot: Snapshot, found: Sequence[Worded], vector: Vectors) -> list[tuple[int, float]]:
+    """The ids of the chunks with their scores, best first."""
+    cosines = snapshot.sentence_cosines([chunk for chunk, _ in found], vector)
     scored = [
-        _Scored(
-            one.chunk,
-            passage_score([*zip(of_sentences, one.shares, strict=True)], one.covered, one.in_order),
+        (
+            chunk.id,
+            passage_score([*zip(of_sentences, shares.lines, strict=True)], shares.covered, shares.in_order),
         )
-        for one, of_sentences in zip(found, cosines, strict=True)
+        for (chunk, shares), of_sentences in zip(found, cosines, strict=True)
     ]
-    return sorted(scored, key=lambda one: (-one.score, one.chunk.id))
+    return sorted(scored, key=lambda one: (-one[1], one[0]))
+
+
+def _read(snapshot: Snapshot, ranked: Sequence[tuple[int, float]], size: int) -> Iterator[_Scored]:
+    """The chunks of these ids in order, read from the store so many at a time."""
+    for first in range(0, len(ranked), size):
+        some = ranked[first : first + size]
+        chunks = snapshot.chunks([chunk for chunk, _ in some])
+        yield from (_Scored(chunk, score) for chunk, (_, score) in zip(chunks, some, strict=True))
 
 
 def _saying(text: str, copies: Mapping[str, str]) -> tuple[str, ...]:

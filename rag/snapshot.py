@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class StoredChunk:
     sentence_vectors: bytes
     stems: tuple[str, ...]
     story: int
+
+
+class Weighable(NamedTuple):
+    """What a chunk is weighed by: the vectors and stems of its sentences (see `StoredChunk`)."""
+
+    id: int
+    sentence_vectors: bytes
+    stems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +257,17 @@ class Snapshot:
             if not place or total <= postings
         ]
 
+    def weighables(self, ids: Sequence[int]) -> list[Weighable]:
+        """What the chunks of these ids are weighed by, in the order of the ids, which rise."""
+        rows = self._rows(
+            "SELECT id, sentence_vectors, stems FROM chunks JOIN texts USING (text_hash) "
+            "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            (json.dumps(ids),),
+        )
+        if len(rows) != len(ids):
+            raise IndexFileError(f"{shown(self._folder)}/ lacks chunks. {REBUILD}")
+        return [Weighable(chunk, packed, _lines(stems)) for chunk, packed, stems in rows]
+
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """The chunks of these ids, in this order."""
         found = {
@@ -271,7 +290,7 @@ class Snapshot:
             values,
         )
         try:
-            return tuple(
+            found = tuple(
                 [
                     StoredChunk(
                         chunk,
@@ -281,7 +300,7 @@ class Snapshot:
                         text,
                         tuple([(start + first, start + last) for first, last in unpack_spans(spans)]),
                         packed,
-                        tuple(stems.split("\n")) if stems else (),
+                        _lines(stems),
                         story,
                     )
                     for chunk, source, start, end, text, spans, packed, stems, story in rows
@@ -289,16 +308,20 @@ class Snapshot:
             )
         except ValueError as error:  # of bytes that are not whole numbers
             raise self._damaged_vectors() from error
+        if any(len(chunk.sentences) != len(chunk.stems) for chunk in found):
+            raise self._damaged_vectors()
+        return found
 
-    def sentence_cosines(self, chunks: Sequence[StoredChunk], vector: Vectors) -> list[list[float]]:
+    def sentence_cosines(
+        self, chunks: Sequence[StoredChunk | Weighable], vector: Vectors
+    ) -> list[list[float]]:
         """The cosine of each sentence of each chunk with `vector` of shape (dimension,)."""
         try:
             found = cosines([chunk.sentence_vectors for chunk in chunks], vector)
         except ValueError as error:  # of bytes that are not whole vectors
             raise self._damaged_vectors() from error
-        for chunk, of_chunk in zip(chunks, found, strict=True):
-            if not len(of_chunk) == len(chunk.sentences) == len(chunk.stems):
-                raise self._damaged_vectors()
+        if [len(of_chunk) for of_chunk in found] != [len(chunk.stems) for chunk in chunks]:
+            raise self._damaged_vectors()
         return found
 
     def _damaged_vectors(self) -> IndexFileError:
@@ -328,6 +351,10 @@ def _within(scope: Scope) -> tuple[str, list[str]]:
     }
     given = {condition: value for condition, value in limits.items() if value is not None}
     return " AND ".join(["TRUE", *given]), [*given.values()]
+
+
+def _lines(stems: str) -> tuple[str, ...]:
+    return tuple(stems.split("\n")) if stems else ()
 
 
 def _any_of(terms: Sequence[str]) -> str:

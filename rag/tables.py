@@ -7,6 +7,8 @@ are swapped in, in one transaction (see `rag.changes`).
 The FAISS file that `meta` names may be of an earlier state: it has the chunks up to the id `vectors_last`,
 those that are `gone` among them. `terms` says in how many chunks a stem is. While `spares` is 1 there may
 be vectors of no chunk.
+
+SQLite reads a row from its first column to the last that is asked for: what questions need stands first.
 """
 
 import itertools
@@ -24,15 +26,14 @@ import numpy.typing as npt
 from rag.types import EmbedderIdentity
 from rag.words import line, stems
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 REBUILD = "Rebuild it: rag build --rebuild"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, text TEXT NOT NULL,
-    title TEXT, date TEXT, pages BLOB NOT NULL,
-    story INTEGER NOT NULL, hashes BLOB NOT NULL
+    source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, story INTEGER NOT NULL,
+    title TEXT, date TEXT, hashes BLOB NOT NULL, pages BLOB NOT NULL, text TEXT NOT NULL
 );
 CREATE INDEX documents_by_date ON documents (date);
 CREATE INDEX documents_by_story ON documents (story);
@@ -48,8 +49,8 @@ CREATE INDEX chunks_by_place ON chunks (document, "start");
 CREATE INDEX chunks_by_text ON chunks (text_hash);
 CREATE TABLE gone (chunk INTEGER PRIMARY KEY);
 CREATE TABLE texts (
-    text_hash BLOB PRIMARY KEY, text TEXT NOT NULL, vector BLOB NOT NULL,
-    sentences BLOB NOT NULL, sentence_vectors BLOB NOT NULL, stems TEXT NOT NULL
+    text_hash BLOB PRIMARY KEY, sentence_vectors BLOB NOT NULL, stems TEXT NOT NULL,
+    sentences BLOB NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL
 );
 CREATE TABLE terms (term TEXT PRIMARY KEY, chunks INTEGER NOT NULL) WITHOUT ROWID;
 """

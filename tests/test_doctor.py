@@ -108,7 +108,7 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
         (cut_vectors, "is missing or damaged, so each start makes it anew."),
         (exchange_vectors, "has not the vectors of the store."),
         (
-            execute("INSERT INTO texts VALUES (x'00', 'War.', x'', x'', x'', '')"),
+            execute("INSERT INTO texts VALUES (x'00', x'', '', x'', 'War.', x'')"),
             "1 damaged vectors of no chunk.",
         ),
         (execute("INSERT INTO chunks VALUES (99, 99, 0, 1, x'00')"), "1 chunks of no document."),

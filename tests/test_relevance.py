@@ -4,7 +4,7 @@ import pytest
 
 from rag.relevance import coverage, mixed, pair_coverage, passage_score, quote_score, wanted
 from rag.types import Signals
-from rag.words import line
+from rag.words import joined, line
 
 RARITY = {"bread": 3.0, "war": 1.0}
 
@@ -31,6 +31,28 @@ def test_pair_coverage_is_the_share_of_the_pairs_in_order():
     assert pair_coverage(found, line(["war", "bread", "rome"])) == pytest.approx(7 / 11)
     assert pair_coverage(found, line(["bread", "of", "war"])) == 0.0
     assert pair_coverage(found, line([])) == 0.0
+
+
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        [],
+        [[]],
+        [["peace"], []],
+        [["walla"], ["walla", "peace"]],
+        [["war"], ["bread", "of", "war"]],
+        [["war", "walla"], [], ["walla", "walla", "bread"]],
+    ],
+)
+def test_the_shares_of_lines_are_their_coverage_and_that_of_all_of_them(sentences):
+    sought = wanted("Walla Walla: war, bread?", {"walla": 3.0, "war": 1.0, "bread": 2.0})
+    lines = [line(stems) for stems in sentences]
+
+    found = sought.shares(lines)
+
+    assert found.lines == [coverage(sought, stems) for stems in lines]
+    assert found.covered == coverage(sought, joined(lines))
+    assert found.in_order == pair_coverage(sought, joined(lines))
 
 
 def test_a_quote_scores_its_cosine_its_words_its_context_its_passage_and_its_kind():

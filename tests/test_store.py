@@ -251,8 +251,8 @@ def read_all(snapshot) -> None:
 @pytest.mark.parametrize(
     ("sql", "what"),
     [
-        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 4."),
-        ("UPDATE meta SET value = '5' WHERE key = 'schema'", "has schema 5; this version reads schema 4."),
+        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 5."),
+        ("UPDATE meta SET value = '6' WHERE key = 'schema'", "has schema 6; this version reads schema 5."),
         ("DELETE FROM meta WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '{}' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '[]' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
