@@ -1,7 +1,8 @@
 """Builds with a fault at each call that changes a file, for `tests/test_crashes.py`.
 
 Runs with tests/faults.c loaded. Each build is a process of its own over a copy of the same index; what is
-then found is printed, a line of JSON for each fault.
+then found is printed, a line of JSON for each fault. Of an index of many chunks, as `EXACT` counts them, the
+FAISS file stays as long as no more than `CHANGES` come and go.
 """
 
 import ctypes
@@ -12,11 +13,13 @@ import shutil
 import sys
 from pathlib import Path
 
+from rag import index, vectors
 from rag.errors import RagError
 from tests.test_indexing import Folders
 
 QUESTIONS = ("war", "peace", "salt")
 KILLS = 50
+MANY = 20
 
 
 def found(folders: Folders) -> list[list[tuple[str, float]]]:
@@ -47,9 +50,15 @@ def faulty(folders: Folders, calls: int, *, kill: bool, for_good: bool, rebuild:
     return {0: "done", 2: "error", 3: "past the end"}.get(os.WEXITSTATUS(status), "a defect")
 
 
-def main(place: Path) -> None:
+def main(place: Path, changes: int | None) -> None:
+    """The faults of an index of few chunks, or of many of which so many may change."""
     folders = Folders(place / "work")
     folders.documents.parent.mkdir()
+    if changes is not None:
+        vectors.EXACT = index.EXACT = MANY // 2
+        vectors.PROBED = 1_000
+        index.CHANGES = changes
+        folders.write({f"{number}.txt": f"River {number} and the war." for number in range(MANY)})
     folders.write(
         {"a.txt": "War and war and bread.", "b.txt": "Peace by the river.", "c.txt": "Salt, bread."}
     )
@@ -92,9 +101,12 @@ def main(place: Path) -> None:
             calls = 0
             while run(calls, kill=False, for_good=for_good, rebuild=rebuild) != "past the end":
                 calls += 3 if rebuild else 1
-        for moment in sorted(chooser.sample(range(calls), min(KILLS, calls))):
+        moments = {*chooser.sample(range(calls), min(KILLS, calls))}
+        if not rebuild:  # and at its last call, the number of which is known: after it the state is new
+            moments.add(calls - 1)
+        for moment in sorted(moments):
             run(moment, kill=True, for_good=False, rebuild=rebuild)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -16,16 +16,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def faults(tmp_path_factory) -> list[dict]:
+@pytest.fixture(scope="module", params=[[], ["10"], ["0"]], ids=["few", "many", "many, made anew"])
+def faults(tmp_path_factory, request) -> list[dict]:
     place = tmp_path_factory.mktemp("faults")
     library = place / "faults.so"
     source = ROOT / "tests" / "faults.c"
     subprocess.run([COMPILER, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", place],
+        [sys.executable, "-m", "tests.faults", place, *request.param],
         cwd=ROOT,
-        env={**os.environ, "LD_PRELOAD": str(library)},
+        # A process that was forked can't use the threads that the first one made.
+        env={**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
