@@ -86,8 +86,9 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
             found.extend(_lost(covered))
             found.extend(_of_folder(documents, snapshot, notes))
             if whole:
-                found.extend(_of_vectors(snapshot))
-                figures = _figures(snapshot, index, covered)
+                vectors = _vectors(snapshot)
+                found.extend(_of_vectors(snapshot, vectors))
+                figures = _figures(snapshot, index, covered, vectors)
         found.extend(f"{name} is left over in {shown(index)}/. {REPAIR}" for name in store.left_over(index))
     except IndexFileError as error:
         found.append(str(error))
@@ -118,15 +119,18 @@ def _inside(tables: sqlite3.Connection, dimension: int, index: Path) -> Iterator
         yield from (f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables, dimension))
 
 
-def _of_vectors(snapshot: Snapshot) -> Iterator[str]:
+def _vectors(snapshot: Snapshot) -> VectorIndex | None:
+    """The FAISS index of this state by its file, None where that is missing or damaged, or of another."""
+    return as_of(snapshot, VectorIndex.load(snapshot.vectors_path))
+
+
+def _of_vectors(snapshot: Snapshot, found: VectorIndex | None) -> Iterator[str]:
     """How the FAISS file differs from the store."""
-    saved = VectorIndex.load(snapshot.vectors_path)
-    if saved is None:
+    if found is None:
         yield f"{snapshot.vectors_path.name} is missing or damaged, so each start makes it anew. {REPAIR}"
         return
-    found = as_of(snapshot, saved)
     for ids, vectors in snapshot.vectors():
-        of_file = None if found is None else found.vectors(ids)
+        of_file = found.vectors(ids)
         if of_file is None or not np.allclose(vectors, of_file, atol=_HALF_PRECISION):
             yield f"{snapshot.vectors_path.name} has not the vectors of the store. {REPAIR}"
             return
@@ -177,7 +181,9 @@ def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[s
     notes.extend(f"The same file: {_named(same)}." for same in alike.values() if len(same) > 1)
 
 
-def _figures(snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage]) -> Figures:
+def _figures(
+    snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage], vectors: VectorIndex | None
+) -> Figures:
     return Figures(
         documents=len(covered),
         dated=snapshot.count("documents WHERE date IS NOT NULL"),
@@ -192,13 +198,12 @@ def _figures(snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage]) -
         embedder=snapshot.identity.name,
         precision=snapshot.identity.precision,
         dimension=snapshot.identity.dimension,
-        recall=_recall(snapshot),
+        recall=_recall(snapshot, vectors),
     )
 
 
-def _recall(snapshot: Snapshot) -> float | None:
+def _recall(snapshot: Snapshot, saved: VectorIndex | None) -> float | None:
     """How many of the nearest by exact search the FAISS index finds, for vectors of its own."""
-    saved = as_of(snapshot, VectorIndex.load(snapshot.vectors_path))
     count = snapshot.chunk_count()
     if saved is None or not count:
         return None

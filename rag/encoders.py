@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.errors import ModelError
 from rag.models import Pooled
-from rag.pooling import Span, Vectors, span_vectors, unit
+from rag.pooling import Span, Vectors, alone, span_vectors, unit
 
 _BATCH = 32
 
@@ -87,11 +87,7 @@ class SentenceTransformerEmbedder:
         another pooling each span is embedded by itself.
         """
         if not self._mean_of_tokens:
-            inside = [
-                text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found
-            ]
-            alone = iter(np.split(self.embed(inside), np.cumsum([len(found) for found in spans])[:-1]))
-            return self.embed(texts), list(alone)
+            return self.embed(texts), alone(self.embed, texts, spans)
         vectors: list[Vectors] = []
         of_spans: list[Vectors] = []
         for first in range(0, len(texts), _BATCH):

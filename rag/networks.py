@@ -21,7 +21,10 @@ from rag.errors import ModelError
 from rag.processors import cpu_count
 
 _MADE = 1
-"""Of how a network is made of a module: one that was kept by another rule isn't used."""
+"""Of how a network is made of a module: one that was kept by another rule isn't used.
+
+Where its vectors are others, so is the index: `rag.tables.SCHEMA_VERSION` changes with it.
+"""
 
 _loading = threading.Lock()
 """OpenVINO is imported, and a network compiled, by one thread at a time."""

@@ -1,6 +1,7 @@
 """The vectors of tokens → the vector of a text, and of spans inside it."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,17 @@ def span_vectors(
         inside = (ends > start) & (starts < end) & (ends > starts)
         means[row] = tokens[inside].mean(axis=0) if inside.any() else otherwise
     return unit(means)
+
+
+def alone(
+    embed: Callable[[Sequence[str]], Vectors], texts: Sequence[str], spans: Sequence[Sequence[Span]]
+) -> list[Vectors]:
+    """The vectors of each text's spans, each embedded by itself, of shape (n, dimension)."""
+    vectors = embed(
+        [text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found]
+    )
+    ends = itertools.accumulate(len(found) for found in spans)
+    return [vectors[end - len(found) : end] for end, found in zip(ends, spans, strict=True)]
 
 
 def unit(vectors: Vectors) -> Vectors:

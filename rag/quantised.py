@@ -1,6 +1,5 @@
 """Text → unit vectors with eight-bit weights, without the libraries that made them."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from rag.models import Pooled
 from rag.networks import Network
-from rag.pooling import Span, Vectors, span_vectors, unit
+from rag.pooling import Span, Vectors, alone, span_vectors, unit
 from rag.tokens import inputs, read_tokenizer
 
 _INPUTS = ("ids", "attention_mask")
@@ -41,12 +40,7 @@ class QuantisedEmbedder:
     ) -> tuple[Vectors, list[Vectors]]:
         """As `embed`, and for each text one row for each of its spans (see `rag.encoders`)."""
         if self._pooling == "cls":
-            inside = [
-                text[start:end] for text, found in zip(texts, spans, strict=True) for start, end in found
-            ]
-            rows = iter(self.embed(inside))
-            alone = [np.array([*itertools.islice(rows, len(found))], dtype=np.float32) for found in spans]
-            return self.embed(texts), [vectors.reshape(-1, self.dimension) for vectors in alone]
+            return self.embed(texts), alone(self.embed, texts, spans)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         of_spans: list[Vectors] = [vectors] * len(texts)
         for place, encoding, tokens in self._read(texts):

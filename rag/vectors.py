@@ -32,6 +32,7 @@ _LEARNT_FROM = 40
 """How many vectors for each list its centre is learnt from."""
 
 _HASH_BYTES = 16
+_BLOCK = 2**20
 
 
 class VectorIndex:
@@ -42,8 +43,7 @@ class VectorIndex:
 
         `vectors` are of shape (n, dimension), `ids` of shape (n,).
         """
-        import faiss
-
+        faiss = _faiss()
         self._saved = saved
         if hasattr(saved, "nlist"):
             saved.parallel_mode = 1  # the lists of a question are shared among the cores; it isn't saved
@@ -55,10 +55,9 @@ class VectorIndex:
     @classmethod
     def made(cls, dimension: int, count: int, batches: Callable[[], Batches]) -> "VectorIndex":
         """An index of so many vectors, which `batches` gives as often as it is called."""
-        import faiss
-
+        faiss = _faiss()
         if count <= EXACT:
-            saved: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+            saved = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
         else:
             lists = round(4 * math.sqrt(count))
             saved = faiss.IndexIVFScalarQuantizer(
@@ -85,21 +84,18 @@ class VectorIndex:
         With `among`, of those with these ids, and exactly. Fewer than k when there are fewer. Of equal ones
         the lower id is first.
         """
-        import faiss
-
+        faiss = _faiss()
         if among is not None:
             among = np.setdiff1d(among, self._gone)
         k = min(k, len(self) if among is None else len(among))
         if not k:
             return []
-        chosen: Any = faiss.SearchParameters()
+        chosen = faiss.SearchParameters()
         if hasattr(self._saved, "nlist"):
             chosen = faiss.SearchParametersIVF()
             chosen.nprobe = self._saved.nprobe if among is None else self._saved.nlist
         # FAISS doesn't keep it: it has a name as long as it is searched with.
-        selector: Any = (
-            faiss.IDSelectorNot(self._gone_selector) if among is None else faiss.IDSelectorBatch(among)
-        )
+        selector = faiss.IDSelectorNot(self._gone_selector) if among is None else faiss.IDSelectorBatch(among)
         if among is not None or len(self._gone):
             chosen.sel = selector
         cosines, ids = self._saved.search(vector[np.newaxis], k, params=chosen)
@@ -112,11 +108,9 @@ class VectorIndex:
 
     def vectors(self, ids: Ids) -> Vectors | None:
         """The vectors of these ids, of shape (n, dimension), as they were saved; None if it lacks one."""
-        import faiss
-
+        faiss = _faiss()
         if hasattr(self._saved, "nlist"):
-            library: Any = faiss
-            self._saved.set_direct_map_type(library.DirectMap.Hashtable)
+            self._saved.set_direct_map_type(faiss.DirectMap.Hashtable)
         place = {int(i): row for row, i in enumerate(self._ids)}
         saved = [int(i) not in place for i in ids]
         found = np.empty((len(ids), self._saved.d), dtype=np.float32)
@@ -135,14 +129,20 @@ class VectorIndex:
 
     def save(self, path: Path) -> None:
         """Write what was made, so that a reader sees all of the file or none."""
-        import faiss
-
+        faiss = _faiss()
         temporary = path.with_suffix(".tmp")
+        found = _hash(path)
         try:
-            content = faiss.serialize_index(self._saved)
             with temporary.open("wb") as file:
-                file.write(_hash(path, content))
-                file.write(content.data)
+
+                def write(content: bytes) -> None:
+                    found.update(content)
+                    file.write(content)
+
+                file.seek(_HASH_BYTES)
+                faiss.write_index(self._saved, faiss.PyCallbackIOWriter(write))
+                file.seek(0)
+                file.write(found.digest())
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -152,27 +152,32 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path) -> "VectorIndex | None":
         """The index in the file, or None when there is none, or not as it was saved under this name."""
-        import faiss
-
+        faiss = _faiss()
+        found = _hash(path)
         try:
-            found = np.fromfile(path, dtype=np.uint8)
-        except OSError:
-            return None
-        content = found[_HASH_BYTES:]
-        if found[:_HASH_BYTES].tobytes() != _hash(path, content):
-            return None
-        try:
-            saved = faiss.deserialize_index(content)
-        except RuntimeError:  # another release of FAISS wrote it
+            with path.open("rb") as file:
+                kept = file.read(_HASH_BYTES)
+                while content := file.read(_BLOCK):
+                    found.update(content)
+                if kept != found.digest():
+                    return None
+                file.seek(_HASH_BYTES)
+                saved = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        except (OSError, RuntimeError):  # FAISS can't read what another release of it wrote
             return None
         return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, saved.d), dtype=np.float32))
+
+
+def _faiss() -> Any:
+    import faiss
+
+    return faiss
 
 
 def _ids(values: tuple[int, ...]) -> Ids:
     return np.array(values, dtype=np.int64)
 
 
-def _hash(path: Path, content: npt.NDArray[np.uint8]) -> bytes:
-    found = blake2b(path.name.encode(), digest_size=_HASH_BYTES)
-    found.update(content.data)
-    return found.digest()
+def _hash(path: Path) -> blake2b:
+    """Of the file's name, to be followed by its content."""
+    return blake2b(path.name.encode(), digest_size=_HASH_BYTES)
