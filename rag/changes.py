@@ -154,16 +154,17 @@ class Writer:
         hashes = min_hashes(shingles(document.text))
         keys = bands(hashes)
         number = self._connection.execute(
-            "INSERT INTO documents (source, sha256, text, title, date, pages, story, hashes) "
-            "VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+            "INSERT INTO documents (source, sha256, story, title, date, characters, hashes, pages, text) "
+            "VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?)",
             (
                 document.source,
                 document.sha256,
-                document.text,
                 document.title,
                 document.date,
-                pack_numbers(document.pages),
+                len(document.text),
                 hashes.tobytes(),
+                pack_numbers(document.pages),
+                document.text,
             ),
         ).lastrowid
         story = self._story(hashes, keys) or number

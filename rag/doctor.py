@@ -29,6 +29,8 @@ _SEARCHED = 100
 _NEAREST = 10
 _NAMED = 5
 _RECALL = 0.95
+"""Lists that are searched find more of the nearest (see `rag.vectors.PROBED`), unless they are of others."""
+
 _HALF_PRECISION = 1e-3
 """How far off a number may be that the FAISS file keeps in 16 bits."""
 
@@ -86,9 +88,9 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
             found.extend(_lost(covered))
             found.extend(_of_folder(documents, snapshot, notes))
             if whole:
-                vectors = _vectors(snapshot)
-                found.extend(_of_vectors(snapshot, vectors))
-                figures = _figures(snapshot, index, covered, vectors)
+                saved = as_of(snapshot, VectorIndex.load(snapshot.vectors_path))
+                found.extend(_of_vectors(snapshot, saved))
+                figures = _figures(snapshot, index, covered, saved)
         found.extend(f"{name} is left over in {shown(index)}/. {REPAIR}" for name in store.left_over(index))
     except IndexFileError as error:
         found.append(str(error))
@@ -119,18 +121,13 @@ def _inside(tables: sqlite3.Connection, dimension: int, index: Path) -> Iterator
         yield from (f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables, dimension))
 
 
-def _vectors(snapshot: Snapshot) -> VectorIndex | None:
-    """The FAISS index of this state by its file, None where that is missing or damaged, or of another."""
-    return as_of(snapshot, VectorIndex.load(snapshot.vectors_path))
-
-
-def _of_vectors(snapshot: Snapshot, found: VectorIndex | None) -> Iterator[str]:
+def _of_vectors(snapshot: Snapshot, saved: VectorIndex | None) -> Iterator[str]:
     """How the FAISS file differs from the store."""
-    if found is None:
+    if saved is None:
         yield f"{snapshot.vectors_path.name} is missing or damaged, so each start makes it anew. {REPAIR}"
         return
     for ids, vectors in snapshot.vectors():
-        of_file = found.vectors(ids)
+        of_file = saved.vectors(ids)
         if of_file is None or not np.allclose(vectors, of_file, atol=_HALF_PRECISION):
             yield f"{snapshot.vectors_path.name} has not the vectors of the store. {REPAIR}"
             return
@@ -182,7 +179,7 @@ def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[s
 
 
 def _figures(
-    snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage], vectors: VectorIndex | None
+    snapshot: Snapshot, index: Path, covered: Mapping[str, Coverage], saved: VectorIndex | None
 ) -> Figures:
     return Figures(
         documents=len(covered),
@@ -198,7 +195,7 @@ def _figures(
         embedder=snapshot.identity.name,
         precision=snapshot.identity.precision,
         dimension=snapshot.identity.dimension,
-        recall=_recall(snapshot, vectors),
+        recall=_recall(snapshot, saved),
     )
 
 
@@ -208,10 +205,10 @@ def _recall(snapshot: Snapshot, saved: VectorIndex | None) -> float | None:
     if saved is None or not count:
         return None
     every = max(count // _SEARCHED, 1)
-    searched = np.concatenate([vectors[::every] for _, vectors in snapshot.vectors()])[:_SEARCHED]
+    searched = np.concatenate([some[::every].copy() for _, some in snapshot.vectors()])[:_SEARCHED]
     exact = np.zeros((len(searched), 0), dtype=np.float32)
-    for _, vectors in snapshot.vectors():
-        exact = np.sort(np.hstack([exact, searched.dot(vectors.T)]), axis=1)[:, -_NEAREST:]
+    for _, some in snapshot.vectors():
+        exact = np.sort(np.hstack([exact, searched.dot(some.T)]), axis=1)[:, -_NEAREST:]
     found = []
     for vector, cosines in zip(searched, exact, strict=True):
         near = [cosine for _, cosine in saved.search(vector, _NEAREST)]

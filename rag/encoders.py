@@ -10,7 +10,7 @@ import numpy as np
 
 from rag.errors import ModelError
 from rag.models import Pooled
-from rag.pooling import Span, Vectors, alone, span_vectors, unit
+from rag.pooling import Span, Vectors, each_alone, span_vectors, unit
 
 _BATCH = 32
 
@@ -87,7 +87,7 @@ class SentenceTransformerEmbedder:
         another pooling each span is embedded by itself.
         """
         if not self._mean_of_tokens:
-            return self.embed(texts), alone(self.embed, texts, spans)
+            return self.embed(texts), each_alone(self.embed, texts, spans)
         vectors: list[Vectors] = []
         of_spans: list[Vectors] = []
         for first in range(0, len(texts), _BATCH):
@@ -123,7 +123,7 @@ def token_module(folder: Path, pooled: Pooled) -> tuple[Any, Mapping[str, Any]]:
 
     embedder = SentenceTransformerEmbedder(folder)
     model: Any = embedder._model
-    if Pooled(model[1].pooling_mode, embedder.max_tokens) != pooled or not _is_pooled(model):
+    if not _is_pooled(model) or Pooled(model[1].pooling_mode, embedder.max_tokens) != pooled:
         raise ModelError(f"{folder} can't be used in eight bits. Use it as it is: --precision fp32")
 
     model.requires_grad_(False)  # weights that are taught can't be traced from outside their module

@@ -33,13 +33,17 @@ def page_faults(connection: sqlite3.Connection) -> Iterator[str]:
 def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator[tuple[str, str]]:
     """Each document whose chunks, vectors or sentences aren't as a build makes them, with what is wrong."""
     sound: dict[bytes, str | None] = {}
-    for number, source, text in connection.execute("SELECT id, source, text FROM documents ORDER BY source"):
+    for number, source, characters, text in connection.execute(
+        "SELECT id, source, characters, text FROM documents ORDER BY source"
+    ):
         rows = connection.execute(
             'SELECT "start", "end", text_hash, texts.text, vector, sentences, sentence_vectors, stems '
             "FROM chunks LEFT JOIN texts USING (text_hash) WHERE document = ?",
             (number,),
         ).fetchall()
         wrong = None if rows or not text.strip() else "has no chunks"
+        if characters != len(text):
+            wrong = "has not the text that was indexed"
         for start, end, key, chunk, vector, sentences, vectors, lines in rows:
             if vector is None:
                 wrong = "has chunks without vectors"

@@ -26,7 +26,7 @@ def span_vectors(
     return unit(means)
 
 
-def alone(
+def each_alone(
     embed: Callable[[Sequence[str]], Vectors], texts: Sequence[str], spans: Sequence[Sequence[Span]]
 ) -> list[Vectors]:
     """The vectors of each text's spans, each embedded by itself, of shape (n, dimension)."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.models import Pooled
 from rag.networks import Network
-from rag.pooling import Span, Vectors, alone, span_vectors, unit
+from rag.pooling import Span, Vectors, each_alone, span_vectors, unit
 from rag.tokens import inputs, read_tokenizer
 
 _INPUTS = ("ids", "attention_mask")
@@ -40,7 +40,7 @@ class QuantisedEmbedder:
     ) -> tuple[Vectors, list[Vectors]]:
         """As `embed`, and for each text one row for each of its spans (see `rag.encoders`)."""
         if self._pooling == "cls":
-            return self.embed(texts), alone(self.embed, texts, spans)
+            return self.embed(texts), each_alone(self.embed, texts, spans)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         of_spans: list[Vectors] = [vectors] * len(texts)
         for place, encoding, tokens in self._read(texts):

@@ -42,7 +42,7 @@ class Wanted:
     """What all stems are worth, and all pairs."""
 
     def shares(self, lines: Sequence[str]) -> "Shares":
-        """How much of it is in these lines: their `coverage`, and as one line theirs and `pair_coverage`."""
+        """How much of it is in these lines."""
         said = "".join(lines)
         there = [(key, weight) for key, weight in self.rarity.items() if key in said]
         if not there:
@@ -53,11 +53,14 @@ class Wanted:
 
 
 class Shares(NamedTuple):
-    """The shares of what is wanted that are in each line, and in all of them, in order or not: 0 to 1."""
+    """How much of what is wanted some lines have: 0 to 1."""
 
     lines: Sequence[float]
+    """The `coverage` of each."""
     covered: float
+    """The `coverage` of all of them as one line."""
     in_order: float
+    """The `pair_coverage` of all of them as one line."""
 
 
 def wanted(question: str, rarity: Mapping[str, float]) -> Wanted:

@@ -27,6 +27,9 @@ CANDIDATES = 50
 RERANKED = 20
 """How many passages a reranker reads."""
 
+_READ = 8
+"""How many of the best are read at a time: a few may be copies of others."""
+
 TOPIC_WEIGHT = 0.35
 TOPIC_WEIGHT_GOES_ON = 1.0
 """What the turns before count against the question, and where it can't be understood without them.
@@ -58,7 +61,7 @@ class _Scored:
     score: float
 
 
-Worded = tuple[Weighable, Shares]
+_Worded = tuple[Weighable, Shares]
 """What a chunk is weighed by, and how much of what is sought is in its words."""
 
 
@@ -119,7 +122,7 @@ class Retriever:
                 sought = mixed(sought, sought_by(topic, snapshot, len(vectors)), TOPIC_WEIGHT)
             width = min(max(CANDIDATES, 2 * enough), count)
             vector = None
-            worded: dict[int, Worded] = {}
+            worded: dict[int, _Worded] = {}
             while True:
                 # What words find is weighed while the question is being embedded.
                 keyword = snapshot.keyword_search(terms(searched), width, among=among)
@@ -133,8 +136,7 @@ class Retriever:
                 dense = vectors.search(wider, width, among=among)
                 worded |= _worded(snapshot, sought, dict(dense).keys() - worded.keys())
                 ranked = _ranked(snapshot, [*worded.values()], wider)
-                read = _read(snapshot, ranked, enough)
-                best = list(itertools.islice(without_copies(read), enough))
+                best = list(itertools.islice(without_copies(_read(snapshot, ranked)), enough))
                 if len(best) == enough or width >= count:
                     break
                 width = min(4 * width, count)  # what was found is copies of a few passages: look further
@@ -267,12 +269,12 @@ def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Ins
             place = first
 
 
-def _worded(snapshot: Snapshot, sought: Wanted, ids: Iterable[int]) -> dict[int, Worded]:
+def _worded(snapshot: Snapshot, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
     """The chunks of these ids, with how much of what is sought is in their words."""
     return {chunk.id: (chunk, sought.shares(chunk.stems)) for chunk in snapshot.weighables(sorted(ids))}
 
 
-def _ranked(snapshot: Snapshot, found: Sequence[Worded], vector: Vectors) -> list[tuple[int, float]]:
+def _ranked(snapshot: Snapshot, found: Sequence[_Worded], vector: Vectors) -> list[tuple[int, float]]:
     """The ids of the chunks with their scores, best first."""
     cosines = snapshot.sentence_cosines([chunk for chunk, _ in found], vector)
     scored = [
@@ -285,10 +287,10 @@ def _ranked(snapshot: Snapshot, found: Sequence[Worded], vector: Vectors) -> lis
     return sorted(scored, key=lambda one: (-one[1], one[0]))
 
 
-def _read(snapshot: Snapshot, ranked: Sequence[tuple[int, float]], size: int) -> Iterator[_Scored]:
-    """The chunks of these ids in order, read from the store so many at a time."""
-    for first in range(0, len(ranked), size):
-        some = ranked[first : first + size]
+def _read(snapshot: Snapshot, ranked: Sequence[tuple[int, float]]) -> Iterator[_Scored]:
+    """The chunks of these ids in order, read from the store as they are asked for, some at a time."""
+    for first in range(0, len(ranked), _READ):
+        some = ranked[first : first + _READ]
         chunks = snapshot.chunks([chunk for chunk, _ in some])
         yield from (_Scored(chunk, score) for chunk, (_, score) in zip(chunks, some, strict=True))
 

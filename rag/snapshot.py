@@ -121,12 +121,8 @@ class Snapshot:
 
     def documents(self) -> dict[str, StoredDocument]:
         """What was indexed, by source."""
-        # SQLite's own length() would end at a NUL.
-        rows = self.connection.execute("SELECT source, sha256, title, date, text FROM documents")
-        return {
-            source: StoredDocument(sha256, title, date, len(text))
-            for source, sha256, title, date, text in rows
-        }
+        rows = self.connection.execute("SELECT source, sha256, title, date, characters FROM documents")
+        return {source: StoredDocument(*about) for source, *about in rows}
 
     def chunk_count(self) -> int:
         """How many chunks there are."""
@@ -258,7 +254,7 @@ class Snapshot:
         ]
 
     def weighables(self, ids: Sequence[int]) -> list[Weighable]:
-        """What the chunks of these ids are weighed by, in the order of the ids, which rise."""
+        """What the chunks of these ids are weighed by, in order of id."""
         rows = self._rows(
             "SELECT id, sentence_vectors, stems FROM chunks JOIN texts USING (text_hash) "
             "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",

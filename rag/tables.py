@@ -33,7 +33,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, story INTEGER NOT NULL,
-    title TEXT, date TEXT, hashes BLOB NOT NULL, pages BLOB NOT NULL, text TEXT NOT NULL
+    title TEXT, date TEXT, characters INTEGER NOT NULL, hashes BLOB NOT NULL, pages BLOB NOT NULL,
+    text TEXT NOT NULL
 );
 CREATE INDEX documents_by_date ON documents (date);
 CREATE INDEX documents_by_story ON documents (story);

@@ -24,7 +24,7 @@ STOP_WORDS = frozenset(
     """.split()
 )
 _WITH_ENDING = 3
-"""A shorter word has none: of `s` the algorithm would leave nothing."""
+"""A word of fewer bytes has none: of `s` the algorithm would leave nothing."""
 
 _WORD = re.compile(r"[^\W_]+")
 _stemmer = Stemmer.Stemmer("porter")
@@ -59,7 +59,7 @@ def names(question: str) -> frozenset[str]:
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The word without its ending, as keyword search sees it (Porter's algorithm)."""
-    if len(word) < _WITH_ENDING:
+    if len(word.encode()) < _WITH_ENDING:
         return word
     with _stemming:
         return str(_stemmer.stemWord(word))

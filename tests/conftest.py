@@ -9,6 +9,7 @@ import pytest
 
 from rag import parts, settings
 from rag.engine import Engine
+from rag.pooling import each_alone
 from rag.types import Reading
 
 ROOT = Path(__file__).parent.parent
@@ -33,12 +34,7 @@ class WordEmbedder:
         return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
 
     def embed_with_spans(self, texts, spans) -> tuple[np.ndarray, list[np.ndarray]]:
-        vectors = self.embed(texts)
-        alone = WordEmbedder()
-        return vectors, [
-            alone.embed([text[start:end] for start, end in found])
-            for text, found in zip(texts, spans, strict=True)
-        ]
+        return self.embed(texts), each_alone(WordEmbedder().embed, texts, spans)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) + 2 for text in texts]

@@ -1,6 +1,8 @@
 """The doctor finds each damage that is planted, names its mending, and the mending mends it."""
 
 import dataclasses
+import random
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -11,6 +13,7 @@ import pytest
 
 from rag import doctor, store
 from rag.errors import IndexFileError
+from tests.conftest import VOCABULARY
 from tests.test_indexing import IDENTITY, TEXTS, Folders
 from tests.test_vectors import index_of
 
@@ -228,6 +231,22 @@ def test_what_an_interrupted_build_has_kept_is_no_fault_and_stays(folders):
     doctor.repair(folders.index, IDENTITY)
     folders.build()
     assert folders.embedder.embedded == []
+    assert examined(folders).well
+
+
+def test_lists_that_find_too_little_are_told_of(folders, monkeypatch):
+    chooser = random.Random(0)
+    texts = {f"{n}.txt": " ".join(chooser.choices(VOCABULARY, k=15)) + "." for n in range(400)}
+    folders.write(texts)
+    monkeypatch.setattr("rag.vectors.EXACT", 100)
+    monkeypatch.setattr("rag.index.EXACT", 100)
+    monkeypatch.setattr("rag.vectors.PROBED", 0.1)
+    folders.build(rebuild=True)
+    found = examined(folders)
+    (fault,) = found.faults
+    assert re.fullmatch(r"Search finds \d+% of what exact search finds\. Mend it: rag doctor --repair", fault)
+    monkeypatch.setattr("rag.vectors.PROBED", 1_000)
+    doctor.repair(folders.index, IDENTITY)
     assert examined(folders).well
 
 

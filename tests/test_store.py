@@ -248,6 +248,24 @@ def read_all(snapshot) -> None:
     snapshot.sentence_cosines(chunks, np.array([1, 0], dtype=np.float32))
 
 
+def test_what_a_chunk_is_weighed_by_is_that_of_the_chunk(tmp_path):
+    write(tmp_path, TEXTS)
+    vector = np.array([1, 0], dtype=np.float32)
+    with store.reading(tmp_path) as snapshot:
+        ids = [int(i) for some, _ in snapshot.vectors() for i in some]
+        chunks = sorted(snapshot.chunks(ids), key=lambda chunk: chunk.id)
+        found = snapshot.weighables(ids[::-1])
+        assert [(one.id, one.sentence_vectors, one.stems) for one in found] == [
+            (chunk.id, chunk.sentence_vectors, chunk.stems) for chunk in chunks
+        ]
+        assert snapshot.sentence_cosines(found, vector) == snapshot.sentence_cosines(chunks, vector)
+        with pytest.raises(IndexFileError, match="lacks chunks"):
+            snapshot.weighables([*ids, 999])
+    change(tmp_path, "UPDATE texts SET stems = '' WHERE rowid = 1")
+    with pytest.raises(IndexFileError, match="has damaged vectors"), store.reading(tmp_path) as snapshot:
+        snapshot.sentence_cosines(snapshot.weighables(ids), vector)
+
+
 @pytest.mark.parametrize(
     ("sql", "what"),
     [

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,12 +73,48 @@ def test_with_many_vectors_few_lists_find_nearly_what_all_would(monkeypatch):
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     ids = np.arange(20_000)
     monkeypatch.setattr("rag.vectors.EXACT", 10_000)
+    monkeypatch.setattr("rag.vectors.PROBED", 0.75)  # 18 of 566 lists
     found = index_of(ids, vectors)
     shares = []
     for query in vectors[::200]:
         exactly = np.argsort(-vectors.dot(query))[:10]
         shares.append(len({i for i, _ in found.search(query, 10)} & {*exactly.tolist()}) / 10)
     assert np.mean(shares) > 0.95
+
+
+def test_of_equal_vectors_the_lowest_ids_are_found(monkeypatch):
+    random = np.random.default_rng(0)
+    ids, vectors = made(1, 2_000, 16)
+    same = random.permutation(2_000)[:600]
+    vectors[same] = vectors[same[0]]
+    for exact in (10_000, 100):
+        monkeypatch.setattr("rag.vectors.EXACT", exact)
+        monkeypatch.setattr("rag.vectors.PROBED", 1_000)
+        left = np.sort(ids[same])[5:]
+        index = index_of(ids, vectors).changed(gone=np.sort(ids[same])[:5], ids=ids[:0], vectors=vectors[:0])
+        for k in (1, 50, 300):
+            found = index.search(vectors[same[0]], k)
+            assert [i for i, _ in found] == left[:k].tolist()
+        found = index.search(vectors[same[0]], 20, among=left[100:200])
+        assert [i for i, _ in found] == left[100:120].tolist()
+
+
+def test_many_threads_find_what_one_does(monkeypatch):
+    monkeypatch.setattr("rag.vectors.EXACT", 1_000)
+    ids, vectors = made(1, 20_000, 32)
+    queries = made(2, 50, 32)[1]
+    index = index_of(ids[:19_000], vectors[:19_000]).changed(
+        gone=ids[:500], ids=ids[19_000:], vectors=vectors[19_000:]
+    )
+    among = ids[400:2_000]
+
+    def asked(query: np.ndarray) -> list[list[tuple[int, float]]]:
+        return [index.search(query, 20), index.search(query, 20, among=among)]
+
+    expected = [asked(query) for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(4):
+            assert list(pool.map(asked, queries)) == expected
 
 
 def test_an_empty_index_finds_nothing():
@@ -96,6 +134,27 @@ def test_a_saved_index_finds_the_same(tmp_path):
     assert loaded is not None
     assert loaded.search(vectors[3], 50) == index.search(vectors[3], 50)
     assert [path.name for path in tmp_path.iterdir()] == ["vectors-1.faiss"]
+
+
+def test_a_large_index_is_saved_and_found_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("rag.vectors.EXACT", 1_000)
+    ids, vectors = made(1, 20_000, 64)
+    index = index_of(ids, vectors)
+    path = tmp_path / "vectors-1.faiss"
+    index.save(path)
+    assert path.stat().st_size > 2 * 2**20
+
+    loaded = VectorIndex.load(path)
+
+    assert loaded is not None
+    for query in vectors[:20]:
+        assert loaded.search(query, 20) == index.search(query, 20)
+    for place in (20, path.stat().st_size // 2, path.stat().st_size - 1):
+        content = bytearray(path.read_bytes())
+        content[place] ^= 1
+        (tmp_path / "damaged").mkdir(exist_ok=True)
+        (tmp_path / "damaged" / path.name).write_bytes(content)
+        assert VectorIndex.load(tmp_path / "damaged" / path.name) is None, place
 
 
 def test_there_is_no_index_in_a_missing_file(tmp_path):

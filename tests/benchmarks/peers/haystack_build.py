@@ -1,7 +1,7 @@
 """Haystack: a folder → a FAISS index, with chunks of 800 characters: python FILE DOCUMENTS INDEX MODEL."""
 
 import json
-import resource
+import re
 import sys
 import time
 from pathlib import Path
@@ -30,5 +30,5 @@ store = FAISSDocumentStore(index_path=index, embedding_dim=384)
 store.write_documents(embedded)
 store.save(index)
 seconds = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps({"seconds": seconds, "peak_mib": peak, "chunks": len(pieces)}))

@@ -1,9 +1,10 @@
 """LlamaIndex: a folder → a FAISS index, with chunks of 800 characters: python FILE DOCUMENTS INDEX MODEL."""
 
 import json
-import resource
+import re
 import sys
 import time
+from pathlib import Path
 
 import faiss
 from llama_index.core import Settings, SimpleDirectoryReader, StorageContext, VectorStoreIndex
@@ -22,5 +23,5 @@ nodes = splitter.get_nodes_from_documents(read)
 made = VectorStoreIndex(nodes, storage_context=storage, embed_model=embedder)
 made.storage_context.persist(index)
 seconds = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps({"seconds": seconds, "peak_mib": peak, "chunks": len(nodes)}))
