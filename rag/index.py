@@ -11,10 +11,14 @@ from rag import store
 from rag.changes import Writer
 from rag.snapshot import Snapshot
 from rag.types import EmbedderIdentity
-from rag.vectors import EXACT, VectorIndex
+from rag.vectors import VectorIndex
 
 CHANGES = 10_000
-"""So many chunks may have come or gone since the FAISS file was made; it is made anew with more, or a few."""
+SHARE = 0.25
+"""So many chunks, or so large a share of them, may have come or gone since the FAISS file was made.
+
+It is made anew with more: the vectors that came are compared one by one, and read at each start.
+"""
 
 
 class Index:
@@ -79,7 +83,7 @@ def save_vectors(writer: Writer) -> None:
     """Save the FAISS index of the state that is being written, where the one before would be too far off."""
     state = writer.snapshot()
     changes = state.count("gone") + state.count(f"chunks WHERE id > {state.vectors_last}")
-    if changes > CHANGES or state.chunk_count() <= EXACT or not state.vectors_path.is_file():
+    if changes > min(CHANGES, SHARE * state.chunk_count()) or not state.vectors_path.is_file():
         renew_vectors(writer)
 
 

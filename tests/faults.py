@@ -55,7 +55,7 @@ def main(place: Path, changes: int | None) -> None:
     folders = Folders(place / "work")
     folders.documents.parent.mkdir()
     if changes is not None:
-        vectors.EXACT = index.EXACT = MANY // 2
+        vectors.EXACT = MANY // 2
         vectors.PROBED = 1_000
         index.CHANGES = changes
         folders.write({f"{number}.txt": f"River {number} and the war." for number in range(MANY)})

@@ -239,7 +239,6 @@ def test_lists_that_find_too_little_are_told_of(folders, monkeypatch):
     texts = {f"{n}.txt": " ".join(chooser.choices(VOCABULARY, k=15)) + "." for n in range(400)}
     folders.write(texts)
     monkeypatch.setattr("rag.vectors.EXACT", 100)
-    monkeypatch.setattr("rag.index.EXACT", 100)
     monkeypatch.setattr("rag.vectors.PROBED", 0.1)
     folders.build(rebuild=True)
     found = examined(folders)

@@ -1,4 +1,4 @@
-"""A large index, whose FAISS file stays while documents come and go: as a small one, made anew each time."""
+"""An index whose FAISS file stays while a few documents come and go: as one that is made anew each time."""
 
 import random
 
@@ -17,12 +17,11 @@ def text(chooser: random.Random) -> str:
     return " ".join(chooser.choices(WORDS, k=9)).capitalize() + "."
 
 
-@pytest.fixture
-def folders(tmp_path, monkeypatch) -> Folders:
+@pytest.fixture(params=[10, 1_000], ids=["lists", "all compared"])
+def folders(tmp_path, monkeypatch, request) -> Folders:
     """Of which a few chunks are many."""
-    monkeypatch.setattr("rag.vectors.EXACT", 10)
+    monkeypatch.setattr("rag.vectors.EXACT", request.param)
     monkeypatch.setattr("rag.vectors.PROBED", 1_000)
-    monkeypatch.setattr("rag.index.EXACT", 10)
     monkeypatch.setattr("rag.index.CHANGES", 12)
     made = Folders(tmp_path)
     chooser = random.Random(0)
