@@ -28,7 +28,8 @@ EXACT = 50_000
 PROBED = 13
 """So many times the root of the number of lists is how many are searched.
 
-Of 100,000 and of 1,000,000 passages recall@10 is 0.98 (see `tests.benchmarks.searching`)."""
+Of 100,000 and of 1,000,000 passages recall@10 is 0.98 (see `tests.benchmarks.searching`).
+"""
 
 _LEARNT_FROM = 40
 """How many vectors for each list its centre is learnt from."""
@@ -51,7 +52,8 @@ class VectorIndex:
         if self._lists:
             saved.parallel_mode = 1  # the lists of a question are shared among the cores; it isn't saved
         self._gone = gone
-        self._left = faiss.IDSelectorNot(faiss.IDSelectorBatch(gone)) if len(gone) else None
+        self._those_gone = faiss.IDSelectorBatch(gone)  # which older releases of FAISS don't keep
+        self._left = faiss.IDSelectorNot(self._those_gone) if len(gone) else None
         self._ids = ids
         self._vectors = vectors
 
