@@ -153,6 +153,7 @@ def test_what_the_store_itself_can_mend_is_mended(folders, damage, fault):
             "a.txt has chunks that don't say what stands there.",
         ),
         ("DELETE FROM chunks WHERE document = 1", "a.txt has no chunks."),
+        ("UPDATE documents SET characters = 9 WHERE id = 1", "a.txt has not the text that was indexed."),
     ],
 )
 def test_a_document_that_is_broken_is_removed_and_embedded_anew(folders, sql, fault):
