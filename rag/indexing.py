@@ -1,13 +1,11 @@
 """Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
 
 import contextlib
-import importlib
 import itertools
 import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rag import store
@@ -27,9 +25,6 @@ _BATCH = 256
 
 _WINDOW = 16 * _BATCH
 """Texts sorted by length at a time."""
-
-_IMPORTED_SLOWLY = ("langchain_text_splitters", "datasketch", "faiss")
-"""What a build needs besides the embedder, and can import while that is loaded."""
 
 Progress = Callable[[int, int], None]
 """Told how many chunks are embedded, of how many."""
@@ -156,18 +151,13 @@ class _Spool:
 def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: _Spool) -> list[Failure]:
     """Read these files and cut them into chunks; what can't be read."""
     failed: list[Failure] = []
-    if not listed:
-        return failed
-    with Extraction() as extraction, ThreadPoolExecutor(1) as aside:
-        loading = aside.submit(load_embedder)
-        for slow in _IMPORTED_SLOWLY:
-            importlib.import_module(slow)
+    with Extraction() as extraction:
         for file in listed:
             item = read(file, extraction)
             if isinstance(item, Failure):
                 failed.append(item)
                 continue
-            embedder = loading.result()
+            embedder = load_embedder()
             max_tokens = min(embedder.max_tokens, MAX_TOKENS)
             spool.add(item, chunks(item.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens))
     return failed
