@@ -5,6 +5,7 @@ may be near are found by MinHash, whose hashes are cut into bands: texts that ar
 """
 
 import itertools
+import zlib
 from collections.abc import Set
 from hashlib import blake2b
 
@@ -20,6 +21,15 @@ _ROWS = 6
 
 _BATCH = 10_000
 """Runs of words hashed at a time: each takes 126 numbers of memory."""
+
+_FACTORS, _SUMMANDS = (
+    np.frombuffer(
+        b"".join(blake2b(bytes([number]), digest_size=16).digest() for number in range(_BANDS * _ROWS)), "<u8"
+    )
+    .reshape(-1, 2)
+    .T
+)
+"""Of the hash functions, the same for ever: what an index keeps is compared with what comes."""
 
 Shingles = frozenset[tuple[str, ...]]
 Hashes = npt.NDArray[np.uint32]
@@ -42,14 +52,17 @@ def nearness(first: Set[tuple[str, ...]], second: Set[tuple[str, ...]]) -> float
 
 
 def min_hashes(found: Shingles) -> Hashes:
-    """Numbers, of shape (126,), of which two texts have about the share in common that they are near."""
-    from datasketch import MinHash
+    """Numbers, of shape (126,), of which two texts have about the share in common that they are near.
 
-    hashes = MinHash(num_perm=_BANDS * _ROWS, seed=1)
+    Each is the least that one hash function makes of the runs (Broder 1997).
+    """
+    least = np.full(_BANDS * _ROWS, 2**32 - 1, dtype=np.uint32)
     runs = iter(found)
-    while some := [" ".join(run).encode() for run in itertools.islice(runs, _BATCH)]:
-        hashes.update_batch(some)
-    return np.asarray(hashes.hashvalues, dtype=np.uint32)
+    while some := [zlib.crc32(" ".join(run).encode()) for run in itertools.islice(runs, _BATCH)]:
+        # The upper half of a product, multiply-shift (Dietzfelbinger 1996): what runs over is meant to.
+        hashed = (np.array(some, dtype=np.uint64)[:, np.newaxis] * _FACTORS + _SUMMANDS) >> np.uint64(32)
+        least = np.minimum(least, hashed.min(axis=0).astype(np.uint32))
+    return least
 
 
 def bands(hashes: Hashes) -> tuple[int, ...]:
