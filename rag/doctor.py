@@ -16,8 +16,9 @@ from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.holdings import states
-from rag.index import as_of, renew_vectors
+from rag.index import require_identity
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
+from rag.local import as_of, renew_vectors
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity, Failure
@@ -79,7 +80,7 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
         if (writer := store.writer_of(index)) is not None:
             notes.append(f"{shown(index)}/ is being built by {writer}; what it changes may show as a fault.")
         with store.reading(index) as snapshot:
-            store.require_identity(snapshot.identity, identity, index)
+            require_identity(snapshot.identity, identity, f"{shown(index)}/")
             found.extend(_inside(snapshot.connection, identity.dimension, index))
             whole = not found
             if kept := spares(snapshot.connection):
@@ -159,8 +160,10 @@ def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[s
             if isinstance(item, Failure):
                 failed.append(item)
                 state[source] = "failed"
-            elif state[source] == "indexed" and item.text != snapshot.document(source):
-                other.append(source)
+            elif state[source] == "indexed":
+                document = snapshot.document(source)
+                if document is None or item.text != snapshot.text(document):
+                    other.append(source)
     for what, kind in (
         ("not in the index", "new"),
         ("changed since it was indexed", "changed"),

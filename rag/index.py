@@ -1,94 +1,217 @@
-"""A built index as questions see it: the store's state joined with the FAISS index of that state."""
+"""The index as questions and builds see it: in a folder (see `rag.local`), or in Milvus (`rag.milvus`).
 
-import contextlib
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-
-import numpy as np
-
-from rag import store
-from rag.changes import Writer
-from rag.snapshot import Snapshot
-from rag.types import EmbedderIdentity
-from rag.vectors import VectorIndex
-
-CHANGES = 10_000
-SHARE = 0.25
-"""So many chunks, or so large a share of them, may have come or gone since the FAISS file was made.
-
-It is made anew with more: the vectors that came are compared one by one, and read at each start.
+A build writes documents with their chunks and vectors; a question opens the newest state and searches it.
 """
 
+import bisect
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-class Index:
+import numpy as np
+import numpy.typing as npt
+
+from rag.errors import IndexFileError
+from rag.tables import REBUILD, EmbeddedText, cosines
+from rag.types import Chunk, Document, EmbedderIdentity, Scope
+
+Vectors = npt.NDArray[np.float32]
+Found = list[tuple[int, float]]
+"""The ids of chunks with their scores, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an index can do beside dense search.
+
+    `keyword` is search by words, with the number of chunks that have a word; `copies` says that it knows
+    which documents tell the same story.
+    """
+
+    keyword: bool
+    copies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors and stems.
+
+    `document` is the id of its document, of the version that was cut. The vectors are packed (see
+    `rag.tables`), the stems of a sentence are a line (see `rag.words`). Documents that are nearly the same
+    tell the same `story`.
+    """
+
+    id: int
+    document: int
+    source: str
+    start: int
+    end: int
+    text: str
+    sentences: tuple[tuple[int, int], ...]
+    sentence_vectors: bytes
+    stems: tuple[str, ...]
+    story: int
+
+
+class Weighable(NamedTuple):
+    """What a chunk is weighed by: the vectors and stems of its sentences (see `StoredChunk`)."""
+
+    id: int
+    sentence_vectors: bytes
+    stems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a document says of itself, and the hash of its file."""
+
+    sha256: str
+    title: str | None
+    date: str | None
+    pages: tuple[int, ...]
+
+    def page(self, place: int) -> int | None:
+        """The number of the page, from 1, that the character at `place` stands on."""
+        return bisect.bisect_right(self.pages, place) if self.pages else None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as it was indexed, without its text, which has so many `characters`."""
+
+    sha256: str
+    title: str | None
+    date: str | None
+    characters: int
+
+
+class State(Protocol):
+    """One state of an index. Ids are those that its own searches gave."""
+
+    generation: str
+    identity: EmbedderIdentity
+    capabilities: Capabilities
+
+    def chunk_count(self) -> int:
+        """How many chunks there are."""
+
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
+        """The chunks whose vectors are nearest to `vector` of shape (dimension,), with their cosines.
+
+        With a scope, of the documents in it alone; `QuestionError` if it names a source that there isn't.
+        """
+
+    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> Found:
+        """The chunks that have any of the terms, up to their endings, with their BM25; as `dense_search`."""
+
+    def chunks_with(self, terms: Sequence[str]) -> Mapping[str, int]:
+        """How many chunks have each of the terms, up to its ending."""
+
+    def weighables(self, ids: Sequence[int]) -> list[Weighable]:
+        """What the chunks of these ids are weighed by, in order of id."""
+
+    def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
+        """The chunks of these ids, in this order."""
+
+    def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
+        """The cosine of the vector of each of these chunks with `vector` of shape (dimension,), in order."""
+
+    def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
+        """The chunks of a document that have a character from `start` to `end`, in order."""
+
+    def document(self, source: str) -> int | None:
+        """The id of the document of this source, None where there is none."""
+
+    def documents(self) -> Mapping[str, StoredDocument]:
+        """What was indexed, by source."""
+
+    def about(self, document: int) -> About:
+        """What is known of a document."""
+
+    def text(self, document: int, start: int = 0, end: int | None = None) -> str:
+        """The characters of a document from `start` to `end`, None for its end, as it was indexed."""
+
+    def copies(self, document: int, scope: Scope | None) -> Mapping[str, str]:
+        """The texts by source of the other documents that tell the same story, in the scope; at most 20."""
+
+    def damaged_vectors(self) -> IndexFileError:
+        """What to raise for vectors that are none."""
+
+
+class Index(Protocol):
     """Opens the newest state for each question. Any number of threads may read at once."""
 
-    def __init__(self, folder: Path, identity: EmbedderIdentity) -> None:
-        """Read the index in `folder`; `IndexFileError` unless `identity` made it."""
-        self._folder = folder
-        self._identity = identity
-        self._loading = threading.Lock()
-        self._loaded: tuple[Path | None, str, VectorIndex] | None = None
-        with self.open():
-            pass  # a missing, damaged or foreign index is told of now, not at the first question
-
-    @contextlib.contextmanager
-    def open(self) -> Iterator[tuple[Snapshot, VectorIndex]]:
-        """The state now, and its vectors, loaded once for each state."""
-        with store.reading(self._folder) as snapshot:
-            store.require_identity(snapshot.identity, self._identity, self._folder)
-            yield snapshot, self._vectors(snapshot)
+    def open(self) -> contextlib.AbstractContextManager[State]:
+        """The state now; `IndexFileError` when there is none, or it can't be read."""
 
     def generation(self) -> str:
         """The name of the state now."""
-        with store.reading(self._folder) as snapshot:
-            return snapshot.generation
 
-    def _vectors(self, snapshot: Snapshot) -> VectorIndex:
-        with self._loading:
-            path, generation, found = self._loaded or (None, None, None)
-            if generation != snapshot.generation:
-                if found is None or path != snapshot.vectors_path:
-                    found = VectorIndex.load(snapshot.vectors_path)
-                found = as_of(snapshot, found)
-                path = snapshot.vectors_path
-                if found is None:
-                    found, path = made(snapshot), None  # later states begin from the file, not from this
-                self._loaded = path, snapshot.generation, found
-            assert found is not None, "a state that is loaded has vectors"
-            return found
+    def close(self) -> None:
+        """Give back what it holds; it isn't used again."""
 
 
-def as_of(snapshot: Snapshot, saved: VectorIndex | None) -> VectorIndex | None:
-    """What was saved, with what has changed since; None if that isn't as much as this state has."""
-    if saved is None:
-        return None
-    later = list(snapshot.vectors(after=snapshot.vectors_last))
-    empty = np.zeros((0, snapshot.identity.dimension), dtype=np.float32)
-    found = saved.changed(
-        gone=snapshot.gone(),
-        ids=np.concatenate([np.zeros(0, dtype=np.int64), *(ids for ids, _ in later)]),
-        vectors=np.concatenate([empty, *(vectors for _, vectors in later)]),
+@dataclass(frozen=True, slots=True)
+class EmbeddedDocument:
+    """A document cut into chunks, and the texts of these, each once, with their vectors."""
+
+    document: Document
+    pieces: tuple[Chunk, ...]
+    texts: tuple[EmbeddedText, ...]
+
+
+class BlockWriter(Protocol):
+    """What a build that goes block by block may do to an index."""
+
+    def hashes(self) -> Mapping[str, str]:
+        """The sha256 of each document by source, of those that are wholly there."""
+
+    def known(self, sources: Sequence[str]) -> Mapping[bytes, EmbeddedText]:
+        """What is embedded already of any version of these documents, by the hash of the text."""
+
+    def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
+        """Put these in. The same again changes nothing."""
+
+    def finish(self, now: Mapping[str, str]) -> None:
+        """Leave the documents of these sources and hashes alone in the index, all of which are in it.
+
+        When it returns, questions see all that was put in, and nothing else. `IndexFileError` if they don't.
+        """
+
+
+def sentence_cosines(
+    state: State, chunks: Sequence[StoredChunk | Weighable], vector: Vectors
+) -> list[list[float]]:
+    """The cosine of each sentence of each chunk with `vector` of shape (dimension,)."""
+    try:
+        found = cosines([chunk.sentence_vectors for chunk in chunks], vector)
+    except ValueError as error:  # of bytes that are not whole vectors
+        raise state.damaged_vectors() from error
+    if [len(of_chunk) for of_chunk in found] != [len(chunk.stems) for chunk in chunks]:
+        raise state.damaged_vectors()
+    return found
+
+
+def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, name: str) -> None:
+    """`IndexFileError`, naming both embedders, unless that of the index of this name is the one wanted."""
+    if found == wanted:
+        return
+    if (found.name, found.dimension) != (wanted.name, wanted.dimension):
+        raise IndexFileError(
+            f"{name} was built with {found.name} ({found.dimension} dimensions); settings name "
+            f"{wanted.name} ({wanted.dimension}). {REBUILD}"
+        )
+    if found.weights_sha256 != wanted.weights_sha256:
+        raise IndexFileError(
+            f"{name} was built with other weights of {found.name} (sha256 "
+            f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {REBUILD}"
+        )
+    if found.precision != wanted.precision:
+        raise IndexFileError(
+            f"{name} was built with {found.name} in {found.precision}; settings name "
+            f"{wanted.precision}. Use --precision {found.precision}, or rebuild it: rag build --rebuild"
+        )
+    raise IndexFileError(
+        f"{name} was built with other rules (chunks {found.chunking}, now {wanted.chunking}). {REBUILD}"
     )
-    return found if len(found) == snapshot.chunk_count() else None
-
-
-def made(snapshot: Snapshot) -> VectorIndex:
-    """The vectors of this state, made anew from the store."""
-    return VectorIndex.made(snapshot.identity.dimension, snapshot.chunk_count(), snapshot.vectors)
-
-
-def save_vectors(writer: Writer) -> None:
-    """Save the FAISS index of the state that is being written, where the one before would be too far off."""
-    state = writer.snapshot()
-    changes = state.count("gone") + state.count(f"chunks WHERE id > {state.vectors_last}")
-    if changes > min(CHANGES, SHARE * state.chunk_count()) or not state.vectors_path.is_file():
-        renew_vectors(writer)
-
-
-def renew_vectors(writer: Writer) -> None:
-    """Make the FAISS index of the state that is being written anew, and save it."""
-    writer.take_vectors()
-    now = writer.snapshot()
-    made(now).save(now.vectors_path)

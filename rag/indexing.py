@@ -15,7 +15,7 @@ from rag.documents import TEXTS, File, files, read
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
-from rag.index import save_vectors
+from rag.local import save_vectors
 from rag.sentences import SENTENCES, sentences
 from rag.tables import EmbeddedText, text_hash
 from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure

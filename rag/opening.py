@@ -38,11 +38,11 @@ def opened(
 
     `page` is the one it was on. Without a quote, whatever is there stands; nothing is beyond the text.
     """
-    with index.open() as (snapshot, _):
-        text = snapshot.document(source)
-        if text is None:
+    with index.open() as state:
+        document = state.document(source)
+        if document is None:
             return Opened(source, "", None, None, changed=True, title=None, date=None, page=page, sha256=None)
-        about = snapshot.about(source)
+        text, about = state.text(document), state.about(document)
     found: int | None = start
     if quote is None:
         found = start if 0 <= start <= end <= len(text) else None
@@ -84,11 +84,11 @@ def excerpt(index: Index, source: str, start: int, end: int | None) -> Excerpt:
 
     `QuestionError` when no document of the index has this name, or when it has no such characters.
     """
-    with index.open() as (snapshot, _):
-        text = snapshot.document(source)
-        if text is None:
+    with index.open() as state:
+        document = state.document(source)
+        if document is None:
             raise QuestionError(f"The index has no document {source}. Name one as passages and citations do.")
-        about = snapshot.about(source)
+        text, about = state.text(document), state.about(document)
     last = len(text) if end is None else end
     if not 0 <= start <= last or start > len(text):
         raise QuestionError(

@@ -20,8 +20,8 @@ from rag.engine import Engine
 from rag.errors import ModelError
 from rag.generation import LlamaModel
 from rag.holdings import Listed
-from rag.index import Index
 from rag.indexing import Progress, build_index, embedder_identity
+from rag.local import LocalIndex
 from rag.models import (
     Weights,
     embedding_dimension,
@@ -115,7 +115,7 @@ def _retriever(named: tuple[Path, str, Precision, str]) -> Retriever:
     path, embedder, precision, reranker = named
     weights = find_embedder(embedder, download)
     reranking = find_reranker(reranker, download)
-    index = Index(path, _identity(weights, precision))
+    index = LocalIndex(path, _identity(weights, precision))
     return Retriever(index, _embedder((weights, precision)), _reranker(reranking) if reranking else None)
 
 

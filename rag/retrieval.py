@@ -11,12 +11,11 @@ from rag.answer_type import asked_for, has_answer_of
 from rag.chunks import MAX_CHARS, MAX_TOKENS
 from rag.copies import NEAR, Shingles, nearness, said_in, shingles
 from rag.encoders import Embedder, Reranker
-from rag.index import Index
+from rag.index import About, Index, State, StoredChunk, Weighable, sentence_cosines
 from rag.pooling import Vectors, unit
 from rag.processors import cpu_count
 from rag.relevance import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
 from rag.sentences import refers_back
-from rag.snapshot import About, Snapshot, StoredChunk, Weighable
 from rag.types import Match, Passage, Scope, Sentence, Signals
 from rag.widening import widened
 from rag.words import joined, line, names, stem, terms
@@ -26,6 +25,9 @@ CANDIDATES = 50
 
 RERANKED = 20
 """How many passages a reranker reads."""
+
+_FEW = 1
+"""So many chunks are taken to have a word, where it isn't known how many have."""
 
 _READ = 8
 """How many of the best are read at a time: a few may be copies of others."""
@@ -87,11 +89,19 @@ class _Inside:
 class Retriever:
     """Finds passages in an index with the embedder that built it. Any thread may use it."""
 
-    def __init__(self, index: Index, embedder: Embedder, reranker: Reranker | None = None) -> None:
-        """Join them."""
+    def __init__(
+        self,
+        index: Index,
+        embedder: Embedder,
+        reranker: Reranker | None = None,
+        *,
+        keyword: bool = True,
+    ) -> None:
+        """Join them. `keyword` is whether to search by words too, and to know how rare they are."""
         self.index = index
         self.embedder = embedder
         self._reranker = reranker
+        self._keyword = keyword
         self._aside = ThreadPoolExecutor(cpu_count(), thread_name_prefix="embedding")
 
     def retrieve(
@@ -111,48 +121,59 @@ class Retriever:
         embedding = self._aside.submit(self.embedder.embed, [question, topic] if topic else [question])
         searched = f"{topic} {question}" if topic else question
         enough = k if self._reranker is None else max(k, RERANKED)
-        with self.index.open() as (snapshot, vectors):
-            among = None if scope is None else snapshot.chunks_within(scope)
-            count = len(vectors) if among is None else len(among)
-            sought = quoted = sought_by(question, snapshot, len(vectors))
+        with self.index.open() as state:
+            sought = quoted = self.sought_by(question, state)
             named = {line([name]): sought.rarity.get(line([name]), 0.0) for name in names(question)}
             if goes_on:
-                sought = quoted = sought_by(searched, snapshot, len(vectors))
+                sought = quoted = self.sought_by(searched, state)
             elif topic:
-                sought = mixed(sought, sought_by(topic, snapshot, len(vectors)), TOPIC_WEIGHT)
-            width = min(max(CANDIDATES, 2 * enough), count)
+                sought = mixed(sought, self.sought_by(topic, state), TOPIC_WEIGHT)
+            width = max(CANDIDATES, 2 * enough)
             vector = None
+            keyword: list[tuple[int, float]] = []
             worded: dict[int, _Worded] = {}
             while True:
                 # What words find is weighed while the question is being embedded.
-                keyword = snapshot.keyword_search(terms(searched), width, among=among)
-                worded |= _worded(snapshot, sought, dict(keyword).keys() - worded.keys())
+                if self._keyword:
+                    keyword = state.keyword_search(terms(searched), width, scope)
+                    worded |= _worded(state, sought, dict(keyword).keys() - worded.keys())
                 if vector is None:
                     vector, *about = embedding.result()
                     wider = vector
                     if topic:
                         weight = TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT
                         wider = unit(vector + weight * about[0])
-                dense = vectors.search(wider, width, among=among)
-                worded |= _worded(snapshot, sought, dict(dense).keys() - worded.keys())
-                ranked = _ranked(snapshot, [*worded.values()], wider)
-                best = list(itertools.islice(without_copies(_read(snapshot, ranked)), enough))
-                if len(best) == enough or width >= count:
+                dense = state.dense_search(wider, width, scope)
+                worded |= _worded(state, sought, dict(dense).keys() - worded.keys())
+                ranked = _ranked(state, [*worded.values()], wider)
+                best = list(itertools.islice(without_copies(_read(state, ranked)), enough))
+                if len(best) == enough or len(dense) < width:
                     break
-                width = min(4 * width, count)  # what was found is copies of a few passages: look further
+                width = 4 * width  # what was found is copies of a few passages: look further
             if self._reranker is not None:
                 best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
             best = best[:k]
             shown = [found.chunk.id for found in best]
-            cosines = zip(shown, snapshot.cosines(wider, shown), strict=True)
+            cosines = zip(shown, state.cosines(wider, shown), strict=True)
             judge = _Judge(question, quoted, wider if goes_on else vector, named)
             return self._shown(
-                snapshot, judge, best, _matches(cosines, dense), _matches(keyword, keyword), scope
+                state, judge, best, _matches(cosines, dense), _matches(keyword, keyword), scope
             )
+
+    def sought_by(self, question: str, state: State) -> Wanted:
+        """What the question's words are worth: each ln(1 + chunks / (1 + chunks that have it)).
+
+        Without keyword search, which knows how many have it, all are worth the same.
+        """
+        asked = terms(question)
+        chunks_with = state.chunks_with(asked) if self._keyword else dict.fromkeys(asked, _FEW)
+        count = state.chunk_count()
+        rarity = {stem(term): math.log1p(count / (1 + having)) for term, having in chunks_with.items()}
+        return wanted(question, rarity)
 
     def _shown(
         self,
-        snapshot: Snapshot,
+        state: State,
         judge: "_Judge",
         best: Sequence[_Scored],
         dense: Mapping[int, Match],
@@ -165,8 +186,9 @@ class Retriever:
         inside: list[_Inside] = []
         for number, found in enumerate(best):
             source, (start, end) = found.chunk.source, spans[number]
-            near = snapshot.chunks_between(source, end - MAX_CHARS, start + MAX_CHARS)
-            around = judge.sentences(snapshot, near)
+            document = found.chunk.document
+            near = state.chunks_between(document, end - MAX_CHARS, start + MAX_CHARS)
+            around = judge.sentences(state, near)
             taken = [
                 span
                 for other, span in enumerate(spans)
@@ -177,12 +199,12 @@ class Retriever:
             )
             text = found.chunk.text
             if (start, end) != spans[number]:
-                text = snapshot.text(source, start, end)
+                text = state.text(document, start, end)
                 if self.embedder.count_tokens([text])[0] > MAX_TOKENS:
                     (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
-            about = snapshot.about(source)
-            copies = {copy: said_in(words) for copy, words in snapshot.copies(source, scope).items()}
+            about = state.about(document)
+            copies = {copy: said_in(words) for copy, words in state.copies(document, scope).items()}
             passages.append(
                 Passage(
                     source,
@@ -203,13 +225,6 @@ class Retriever:
         return Retrieval(passages, functools.partial(_sentences, judge, passages, inside))
 
 
-def sought_by(question: str, snapshot: Snapshot, count: int) -> Wanted:
-    """What the question's words are worth: each ln(1 + count / (1 + chunks that have it))."""
-    chunks_with = snapshot.chunks_with(terms(question))
-    rarity = {stem(term): math.log1p(count / (1 + having)) for term, having in chunks_with.items()}
-    return wanted(question, rarity)
-
-
 class _Judge:
     """Says what speaks for a sentence as a quote, for one question."""
 
@@ -221,11 +236,11 @@ class _Judge:
         self._vector = vector
         self._names = names
 
-    def sentences(self, snapshot: Snapshot, chunks: Sequence[StoredChunk]) -> list[_Sentence]:
+    def sentences(self, state: State, chunks: Sequence[StoredChunk]) -> list[_Sentence]:
         """The sentences of the chunks in order."""
         return [
             _Sentence(span, chunk.text[span[0] - chunk.start : span[1] - chunk.start], stems, cosine)
-            for chunk, cosines in zip(chunks, snapshot.sentence_cosines(chunks, self._vector), strict=True)
+            for chunk, cosines in zip(chunks, sentence_cosines(state, chunks, self._vector), strict=True)
             for span, stems, cosine in zip(chunk.sentences, chunk.stems, cosines, strict=True)
         ]
 
@@ -269,14 +284,14 @@ def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Ins
             place = first
 
 
-def _worded(snapshot: Snapshot, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
+def _worded(state: State, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
     """The chunks of these ids, with how much of what is sought is in their words."""
-    return {chunk.id: (chunk, sought.shares(chunk.stems)) for chunk in snapshot.weighables(sorted(ids))}
+    return {chunk.id: (chunk, sought.shares(chunk.stems)) for chunk in state.weighables(sorted(ids))}
 
 
-def _ranked(snapshot: Snapshot, found: Sequence[_Worded], vector: Vectors) -> list[tuple[int, float]]:
+def _ranked(state: State, found: Sequence[_Worded], vector: Vectors) -> list[tuple[int, float]]:
     """The ids of the chunks with their scores, best first."""
-    cosines = snapshot.sentence_cosines([chunk for chunk, _ in found], vector)
+    cosines = sentence_cosines(state, [chunk for chunk, _ in found], vector)
     scored = [
         (
             chunk.id,
@@ -287,11 +302,11 @@ def _ranked(snapshot: Snapshot, found: Sequence[_Worded], vector: Vectors) -> li
     return sorted(scored, key=lambda one: (-one[1], one[0]))
 
 
-def _read(snapshot: Snapshot, ranked: Sequence[tuple[int, float]]) -> Iterator[_Scored]:
+def _read(state: State, ranked: Sequence[tuple[int, float]]) -> Iterator[_Scored]:
     """The chunks of these ids in order, read from the store as they are asked for, some at a time."""
     for first in range(0, len(ranked), _READ):
         some = ranked[first : first + _READ]
-        chunks = snapshot.chunks([chunk for chunk, _ in some])
+        chunks = state.chunks([chunk for chunk, _ in some])
         yield from (_Scored(chunk, score) for chunk, (_, score) in zip(chunks, some, strict=True))
 
 

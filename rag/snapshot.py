@@ -1,23 +1,21 @@
 """One state of an index, as questions and builds read it."""
 
-import bisect
 import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rag.errors import IndexFileError, QuestionError, shown
+from rag.index import About, StoredChunk, StoredDocument, Weighable
 from rag.tables import (
     REBUILD,
     SCHEMA_VERSION,
     Ids,
     Vectors,
-    cosines,
     unpack_numbers,
     unpack_spans,
 )
@@ -29,61 +27,10 @@ _POSTINGS = 2_000
 """So many pairs of a term and a chunk that has it are looked at for a question: 3 ms of work."""
 
 _POSTINGS_IN_SCOPE = 50_000
-"""So many of them with `among`, where most fall away before they are weighed."""
+"""So many of them in a scope, where most fall away before they are weighed."""
 
 _VECTORS = 20_000
 """So many vectors are read at a time, 30 MB of the embedded embedder's."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredChunk:
-    """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors and stems.
-
-    The vectors are packed (see `rag.tables`), the stems of a sentence are a line (see `rag.words`). Documents
-    that are nearly the same tell the same `story`.
-    """
-
-    id: int
-    source: str
-    start: int
-    end: int
-    text: str
-    sentences: tuple[tuple[int, int], ...]
-    sentence_vectors: bytes
-    stems: tuple[str, ...]
-    story: int
-
-
-class Weighable(NamedTuple):
-    """What a chunk is weighed by: the vectors and stems of its sentences (see `StoredChunk`)."""
-
-    id: int
-    sentence_vectors: bytes
-    stems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a document says of itself, and the hash of its file."""
-
-    sha256: str
-    title: str | None
-    date: str | None
-    pages: tuple[int, ...]
-
-    def page(self, place: int) -> int | None:
-        """The number of the page, from 1, that the character at `place` stands on."""
-        return bisect.bisect_right(self.pages, place) if self.pages else None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """A document as it was indexed, without its text, which has so many `characters`."""
-
-    sha256: str
-    title: str | None
-    date: str | None
-    characters: int
 
 
 class Snapshot:
@@ -93,6 +40,7 @@ class Snapshot:
         """Read `connection`, which is inside a transaction."""
         self.connection = connection
         self._folder = folder
+        self._scopes: dict[Scope, Ids] = {}
         meta = dict(self._rows("SELECT key, value FROM meta"))
         if meta.get("schema") != str(SCHEMA_VERSION):
             raise IndexFileError(
@@ -137,6 +85,11 @@ class Snapshot:
 
         `QuestionError` if it names a source that the index doesn't have.
         """
+        if scope not in self._scopes:
+            self._scopes[scope] = self._chunks_within(scope)
+        return self._scopes[scope]
+
+    def _chunks_within(self, scope: Scope) -> Ids:
         if scope.sources is not None:
             condition, values = _within(Scope(sources=scope.sources))
             known = {row[0] for row in self._rows(f"SELECT source FROM documents WHERE {condition}", values)}
@@ -153,27 +106,27 @@ class Snapshot:
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 
-    def document(self, source: str) -> str | None:
-        """The whole text of a document, None where there is none of this source."""
-        rows = self._rows("SELECT text FROM documents WHERE source = ?", (source,))
-        return str(rows[0][0]) if rows else None
+    def document(self, source: str) -> int | None:
+        """The id of the document of this source, None where there is none."""
+        rows = self._rows("SELECT id FROM documents WHERE source = ?", (source,))
+        return int(rows[0][0]) if rows else None
 
-    def about(self, source: str) -> About:
+    def about(self, document: int) -> About:
         """What is known of a document."""
-        rows = self._rows("SELECT sha256, title, date, pages FROM documents WHERE source = ?", (source,))
+        rows = self._rows("SELECT sha256, title, date, pages FROM documents WHERE id = ?", (document,))
         if not rows:
             raise IndexFileError(f"{shown(self._folder)}/ lacks documents. {REBUILD}")
         sha256, title, date, pages = rows[0]
         return About(sha256, title, date, tuple(unpack_numbers(pages)))
 
-    def copies(self, source: str, scope: Scope | None) -> dict[str, str]:
+    def copies(self, document: int, scope: Scope | None) -> dict[str, str]:
         """The texts by source of the other documents that tell the same story, in the scope; at most 20."""
         condition, values = _within(scope or Scope())
         return dict(
             self._rows(
-                "SELECT source, text FROM documents WHERE source != ? AND story = "
-                f"(SELECT story FROM documents WHERE source = ?) AND {condition} ORDER BY source LIMIT ?",
-                (source, source, *values, _COPIES),
+                "SELECT source, text FROM documents WHERE id != ? AND story = "
+                f"(SELECT story FROM documents WHERE id = ?) AND {condition} ORDER BY source LIMIT ?",
+                (document, document, *values, _COPIES),
             )
         )
 
@@ -210,23 +163,23 @@ class Snapshot:
         try:
             found = {chunk: float(np.frombuffer(packed, np.float32) @ vector) for chunk, packed in rows}
         except ValueError as error:  # of bytes that are not a whole vector
-            raise self._damaged_vectors() from error
+            raise self.damaged_vectors() from error
         return [found[chunk] for chunk in ids]
 
     def keyword_search(
-        self, terms: Sequence[str], k: int, *, among: Ids | None = None
+        self, terms: Sequence[str], k: int, scope: Scope | None = None
     ) -> list[tuple[int, float]]:
         """The (chunk id, BM25) of the k chunks that match any of the terms best, best first.
 
-        Of many terms that many chunks have, the rarest alone are searched for. With `among`, of the chunks
-        of these ids, and for more of the terms: those that are common elsewhere may tell them apart.
+        Of many terms that many chunks have, the rarest alone are searched for. With a scope, of the chunks in
+        it, and for more of the terms: those that are common elsewhere may tell them apart.
         """
-        searched = self._rarest(terms, _POSTINGS if among is None else _POSTINGS_IN_SCOPE)
+        searched = self._rarest(terms, _POSTINGS if scope is None else _POSTINGS_IN_SCOPE)
         if not searched:
             return []
         # With the plus, SQLite looks each match up among the ids, and not each id up among the matches.
-        limited = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?))"
-        ids = [] if among is None else [json.dumps(among.tolist())]
+        limited = "" if scope is None else "AND +rowid IN (SELECT value FROM json_each(?))"
+        ids = [] if scope is None else [json.dumps(self.chunks_within(scope).tolist())]
         return self._rows(
             f"SELECT rowid, -bm25(keywords) FROM keywords WHERE keywords MATCH ? {limited} "
             "ORDER BY rank LIMIT ?",
@@ -274,14 +227,14 @@ class Snapshot:
             raise IndexFileError(f"{shown(self._folder)}/ lacks chunks. {REBUILD}")
         return tuple(found[chunk] for chunk in ids)
 
-    def chunks_between(self, source: str, start: int, end: int) -> tuple[StoredChunk, ...]:
+    def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
         """The chunks of a document that have a character from `start` to `end`, in order."""
-        return self._chunks('source = ? AND "end" > ? AND "start" < ?', source, start, end)
+        return self._chunks('document = ? AND "end" > ? AND "start" < ?', document, start, end)
 
     def _chunks(self, condition: str, *values: object) -> tuple[StoredChunk, ...]:
         rows = self._rows(
-            'SELECT chunks.id, source, "start", "end", texts.text, sentences, sentence_vectors, stems, story '
-            "FROM chunks JOIN documents ON documents.id = document JOIN texts USING (text_hash) "
+            'SELECT chunks.id, document, source, "start", "end", texts.text, sentences, sentence_vectors, '
+            "stems, story FROM chunks JOIN documents ON documents.id = document JOIN texts USING (text_hash) "
             f'WHERE {condition} ORDER BY "start"',
             values,
         )
@@ -290,6 +243,7 @@ class Snapshot:
                 [
                     StoredChunk(
                         chunk,
+                        document,
                         source,
                         start,
                         end,
@@ -299,34 +253,24 @@ class Snapshot:
                         _lines(stems),
                         story,
                     )
-                    for chunk, source, start, end, text, spans, packed, stems, story in rows
+                    for chunk, document, source, start, end, text, spans, packed, stems, story in rows
                 ]
             )
         except ValueError as error:  # of bytes that are not whole numbers
-            raise self._damaged_vectors() from error
+            raise self.damaged_vectors() from error
         if any(len(chunk.sentences) != len(chunk.stems) for chunk in found):
-            raise self._damaged_vectors()
+            raise self.damaged_vectors()
         return found
 
-    def sentence_cosines(
-        self, chunks: Sequence[StoredChunk | Weighable], vector: Vectors
-    ) -> list[list[float]]:
-        """The cosine of each sentence of each chunk with `vector` of shape (dimension,)."""
-        try:
-            found = cosines([chunk.sentence_vectors for chunk in chunks], vector)
-        except ValueError as error:  # of bytes that are not whole vectors
-            raise self._damaged_vectors() from error
-        if [len(of_chunk) for of_chunk in found] != [len(chunk.stems) for chunk in chunks]:
-            raise self._damaged_vectors()
-        return found
-
-    def _damaged_vectors(self) -> IndexFileError:
+    def damaged_vectors(self) -> IndexFileError:
+        """What to raise for vectors that are none."""
         return IndexFileError(f"{shown(self._folder)}/ has damaged vectors. {REBUILD}")
 
-    def text(self, source: str, start: int, end: int) -> str:
-        """The characters of a document from `start` to `end`, as it was indexed."""
+    def text(self, document: int, start: int = 0, end: int | None = None) -> str:
+        """The characters of a document from `start` to `end`, None for its end, as it was indexed."""
+        length = "" if end is None else f", {end - start}"
         rows = self._rows(
-            "SELECT substr(text, ? + 1, ?) FROM documents WHERE source = ?", (start, end - start, source)
+            f"SELECT substr(text, {start} + 1{length}) FROM documents WHERE id = ?", (document,)
         )
         if not rows:
             raise IndexFileError(f"{shown(self._folder)}/ lacks documents. {REBUILD}")

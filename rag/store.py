@@ -19,14 +19,18 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import filelock
 
 from rag.changes import Writer
 from rag.errors import IndexFileError, shown
+from rag.index import require_identity
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD, create
 from rag.types import EmbedderIdentity
+
+S = TypeVar("S", bound=Snapshot)
 
 _PATIENCE_S = 0.2
 """How long a build waits for the lock: longer than `writer_of` holds it."""
@@ -47,13 +51,18 @@ _NOT_THE_FILES_FAULT = {
 }
 
 
-@contextlib.contextmanager
-def reading(folder: Path) -> Iterator[Snapshot]:
+def reading(folder: Path) -> contextlib.AbstractContextManager[Snapshot]:
     """The index in `folder` as it is now; `IndexFileError` if there is none or it is damaged."""
+    return reading_as(folder, Snapshot)
+
+
+@contextlib.contextmanager
+def reading_as(folder: Path, kind: type[S]) -> Iterator[S]:
+    """The same, as this kind of snapshot."""
     with _translated(folder), contextlib.closing(_open_current(folder)) as connection:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("BEGIN")
-        yield Snapshot(connection, folder)
+        yield kind(connection, folder)
 
 
 @contextlib.contextmanager
@@ -70,7 +79,7 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
         with contextlib.closing(_connect(path)) as connection:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             writer = Writer(connection, folder)
-            require_identity(writer.snapshot().identity, identity, folder)
+            require_identity(writer.snapshot().identity, identity, f"{shown(folder)}/")
             yield writer
             in_force = {path.name, writer.snapshot().vectors_path.name}
         if fresh:
@@ -110,31 +119,6 @@ def left_over(folder: Path) -> list[str]:
     with reading(folder) as snapshot:
         in_force = {_current(folder), snapshot.vectors_path.name}
     return sorted(path.name for path in _files(folder) if _named(path) not in in_force)
-
-
-def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, folder: Path) -> None:
-    """`IndexFileError`, naming both embedders, unless the index's is the one wanted."""
-    if found == wanted:
-        return
-    if (found.name, found.dimension) != (wanted.name, wanted.dimension):
-        raise IndexFileError(
-            f"{shown(folder)}/ was built with {found.name} ({found.dimension} dimensions); settings name "
-            f"{wanted.name} ({wanted.dimension}). {REBUILD}"
-        )
-    if found.weights_sha256 != wanted.weights_sha256:
-        raise IndexFileError(
-            f"{shown(folder)}/ was built with other weights of {found.name} (sha256 "
-            f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {REBUILD}"
-        )
-    if found.precision != wanted.precision:
-        raise IndexFileError(
-            f"{shown(folder)}/ was built with {found.name} in {found.precision}; settings name "
-            f"{wanted.precision}. Use --precision {found.precision}, or rebuild it: rag build --rebuild"
-        )
-    raise IndexFileError(
-        f"{shown(folder)}/ was built with other rules (chunks {found.chunking}, now {wanted.chunking}). "
-        f"{REBUILD}"
-    )
 
 
 def _current(folder: Path) -> str | None:

@@ -13,13 +13,13 @@ BUILDS = 40
 READER = """
 import json, sys, time
 from pathlib import Path
-from rag.index import Index
+from rag.local import LocalIndex
 from rag.retrieval import Retriever
 from tests.conftest import WordEmbedder
 from tests.test_indexing import IDENTITY
 
 place = Path(sys.argv[1])
-retriever = Retriever(Index(place / "index", IDENTITY), WordEmbedder())
+retriever = Retriever(LocalIndex(place / "index", IDENTITY), WordEmbedder())
 print("ready", flush=True)
 asked = []
 while not (place / "stop").exists():

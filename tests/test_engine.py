@@ -7,8 +7,8 @@ import pytest
 from rag.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
 from rag.errors import QuestionError
 from rag.generation import LlamaModel
-from rag.index import Index
 from rag.indexing import build_index, embedder_identity
+from rag.local import LocalIndex
 from rag.models import find_language_model
 from rag.prompt import read_templates
 from rag.reading import READER_WEIGHT
@@ -46,7 +46,7 @@ class Library:
         reader: ScriptedReader | None = None,
     ) -> Engine:
         return Engine(
-            retriever=Retriever(Index(self.folder / "index", self.identity), self.embedder),
+            retriever=Retriever(LocalIndex(self.folder / "index", self.identity), self.embedder),
             reader=reader,
             worker=worker,
             model_name="queued",

@@ -202,7 +202,7 @@ def test_a_hostile_folder_is_indexed_as_far_as_it_goes(tmp_path, monkeypatch):
     assert failed.keys() == reasons.keys()
     assert report["failed"] == sorted(report["failed"], key=lambda failure: failure["source"])
     with store.reading(tmp_path / "index") as snapshot:
-        assert {source: snapshot.text(source, 0, 10_000) for source in TEXTS} == TEXTS
+        assert {source: snapshot.text(snapshot.document(source)) for source in TEXTS} == TEXTS
         assert snapshot.keyword_search(["secret", "root"], 10) == []
     building, reading = report["used"]
     assert building < 1.5 * 1024**2  # KiB

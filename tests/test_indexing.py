@@ -12,8 +12,8 @@ import pytest
 from rag import extraction, indexing, store
 from rag.documents import read, read_folder
 from rag.errors import DocumentsError, IndexFileError
-from rag.index import Index
 from rag.indexing import build_index, embedder_identity
+from rag.local import LocalIndex
 from rag.retrieval import Retriever
 from rag.types import BuildReport, Failure
 from tests.conftest import ROOT, WordEmbedder
@@ -52,7 +52,7 @@ class Folders:
 
     def found(self, question: str, k: int = 5) -> list[tuple[str, float]]:
         """The (source, score) of the passages, as a process that starts now finds them."""
-        passages = Retriever(Index(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
+        passages = Retriever(LocalIndex(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
         return [(passage.source, round(passage.score, 6)) for passage in passages]
 
     def state(self) -> str:
@@ -156,7 +156,7 @@ def test_a_file_that_changes_while_it_is_read_is_indexed_as_it_was_read(folders,
 
     assert kinds(folders.build(load_embedder=no_embedder)) == {"unchanged": ("a.txt", "b.txt", "c.txt")}
     with store.reading(folders.index) as snapshot:
-        assert snapshot.text("b.txt", 0, 99) == "War."
+        assert snapshot.text(snapshot.document("b.txt")) == "War."
 
 
 def test_a_document_that_can_no_longer_be_read_is_removed(folders):
@@ -188,22 +188,22 @@ def test_a_changed_document_alone_is_embedded(folders):
 
 def test_a_removed_document_stops_matching_at_once(folders):
     folders.build()
-    index = Index(folders.index, IDENTITY)
+    index = LocalIndex(folders.index, IDENTITY)
     vector = WordEmbedder().embed(["peace"])[0]
-    with index.open() as (snapshot, vectors):
+    with index.open() as snapshot:
         ((chunk, _),) = snapshot.keyword_search(["peace"], 10)
-        assert vectors.search(vector, 1)[0][0] == chunk
+        assert snapshot.dense_search(vector, 1)[0][0] == chunk
     (folders.documents / "b.txt").unlink()
 
     report = folders.build(load_embedder=no_embedder)
 
     assert kinds(report) == {"removed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
-    with index.open() as (snapshot, vectors):
+    with index.open() as snapshot:
         assert snapshot.keyword_search(["peace"], 10) == []
         assert snapshot.chunks_with(["peace"]) == {"peace": 0}
-        assert snapshot.chunks_between("b.txt", 0, 99) == ()
-        assert chunk not in [found for found, _ in vectors.search(vector, 10)]
-        assert len(vectors) == snapshot.chunk_count() == 2
+        assert snapshot.document("b.txt") is None
+        assert chunk not in [found for found, _ in snapshot.dense_search(vector, 10)]
+        assert snapshot.chunk_count() == snapshot.count("chunks") == 2
         assert len(next(snapshot.vectors())[0]) == 2
 
 
@@ -297,8 +297,8 @@ def test_dense_search_is_a_dot_product_with_the_documents(folders):
     folders.build()
     vector = WordEmbedder().embed(["war and bread"])[0]
 
-    with Index(folders.index, IDENTITY).open() as (snapshot, vectors):
-        found = vectors.search(vector, 3)
+    with LocalIndex(folders.index, IDENTITY).open() as snapshot:
+        found = snapshot.dense_search(vector, 3)
         chunks = snapshot.chunks([chunk for chunk, _ in found])
 
     expected = {source: float(WordEmbedder().embed([text])[0] @ vector) for source, text in TEXTS.items()}
@@ -330,7 +330,7 @@ def test_another_embedder_is_told_of_with_the_command_that_mends_it(folders, wha
 
     for use in (
         lambda: folders.build(identity=other, load_embedder=no_embedder),
-        lambda: Index(folders.index, other),
+        lambda: LocalIndex(folders.index, other),
     ):
         with pytest.raises(IndexFileError) as raised:
             use()
@@ -338,7 +338,7 @@ def test_another_embedder_is_told_of_with_the_command_that_mends_it(folders, wha
 
     other = dataclasses.replace(other, dimension=WordEmbedder.dimension)
     folders.build(identity=other, rebuild=True)
-    Index(folders.index, other)
+    LocalIndex(folders.index, other)
 
 
 def test_a_failing_build_leaves_the_old_index_answering(folders):
@@ -368,7 +368,7 @@ def test_an_interrupted_first_build_goes_on_where_it_was(folders):
     done = list(folders.embedder.embedded)
     assert len(done) == 256
     with pytest.raises(IndexFileError) as raised:
-        Index(folders.index, IDENTITY)
+        LocalIndex(folders.index, IDENTITY)
     assert str(raised.value) == f"No index in {folders.index}/. Build it: rag build"
 
     report = folders.build()
@@ -467,23 +467,23 @@ def test_a_second_writer_is_told_who_is_building(folders):
 @pytest.mark.parametrize("rebuild", [False, True])
 def test_a_reader_keeps_its_state_while_a_build_swaps(folders, rebuild):
     folders.build()
-    index = Index(folders.index, IDENTITY)
+    index = LocalIndex(folders.index, IDENTITY)
     folders.write({"b.txt": "War."})
     vector = WordEmbedder().embed(["peace"])[0]
 
-    with index.open() as (snapshot, vectors):
+    with index.open() as snapshot:
         before = dict(snapshot.hashes())
         folders.build(rebuild=rebuild)
         assert snapshot.hashes() == before
         ((chunk, _),) = snapshot.keyword_search(["peace"], 5)
-        assert vectors.search(vector, 1) == [(chunk, pytest.approx(2**-0.5))]
-        assert snapshot.text("b.txt", 0, 99) == TEXTS["b.txt"]
-        with index.open() as (new, _):
-            assert new.text("b.txt", 0, 99) == "War."
+        assert snapshot.dense_search(vector, 1) == [(chunk, pytest.approx(2**-0.5))]
+        assert snapshot.text(snapshot.document("b.txt")) == TEXTS["b.txt"]
+        with index.open() as new:
+            assert new.text(new.document("b.txt")) == "War."
             assert new.keyword_search(["peace"], 5) == []
 
-    with index.open() as (snapshot, _):
-        assert snapshot.text("b.txt", 0, 99) == "War."
+    with index.open() as snapshot:
+        assert snapshot.text(snapshot.document("b.txt")) == "War."
 
 
 def test_a_reader_that_comes_during_the_swap_sees_the_old_state(folders):
@@ -626,9 +626,9 @@ def test_a_chunk_has_at_most_250_tokens_however_many_the_embedder_reads(folders)
     folders.embedder.max_tokens = 1000
     folders.write({"a.txt": "w " * 390})  # 780 characters, and 392 tokens
     folders.build()
-    with Index(folders.index, IDENTITY).open() as (snapshot, _):
+    with LocalIndex(folders.index, IDENTITY).open() as snapshot:
         sizes = WordEmbedder().count_tokens(
-            [chunk.text for chunk in snapshot.chunks_between("a.txt", 0, 780)]
+            [chunk.text for chunk in snapshot.chunks_between(snapshot.document("a.txt"), 0, 780)]
         )
     assert sizes == [196, 196, 4]
 

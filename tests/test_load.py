@@ -38,6 +38,10 @@ def ask_until(deadline: float, url: str, number: int, right: list[str], wrong: l
     cancelled = 0
     client = gradio_client.Client(url, verbose=False)
     while time.monotonic() < deadline:
+        # The client gives a job that is sent while the stream of the one before ends to that stream, and so
+        # takes it for cancelled itself.
+        while client.streaming_future is not None:
+            time.sleep(0.01)
         asked = chance.choice(QUESTIONS)
         job = client.submit(asked["question"], api_name="/answer")
         if chance.random() < 1 / 3:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import QuestionError
-from rag.index import Index
 from rag.indexing import build_index, embedder_identity
+from rag.local import LocalIndex
 from rag.retrieval import Retriever
 from rag.scope import scope
 from rag.types import Match
@@ -34,7 +34,7 @@ def retriever(tmp_path):
         load_embedder=lambda: embedder,
         progress=lambda done, total: None,
     )
-    return Retriever(Index(tmp_path / "index", identity), embedder)
+    return Retriever(LocalIndex(tmp_path / "index", identity), embedder)
 
 
 def rarity(chunks_with: int) -> float:
@@ -114,7 +114,7 @@ def retriever_over(documents, embedder):
         load_embedder=lambda: embedder,
         progress=lambda done, total: None,
     )
-    return Retriever(Index(documents.parent / "index", identity), embedder)
+    return Retriever(LocalIndex(documents.parent / "index", identity), embedder)
 
 
 def test_copies_do_not_crowd_out_the_passage_that_answers(tmp_path, word_embedder):

@@ -8,6 +8,7 @@ import pytest
 
 from rag import store
 from rag.errors import IndexFileError
+from rag.index import sentence_cosines
 from rag.indexing import embedder_identity
 from rag.tables import EmbeddedText, text_hash
 from rag.types import Chunk, Document, Scope
@@ -107,7 +108,7 @@ def test_sentences_come_with_their_places_in_the_document_and_their_vectors(tmp_
 
     with store.reading(tmp_path) as snapshot:
         (chunk,) = snapshot.chunks([1])
-        (found,) = snapshot.sentence_cosines([chunk], np.array([1, 0], dtype=np.float32))
+        (found,) = sentence_cosines(snapshot, [chunk], np.array([1, 0], dtype=np.float32))
     assert [text[start:end] for start, end in chunk.sentences] == ["War began.", "War ended."]
     assert found == pytest.approx([0.6, -0.28], abs=1 / 127)
     assert chunk.stems == (" war began ", " war end ")
@@ -123,7 +124,10 @@ def test_chunks_between_are_those_with_a_character_there(tmp_path):
 
     with store.reading(tmp_path) as snapshot:
         found = [
-            [(chunk.source, chunk.text) for chunk in snapshot.chunks_between("a.txt", start, end)]
+            [
+                (chunk.source, chunk.text)
+                for chunk in snapshot.chunks_between(snapshot.document("a.txt"), start, end)
+            ]
             for start, end in ((0, 17), (4, 12), (3, 6), (-9, 1))
         ]
     war, peace, salt = ("a.txt", "War."), ("a.txt", "Peace."), ("a.txt", "Salt.")
@@ -140,7 +144,7 @@ def test_offsets_are_characters_whatever_the_text(tmp_path):
 
     with store.reading(tmp_path) as snapshot:
         found = snapshot.chunks([2, 1])
-        assert snapshot.text("a.txt", 1, 13) == text[1:13]
+        assert snapshot.text(snapshot.document("a.txt"), 1, 13) == text[1:13]
     assert places(found) == [(2, "a.txt", 6, 13, "café 和平"), (1, "a.txt", 0, 4, "🌊🌊 é")]
 
 
@@ -230,8 +234,8 @@ def test_of_common_terms_the_rarest_are_searched_for(tmp_path, monkeypatch):
     write(tmp_path, TEXTS | {"e.txt": "Salt and salt and war."})
     with store.reading(tmp_path) as snapshot:
 
-        def found(*terms: str, among=None) -> list[str]:
-            ids = [chunk for chunk, _ in snapshot.keyword_search(terms, 10, among=among)]
+        def found(*terms: str, scope=None) -> list[str]:
+            ids = [chunk for chunk, _ in snapshot.keyword_search(terms, 10, scope)]
             return sorted(chunk.source for chunk in snapshot.chunks(ids))
 
         assert found("war", "peace", "salt") == ["b.txt", "c.txt", "e.txt"]
@@ -239,13 +243,12 @@ def test_of_common_terms_the_rarest_are_searched_for(tmp_path, monkeypatch):
         monkeypatch.setattr("rag.snapshot._POSTINGS", 0)
         assert found("war", "salt") == ["c.txt", "e.txt"]
         assert found("war", "absent") == ["a.txt", "b.txt", "e.txt"]
-        within = snapshot.chunks_within(Scope(sources=("a.txt", "b.txt")))
-        assert found("war", "salt", among=within) == ["a.txt", "b.txt"]
+        assert found("war", "salt", scope=Scope(sources=("a.txt", "b.txt"))) == ["a.txt", "b.txt"]
 
 
 def read_all(snapshot) -> None:
     chunks = snapshot.chunks([int(i) for ids, _ in snapshot.vectors() for i in ids])
-    snapshot.sentence_cosines(chunks, np.array([1, 0], dtype=np.float32))
+    sentence_cosines(snapshot, chunks, np.array([1, 0], dtype=np.float32))
 
 
 def test_what_a_chunk_is_weighed_by_is_that_of_the_chunk(tmp_path):
@@ -258,12 +261,12 @@ def test_what_a_chunk_is_weighed_by_is_that_of_the_chunk(tmp_path):
         assert [(one.id, one.sentence_vectors, one.stems) for one in found] == [
             (chunk.id, chunk.sentence_vectors, chunk.stems) for chunk in chunks
         ]
-        assert snapshot.sentence_cosines(found, vector) == snapshot.sentence_cosines(chunks, vector)
+        assert sentence_cosines(snapshot, found, vector) == sentence_cosines(snapshot, chunks, vector)
         with pytest.raises(IndexFileError, match="lacks chunks"):
             snapshot.weighables([*ids, 999])
     change(tmp_path, "UPDATE texts SET stems = '' WHERE rowid = 1")
     with pytest.raises(IndexFileError, match="has damaged vectors"), store.reading(tmp_path) as snapshot:
-        snapshot.sentence_cosines(snapshot.weighables(ids), vector)
+        sentence_cosines(snapshot, snapshot.weighables(ids), vector)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 from rag import parts, store
 from rag.downloads import download
 from rag.evaluation.datasets import read_dataset
-from rag.index import save_vectors
+from rag.local import save_vectors
 from rag.models import find_embedder
 from rag.pooling import unit
 from rag.sentences import sentences

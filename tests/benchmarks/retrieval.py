@@ -27,8 +27,9 @@ from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
 from rag.evaluation.run import indexed, sample
+from rag.index import sentence_cosines
 from rag.relevance import Wanted, coverage, pair_coverage, weighed
-from rag.retrieval import CANDIDATES, Retriever, sought_by
+from rag.retrieval import CANDIDATES, Retriever
 from rag.settings import resolve
 from rag.words import STOP_WORDS, joined, line, stem, terms, words
 
@@ -99,21 +100,21 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
         seconds[stage] = time.perf_counter() - began
 
     vector = retriever.embedder.embed([question.text])[0]
-    with retriever.index.open() as (snapshot, vectors):
+    with retriever.index.open() as snapshot:
         with timed("dense"):
-            dense = [chunk for chunk, _ in vectors.search(vector, CANDIDATES)]
+            dense = [chunk for chunk, _ in snapshot.dense_search(vector, CANDIDATES)]
         with timed("keyword"):
             keyword = dict(snapshot.keyword_search(terms(question.text), CANDIDATES))
-            sought = sought_by(question.text, snapshot, len(vectors))
+            sought = retriever.sought_by(question.text, snapshot)
         with timed("load"):
             found = snapshot.chunks([*dict.fromkeys([*dense, *keyword])])
         with timed("lead"):
-            leads = {chunk.source: snapshot.chunks_between(chunk.source, 0, 400)[0] for chunk in found}
+            leads = {chunk.source: snapshot.chunks_between(chunk.document, 0, 400)[0] for chunk in found}
         near = snapshot.cosines(vector, [chunk.id for chunk in found])
         unstemmed, everything = _other_words(question.text, snapshot)
         with timed("cosines"):
-            cosines = snapshot.sentence_cosines(found, vector)
-        of_leads = snapshot.sentence_cosines([leads[chunk.source] for chunk in found], vector)
+            cosines = sentence_cosines(snapshot, found, vector)
+        of_leads = sentence_cosines(snapshot, [leads[chunk.source] for chunk in found], vector)
     with timed("words"):
         texts = [joined(chunk.stems) for chunk in found]
         shares = [[coverage(sought, sentence) for sentence in chunk.stems] for chunk in found]

@@ -65,11 +65,11 @@ for question in some:
     timed("embed", lambda: retriever.embedder.embed([question]))
     timed("retrieve", lambda: retriever.retrieve(question, 5))
 result = {"resident_mib": int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20}
-with retriever.index.open() as (snapshot, vectors):
+with retriever.index.open() as snapshot:
     embedded = retriever.embedder.embed(some[:200])
     for question in some[:200]:
         timed("keyword", lambda: snapshot.keyword_search(terms(question), 50))
-    near = [timed("dense", lambda: vectors.search(vector, 10)) for vector in embedded]
+    near = [timed("dense", lambda: snapshot.dense_search(vector, 10)) for vector in embedded]
     flat = faiss.IndexIDMap2(faiss.IndexFlatIP(embedded.shape[1]))
     for ids, matrix in snapshot.vectors():
         flat.add_with_ids(matrix, ids)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rag import doctor
-from rag.index import Index
+from rag.local import LocalIndex
 from rag.retrieval import Retriever
 from tests.conftest import WordEmbedder
 from tests.test_indexing import IDENTITY, Folders, mangle
@@ -22,7 +22,7 @@ def folders(tmp_path, monkeypatch, request) -> Folders:
     """Of which a few chunks are many."""
     monkeypatch.setattr("rag.vectors.EXACT", request.param)
     monkeypatch.setattr("rag.vectors.PROBED", 1_000)
-    monkeypatch.setattr("rag.index.CHANGES", 12)
+    monkeypatch.setattr("rag.local.CHANGES", 12)
     made = Folders(tmp_path)
     chooser = random.Random(0)
     made.write({f"{number:02}.txt": text(chooser) for number in range(40)})
@@ -47,11 +47,11 @@ def anew(folders: Folders) -> list[set[tuple[str, str, float, float]]]:
     other.index.parent.mkdir(exist_ok=True)
     other.documents = folders.documents
     other.build(rebuild=True)
-    return asked(Retriever(Index(other.index, IDENTITY), WordEmbedder()))
+    return asked(Retriever(LocalIndex(other.index, IDENTITY), WordEmbedder()))
 
 
 def test_what_a_large_index_finds_follows_its_folder(folders):
-    reader = Retriever(Index(folders.index, IDENTITY), WordEmbedder())
+    reader = Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())
     chooser = random.Random(1)
     files = [folders.vectors_file()]
     for step in range(12):
@@ -64,7 +64,7 @@ def test_what_a_large_index_finds_follows_its_folder(folders):
         files.append(folders.vectors_file())
         expected = anew(folders)
         assert asked(reader) == expected
-        assert asked(Retriever(Index(folders.index, IDENTITY), WordEmbedder())) == expected
+        assert asked(Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())) == expected
         found = doctor.examine(folders.documents, folders.index, IDENTITY)
         assert (found.faults, found.figures.recall) == ((), 1.0)
     assert 1 < len(set(files)) < 6  # it stays as long as few chunks have changed, and is then made anew
@@ -74,11 +74,11 @@ def test_a_large_index_may_become_small_and_empty(folders):
     for path in sorted(folders.documents.iterdir())[5:]:
         path.unlink()
     folders.build()
-    assert asked(Retriever(Index(folders.index, IDENTITY), WordEmbedder())) == anew(folders)
+    assert asked(Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())) == anew(folders)
     for path in folders.documents.iterdir():
         path.unlink()
     folders.build(may_be_empty=True)
-    assert asked(Retriever(Index(folders.index, IDENTITY), WordEmbedder())) == [set()] * 5
+    assert asked(Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())) == [set()] * 5
 
 
 def test_a_reader_that_found_the_file_damaged_follows_later_states(folders):
@@ -86,7 +86,7 @@ def test_a_reader_that_found_the_file_damaged_follows_later_states(folders):
     folders.write({"00.txt": text(chooser)})
     folders.build()
     mangle("overwritten", folders.vectors_file())
-    reader = Retriever(Index(folders.index, IDENTITY), WordEmbedder())
+    reader = Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())
     assert asked(reader) == anew(folders)
     for name in ("00.txt", "00.txt", "01.txt"):
         folders.write({name: text(chooser)})

@@ -1,0 +1,94 @@
+"""What stands in place of a folder or a model's file when another process keeps it: the address of a server."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from rag.errors import SettingsError
+
+MILVUS_PORT = 19_530
+_MILVUS = ("milvus", "milvus+tls")
+_COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusAddress:
+    """An index in Milvus: the address of the server, or the file of an in-process one, and the collection.
+
+    `certificate` is the file of the authority that signed the server's, "" for those that the system knows.
+    """
+
+    server: str
+    collection: str
+    tls: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+    certificate: str = ""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it is a file, which milvus-lite reads in this process."""
+        return self.server.endswith(".db")
+
+    def __str__(self) -> str:
+        """The address as it is written, without user and password."""
+        return f"{_MILVUS[self.tls]}://{self.server}/{self.collection}"
+
+
+Place: TypeAlias = Path | MilvusAddress
+"""Where an index is: a folder, or a collection in Milvus."""
+
+
+def is_milvus(text: str) -> bool:
+    """Whether the text is meant as the address of an index in Milvus."""
+    return text.partition("://")[0] in _MILVUS and "://" in text
+
+
+def milvus_address(text: str) -> MilvusAddress:
+    """`milvus://host:port/collection`, `milvus+tls://…`, or `milvus:///folder/file.db/collection`.
+
+    User and password may stand before the host, else they are those of `RAG_MILVUS_USER` and
+    `RAG_MILVUS_PASSWORD`; the authority's certificate is that of `RAG_MILVUS_CERTIFICATE`. `SettingsError` for
+    anything else.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise _no_address(text) from error
+    before, _, collection = parts.path.rpartition("/")
+    if not _COLLECTION.fullmatch(collection) or parts.query or parts.fragment:
+        raise _no_address(text)
+    if not parts.netloc:
+        if not before.endswith(".db") or parts.scheme != "milvus":
+            raise _no_address(text)
+        return MilvusAddress(unquote(before), collection)
+    if before or not parts.hostname:
+        raise _no_address(text)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    user, password = _credentials(parts)
+    return MilvusAddress(
+        server=f"{host}:{port or MILVUS_PORT}",
+        collection=collection,
+        tls=parts.scheme == "milvus+tls",
+        user=user,
+        password=password,
+        certificate=os.environ.get("RAG_MILVUS_CERTIFICATE", ""),
+    )
+
+
+def _credentials(parts: SplitResult) -> tuple[str, str]:
+    if parts.username is not None:
+        return unquote(parts.username), unquote(parts.password or os.environ.get("RAG_MILVUS_PASSWORD", ""))
+    return os.environ.get("RAG_MILVUS_USER", ""), os.environ.get("RAG_MILVUS_PASSWORD", "")
+
+
+def _no_address(text: str) -> SettingsError:
+    shown = re.sub(r"//[^/@]*@", "//…@", text)
+    return SettingsError(
+        f"The setting index is {shown}; an index in Milvus is written milvus://host:port/collection, the "
+        "collection in letters, digits and _."
+    )

@@ -1,0 +1,116 @@
+"""The index in a folder: SQLite holds the truth (see `rag.store`), FAISS finds what is near."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from rag import store
+from rag.changes import Writer
+from rag.errors import shown
+from rag.index import Capabilities, Found, Vectors, require_identity
+from rag.snapshot import Snapshot
+from rag.types import EmbedderIdentity, Scope
+from rag.vectors import VectorIndex
+
+CHANGES = 10_000
+SHARE = 0.25
+"""So many chunks, or so large a share of them, may have come or gone since the FAISS file was made.
+
+It is made anew with more: the vectors that came are compared one by one, and read at each start.
+"""
+
+
+class LocalState(Snapshot):
+    """A state of the store, joined with the FAISS index of that state (see `rag.index.State`)."""
+
+    capabilities = Capabilities(keyword=True, copies=True)
+    vectors_found: VectorIndex
+
+    def chunk_count(self) -> int:
+        """How many chunks there are."""
+        return len(self.vectors_found)
+
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
+        """See `State.dense_search`."""
+        among = None if scope is None else self.chunks_within(scope)
+        return self.vectors_found.search(vector, k, among=among)
+
+
+class LocalIndex:
+    """The index in a folder (see `rag.index.Index`)."""
+
+    def __init__(self, folder: Path, identity: EmbedderIdentity) -> None:
+        """Read the index in `folder`; `IndexFileError` unless `identity` made it."""
+        self._folder = folder
+        self._identity = identity
+        self._loading = threading.Lock()
+        self._loaded: tuple[Path | None, str, VectorIndex] | None = None
+        with self.open():
+            pass  # a missing, damaged or foreign index is told of now, not at the first question
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[LocalState]:
+        """The state now, with its vectors, loaded once for each state."""
+        with store.reading_as(self._folder, LocalState) as state:
+            require_identity(state.identity, self._identity, f"{shown(self._folder)}/")
+            state.vectors_found = self._vectors(state)
+            yield state
+
+    def close(self) -> None:
+        """Nothing is held between questions but memory."""
+
+    def generation(self) -> str:
+        """The name of the state now."""
+        with store.reading(self._folder) as snapshot:
+            return snapshot.generation
+
+    def _vectors(self, snapshot: Snapshot) -> VectorIndex:
+        with self._loading:
+            path, generation, found = self._loaded or (None, None, None)
+            if generation != snapshot.generation:
+                if found is None or path != snapshot.vectors_path:
+                    found = VectorIndex.load(snapshot.vectors_path)
+                found = as_of(snapshot, found)
+                path = snapshot.vectors_path
+                if found is None:
+                    found, path = made(snapshot), None  # later states begin from the file, not from this
+                self._loaded = path, snapshot.generation, found
+            assert found is not None, "a state that is loaded has vectors"
+            return found
+
+
+def as_of(snapshot: Snapshot, saved: VectorIndex | None) -> VectorIndex | None:
+    """What was saved, with what has changed since; None if that isn't as much as this state has."""
+    if saved is None:
+        return None
+    later = list(snapshot.vectors(after=snapshot.vectors_last))
+    empty = np.zeros((0, snapshot.identity.dimension), dtype=np.float32)
+    found = saved.changed(
+        gone=snapshot.gone(),
+        ids=np.concatenate([np.zeros(0, dtype=np.int64), *(ids for ids, _ in later)]),
+        vectors=np.concatenate([empty, *(vectors for _, vectors in later)]),
+    )
+    return found if len(found) == snapshot.count("chunks") else None
+
+
+def made(snapshot: Snapshot) -> VectorIndex:
+    """The vectors of this state, made anew from the store."""
+    return VectorIndex.made(snapshot.identity.dimension, snapshot.count("chunks"), snapshot.vectors)
+
+
+def save_vectors(writer: Writer) -> None:
+    """Save the FAISS index of the state that is being written, where the one before would be too far off."""
+    state = writer.snapshot()
+    changes = state.count("gone") + state.count(f"chunks WHERE id > {state.vectors_last}")
+    if changes > min(CHANGES, SHARE * state.chunk_count()) or not state.vectors_path.is_file():
+        renew_vectors(writer)
+
+
+def renew_vectors(writer: Writer) -> None:
+    """Make the FAISS index of the state that is being written anew, and save it."""
+    writer.take_vectors()
+    now = writer.snapshot()
+    made(now).save(now.vectors_path)

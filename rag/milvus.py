@@ -1,0 +1,749 @@
+"""The index in Milvus, for folders that outgrow one machine: the only module that imports pymilvus.
+
+An index of the name `articles` is an alias of a collection `articles_1a2b3c4d` of chunks, beside which
+`articles_1a2b3c4d_documents` has the documents' texts, in parts that a field of Milvus can hold. A rebuild
+makes others and then points the alias to them. The id of a row is a hash of what it is of, the version of the
+document included: to write it twice changes nothing, and what is read of a document is of one version.
+"""
+
+import base64
+import contextlib
+import importlib.util
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag.addresses import MilvusAddress
+from rag.errors import IndexFileError, QuestionError
+from rag.index import (
+    About,
+    Capabilities,
+    EmbeddedDocument,
+    Found,
+    StoredChunk,
+    StoredDocument,
+    Vectors,
+    Weighable,
+    require_identity,
+)
+from rag.tables import (
+    REBUILD,
+    EmbeddedText,
+    pack_numbers,
+    pack_vectors,
+    stem_lines,
+    text_hash,
+    unpack_numbers,
+    unpack_spans,
+)
+from rag.types import EmbedderIdentity, Scope
+from rag.words import stem
+
+SCHEMA = "1"
+KEYWORD_SINCE = (2, 5)
+"""The release of the server that brought BM25."""
+
+ANSWER_S = 10.0
+"""How long a question waits for the server."""
+
+_BUILD_S = 300.0
+_SETTLE_S = 120.0
+"""How long a build waits until questions see what it wrote."""
+
+_GRACE_S = 5.0
+"""Questions that began before a rebuild ended are answered from the collection before for so long."""
+
+_MOST = 1_000
+"""So many chunks are asked for at most: each comes with all that it is weighed by."""
+
+_ROWS = 200
+"""So many rows are sent at a time, 2 MB; the server takes 64 MB."""
+
+_FIELD_BYTES = 65_000
+_PART_CHARS = 16_000
+"""Of four bytes each at most."""
+
+_PROBES = 20
+_META = 0
+"""The id of the row that says what the index is."""
+
+_CHUNK_FIELDS = ["id", "document", "source", "start", "end", "text", "spans", "stems", "sentence_vectors"]
+_SEARCH = {"params": {"ef": 2 * _MOST}}
+_GRAPH = {"M": 16, "efConstruction": 200}
+_ANALYSER = {"tokenizer": "whitespace"}
+"""What is searched by words are stems already (see `rag.words`)."""
+
+_SAME = 0.999
+_NO_VECTOR = [0.0, 1.0]
+_EMPTY_PART: dict[str, Any] = {
+    "vector": _NO_VECTOR,
+    "document": 0,
+    "name": 0,
+    "source": "",
+    "date": "",
+    "part": -1,
+    "chunks": 0,
+    "characters": 0,
+    "sha256": "",
+    "title": "",
+    "pages": "",
+    "text": "",
+    "whole": False,
+}
+
+
+class MilvusIndex:
+    """An index in Milvus (see `rag.index.Index`)."""
+
+    def __init__(self, address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool) -> None:
+        """Connect; `IndexFileError` unless there is an index that `identity` made.
+
+        `keyword` says that search by words is wanted: `IndexFileError` if the index has none.
+        """
+        self._address = address
+        self._identity = identity
+        self._keyword = keyword
+        self._client = _connected(address)
+        with self.open():
+            pass  # what is wrong is told of now, not at the first question
+
+    @contextlib.contextmanager
+    def open(self) -> "Iterator[MilvusState]":
+        """See `Index.open`."""
+        with _translated(self._address):
+            state = _state(self._client, self._address)
+            if state is None:
+                raise IndexFileError(f"No index in {self._address}. Build it: rag build")
+            require_identity(state.identity, self._identity, str(self._address))
+            if self._keyword and not state.capabilities.keyword:
+                raise IndexFileError(
+                    f"{self._address} was built for dense search alone. Ask it so: --retrieval dense"
+                )
+            yield state
+
+    def generation(self) -> str:
+        """See `Index.generation`."""
+        with self.open() as state:
+            return state.generation
+
+    def close(self) -> None:
+        """See `Index.close`."""
+        self._client.close()
+
+
+class MilvusState:
+    """An index in Milvus as it is now (see `rag.index.State`).
+
+    What a build writes meanwhile may be seen, a document at a time. Chunks that a search brings are kept here
+    with all that they are weighed by.
+    """
+
+    def __init__(self, client: Any, address: MilvusAddress, chunks: str, meta: Mapping[str, Any]) -> None:
+        """Of the collection `chunks`, which `meta` describes."""
+        self._client = client
+        self._address = address
+        self._chunks = chunks
+        self._documents = _documents(chunks)
+        self._kept: dict[int, dict[str, Any]] = {}
+        self.generation: str = meta["generation"]
+        self.identity = EmbedderIdentity(**meta["embedder"])
+        self.capabilities = Capabilities(keyword=bool(meta["keyword"]), copies=False)
+
+    def chunk_count(self) -> int:
+        """See `State.chunk_count`."""
+        return _count(self._client, self._chunks, "")
+
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
+        """See `State.dense_search`."""
+        return self._search("vector", vector.tolist(), k, scope, _SEARCH)
+
+    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> Found:
+        """See `State.keyword_search`."""
+        if not terms:
+            return []
+        found = self._search("keywords", " ".join(map(stem, terms)), k, scope, {})
+        # Servers differ in the sign; more is better here.
+        return [(chunk, abs(score)) for chunk, score in found]
+
+    def _search(self, field: str, sought: Any, k: int, scope: Scope | None, params: dict[str, Any]) -> Found:
+        (hits,) = self._client.search(
+            self._chunks,
+            data=[sought],
+            anns_field=field,
+            limit=min(k, _MOST),
+            filter=self._within(scope),
+            output_fields=[*_CHUNK_FIELDS, "vector"],
+            search_params=params,
+            timeout=ANSWER_S,
+        )
+        self._kept.update((int(hit["id"]), dict(hit["entity"]) | {"id": int(hit["id"])}) for hit in hits)
+        found = [(int(hit["id"]), float(hit["distance"])) for hit in hits]
+        return sorted(found, key=lambda one: (-abs(one[1]) if field == "keywords" else -one[1], one[0]))
+
+    def _within(self, scope: Scope | None) -> str:
+        """The condition, in Milvus's language, that a chunk is in the scope."""
+        if scope is None:
+            return ""
+        limits = []
+        if scope.since is not None:
+            limits.append(f'date >= "{scope.since}"')
+        if scope.until is not None:
+            limits.append(f'date != "" and date <= "{scope.until}"')
+        if scope.sources is not None:
+            names = {_hash(source): source for source in scope.sources}
+            rows = self._query(self._documents, f"part == 0 and name in {[*names]}", ["name"])
+            known = {row["name"] for row in rows}
+            if unknown := [source for name, source in names.items() if name not in known]:
+                raise QuestionError(
+                    f"{self._address} has no document {', '.join(unknown[:5])}. Choose another, or index it: "
+                    "rag build"
+                )
+            limits.append(f"name in {[*names]}")
+        return " and ".join(limits)
+
+    def chunks_with(self, terms: Sequence[str]) -> dict[str, int]:
+        """See `State.chunks_with`."""
+        return {
+            term: _count(self._client, self._chunks, f"TEXT_MATCH(stems, {json.dumps(stem(term))})")
+            for term in terms
+        }
+
+    def weighables(self, ids: Sequence[int]) -> list[Weighable]:
+        """See `State.weighables`."""
+        return [
+            Weighable(chunk.id, chunk.sentence_vectors, chunk.stems) for chunk in self.chunks(sorted(ids))
+        ]
+
+    def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
+        """See `State.chunks`."""
+        self._keep(ids)
+        return tuple(self._chunk(self._kept[chunk]) for chunk in ids)
+
+    def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
+        """See `State.cosines`."""
+        self._keep(ids)
+        return [float(np.array(self._kept[chunk]["vector"], np.float32) @ vector) for chunk in ids]
+
+    def _keep(self, ids: Sequence[int]) -> None:
+        if missing := [chunk for chunk in ids if chunk not in self._kept]:
+            rows = self._query(self._chunks, f"id in {missing}", [*_CHUNK_FIELDS, "vector"])
+            self._kept.update((row["id"], row) for row in rows)
+        if any(chunk not in self._kept for chunk in ids):
+            raise IndexFileError(f"{self._address} lacks chunks. {REBUILD}")
+
+    def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
+        """See `State.chunks_between`."""
+        condition = f"document == {document} and end > {start} and start < {end}"
+        found = map(self._chunk, self._query(self._chunks, condition, _CHUNK_FIELDS))
+        return tuple(sorted(found, key=lambda chunk: chunk.start))
+
+    def document(self, source: str) -> int | None:
+        """See `State.document`."""
+        condition = f"part == 0 and whole == true and name == {_hash(source)}"
+        rows = self._query(self._documents, condition, ["document"])
+        return max((int(row["document"]) for row in rows), default=None)
+
+    def documents(self) -> dict[str, StoredDocument]:
+        """See `State.documents`."""
+        return {
+            row["source"]: StoredDocument(
+                row["sha256"], row["title"] or None, row["date"] or None, row["characters"]
+            )
+            for row in _whole(self._client, self._documents)
+        }
+
+    def about(self, document: int) -> About:
+        """See `State.about`."""
+        (row,) = self._parts(document, [0], ["sha256", "title", "date", "pages"])
+        pages = tuple(unpack_numbers(base64.b64decode(row["pages"])))
+        return About(row["sha256"], row["title"] or None, row["date"] or None, pages)
+
+    def text(self, document: int, start: int = 0, end: int | None = None) -> str:
+        """See `State.text`."""
+        if end is None:
+            (row,) = self._parts(document, [0], ["characters"])
+            end = int(row["characters"])
+        first, last = start // _PART_CHARS, max(end - 1, 0) // _PART_CHARS
+        texts = []
+        for part in range(first, last + 1, _ROWS):
+            some = range(part, min(part + _ROWS, last + 1))
+            texts.extend(row["text"] for row in self._parts(document, some, ["text"]))
+        return "".join(texts)[start - first * _PART_CHARS : end - first * _PART_CHARS]
+
+    def copies(self, document: int, scope: Scope | None) -> dict[str, str]:
+        """None: Milvus can't say which documents are nearly the same (see `Capabilities`)."""
+        return {}
+
+    def damaged_vectors(self) -> IndexFileError:
+        """See `State.damaged_vectors`."""
+        return IndexFileError(f"{self._address} has damaged vectors. {REBUILD}")
+
+    def _parts(self, document: int, parts: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of these parts of a document, in order."""
+        ids = [_hash(document, part) for part in parts]
+        found = {row["id"]: row for row in self._query(self._documents, f"id in {ids}", ["id", *fields])}
+        if len(found) != len(ids):
+            raise IndexFileError(f"{self._address} lacks a document that was changed just now. Ask again.")
+        return [found[number] for number in ids]
+
+    def _query(self, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+        return _query(self._client, collection, condition, fields)
+
+    def _chunk(self, row: Mapping[str, Any]) -> StoredChunk:
+        start = row["start"]
+        spans = unpack_spans(base64.b64decode(row["spans"]))
+        vectors = base64.b64decode(row["sentence_vectors"])
+        lacking = len(spans) - len(vectors) // self.identity.dimension
+        if lacking:  # see `_packed_vectors`
+            self._keep([row["id"]])
+            whole = np.array([self._kept[row["id"]]["vector"]], dtype=np.float32)
+            vectors += lacking * pack_vectors(whole)
+        return StoredChunk(
+            id=row["id"],
+            document=row["document"],
+            source=row["source"],
+            start=start,
+            end=row["end"],
+            text=row["text"],
+            sentences=tuple((start + first, start + last) for first, last in spans),
+            sentence_vectors=vectors,
+            stems=tuple(row["stems"].split("\n")) if row["stems"] else (),
+            story=row["document"],
+        )
+
+
+class MilvusWriter:
+    """The right to write into a collection (see `rag.index.BlockWriter`). Several may write at once."""
+
+    def __init__(self, address: MilvusAddress, chunks: str) -> None:
+        """Write into the collection `chunks` and the one of its documents (see `writing`)."""
+        self._address = address
+        self._client = _connected(address)
+        self._documents = _documents(chunks)
+        self.chunks = chunks
+
+    def hashes(self) -> dict[str, str]:
+        """See `BlockWriter.hashes`."""
+        with _translated(self._address):
+            return {row["source"]: row["sha256"] for row in _whole(self._client, self._documents)}
+
+    def known(self, sources: Sequence[str]) -> dict[bytes, EmbeddedText]:
+        """See `BlockWriter.known`."""
+        fields = ["text", "spans", "sentence_vectors", "vector"]
+        with _translated(self._address):
+            rows = _all(self._client, self.chunks, f"name in {[*map(_hash, sources)]}", fields)
+            return {text_hash(row["text"]): found for row in rows if (found := _embedded(row)) is not None}
+
+    def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
+        """See `BlockWriter.upsert`."""
+        found = [(_document_rows(embedded), _chunk_rows(embedded)) for embedded in documents]
+        # Before its chunks, so that each that is found has its document, which is whole when all are there.
+        self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
+        self._put(self.chunks, [row for _, rows in found for row in rows])
+        self._put(self._documents, [parts[0] for parts, _ in found])
+
+    def _put(self, collection: str, rows: Sequence[dict[str, Any]]) -> None:
+        with _translated(self._address):
+            for first in range(0, len(rows), _ROWS):
+                self._client.upsert(collection, [*rows[first : first + _ROWS]], timeout=_BUILD_S)
+
+    def finish(self, now: Mapping[str, str]) -> None:
+        """See `BlockWriter.finish`."""
+        fields = ["document", "source", "sha256", "whole", "chunks"]
+        with _translated(self._address):
+            expected = 0
+            for row in _all(self._client, self._documents, "part == 0", fields):
+                if now.get(row["source"]) == row["sha256"] and row["whole"]:
+                    expected += row["chunks"]
+                else:
+                    self._delete(row["document"])
+            for collection in (self.chunks, self._documents):
+                self._client.flush(collection, timeout=_BUILD_S)
+            self._settle(expected)
+            meta = _meta(self._client, self.chunks)
+            self._client.upsert(
+                self._documents, [_meta_row(meta | {"generation": secrets.token_hex(6)})], timeout=_BUILD_S
+            )
+
+    def _delete(self, document: int) -> None:
+        """Delete a version of a document, so that what is left, if it is interrupted, is found again."""
+        for collection, condition in (
+            (self.chunks, f"document == {document}"),
+            (self._documents, f"document == {document} and part > 0"),
+            (self._documents, f"document == {document}"),
+        ):
+            ids = [row["id"] for row in _all(self._client, collection, condition, ["id"])]
+            for first in range(0, len(ids), _MOST):
+                self._client.delete(collection, ids=ids[first : first + _MOST], timeout=_BUILD_S)
+
+    def _settle(self, expected: int) -> None:
+        """Wait until there are as many chunks as expected, and search finds those that are looked for."""
+        waited = time.monotonic() + _SETTLE_S
+        while (count := _count(self._client, self.chunks, "")) != expected or not self._finds():
+            if time.monotonic() > waited:
+                raise IndexFileError(
+                    f"{self._address} has {count} chunks that can be searched, where its documents have "
+                    f"{expected}. Wait for another build that may be under way, or rebuild it: rag build "
+                    "--rebuild"
+                )
+            time.sleep(0.2)
+
+    def _finds(self) -> bool:
+        """Whether the index over the vectors is made, and finds some of them."""
+        if _pending(self._client, self.chunks):
+            return False
+        rows = self._client.query(
+            self.chunks, filter="id > 0", output_fields=["vector"], limit=_PROBES, timeout=_BUILD_S
+        )
+        vectors = [[float(number) for number in row["vector"]] for row in rows]
+        if not vectors:
+            return True
+        found = self._client.search(
+            self.chunks, data=vectors, anns_field="vector", limit=1, search_params=_SEARCH, timeout=_BUILD_S
+        )
+        return all(
+            hits and hits[0]["distance"] > _SAME * float(np.dot(own, own))
+            for hits, own in zip(found, vectors, strict=True)
+        )
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+
+@contextlib.contextmanager
+def writing(
+    address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool, rebuild: bool
+) -> Iterator[MilvusWriter]:
+    """The right to change the index, which is made if there is none.
+
+    With `keyword` it can be searched by words: `IndexFileError` if the server, or the index as it is, can't
+    be. `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError` if
+    the index was built with another embedder.
+    """
+    with contextlib.closing(_connected(address)) as client:
+        with _translated(address):
+            current = _collection(client, address)
+            fresh = rebuild or current is None
+            if keyword:
+                _require_keyword(client, address)
+            if fresh:
+                chunks = _unfinished(client, address, current, identity, keyword) or _made(
+                    client, address, identity, keyword
+                )
+            else:
+                assert current is not None, "an index that isn't made anew is there"
+                chunks = current
+                meta = _meta(client, chunks)
+                require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
+                if keyword and not meta["keyword"]:
+                    raise IndexFileError(
+                        f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
+                        "rebuild it: rag build --rebuild"
+                    )
+        with contextlib.closing(MilvusWriter(address, chunks)) as writer:
+            yield writer
+        if fresh:
+            with _translated(address):
+                _put_in_force(client, address, chunks, current)
+
+
+def exists(address: MilvusAddress) -> bool:
+    """Whether there is an index at the address; `IndexFileError` if that can't be told."""
+    with contextlib.closing(_connected(address)) as client, _translated(address):
+        return _collection(client, address) is not None
+
+
+def _state(client: Any, address: MilvusAddress) -> MilvusState | None:
+    chunks = _collection(client, address)
+    return None if chunks is None else MilvusState(client, address, chunks, _meta(client, chunks))
+
+
+def _collection(client: Any, address: MilvusAddress) -> str | None:
+    """The collection that the index's name is an alias of; None if it is none."""
+    if not client.has_collection(address.collection, timeout=ANSWER_S):
+        return None
+    name = str(client.describe_collection(address.collection, timeout=ANSWER_S)["collection_name"])
+    if not _is_of(address, name):
+        raise IndexFileError(
+            f"{address} is a collection of another program's. Name another: --index milvus://host/collection"
+        )
+    return name
+
+
+def _is_of(address: MilvusAddress, name: str) -> bool:
+    return re.fullmatch(re.escape(address.collection) + "_[0-9a-f]{8}", name) is not None
+
+
+def _documents(chunks: str) -> str:
+    return f"{chunks}_documents"
+
+
+def _meta(client: Any, chunks: str) -> dict[str, Any]:
+    rows = _query(client, _documents(chunks), f"id == {_META}", ["text"])
+    if not rows:
+        raise IndexFileError(f"The collection {chunks} lacks what says how it was built. {REBUILD}")
+    meta: dict[str, Any] = json.loads(rows[0]["text"])
+    if meta.get("schema") != SCHEMA:
+        raise IndexFileError(
+            f"The collection {chunks} has schema {meta.get('schema')}; this version reads schema {SCHEMA}. "
+            f"{REBUILD}"
+        )
+    return meta
+
+
+def _require_keyword(client: Any, address: MilvusAddress) -> None:
+    version = str(client.get_server_version(timeout=ANSWER_S))
+    numbers = re.match(r"v?(\d+)\.(\d+)", version)
+    if numbers is not None and tuple(map(int, numbers.groups())) < KEYWORD_SINCE:
+        raise IndexFileError(
+            f"The Milvus server at {address.server} is {version}; search by words needs 2.5 or later. Use a "
+            "newer one, or search by meaning alone: --retrieval dense"
+        )
+
+
+def _unfinished(
+    client: Any, address: MilvusAddress, current: str | None, identity: EmbedderIdentity, keyword: bool
+) -> str | None:
+    """A collection that a build which didn't end has left, if it fits."""
+    for name in sorted(client.list_collections(timeout=ANSWER_S)):
+        if _is_of(address, name) and name != current and client.has_collection(_documents(name)):
+            try:
+                meta = _meta(client, name)
+            except (IndexFileError, ValueError):
+                continue
+            if EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword:
+                return str(name)
+    return None
+
+
+def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
+    """An empty collection and that of its documents."""
+    from pymilvus import DataType, Function, FunctionType, MilvusClient
+
+    chunks = f"{address.collection}_{secrets.token_hex(4)}"
+    whole, text = {"datatype": DataType.INT64}, {"datatype": DataType.VARCHAR, "max_length": 65_535}
+    of_document = {"document": whole, "name": whole, "source": text, "date": text}
+    stemmed = text | {"enable_analyzer": True, "enable_match": True, "analyzer_params": _ANALYSER}
+
+    def made(name: str, fields: Mapping[str, Any], dimension: int, index: Mapping[str, Any]) -> None:
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+        indexes = client.prepare_index_params()
+        indexes.add_index("vector", metric_type="IP", **index)
+        for field, of_field in fields.items():
+            schema.add_field(field, **of_field)
+        if "keywords" in fields:
+            schema.add_function(
+                Function(
+                    name="bm25",
+                    function_type=FunctionType.BM25,
+                    input_field_names=["stems"],
+                    output_field_names=["keywords"],
+                )
+            )
+            indexes.add_index("keywords", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
+        client.create_collection(
+            name, schema=schema, index_params=indexes, consistency_level="Session", timeout=_BUILD_S
+        )
+
+    fields = of_document | {"start": whole, "end": whole, "text": text, "spans": text}
+    fields |= {"sentence_vectors": text, "stems": stemmed if keyword else text}
+    if keyword:
+        fields |= {"keywords": {"datatype": DataType.SPARSE_FLOAT_VECTOR}}
+    made(chunks, fields, identity.dimension, {"index_type": "HNSW", "params": _GRAPH})
+    fields = of_document | {"part": whole, "chunks": whole, "characters": whole, "sha256": text}
+    fields |= {"title": text, "pages": text, "text": text, "whole": {"datatype": DataType.BOOL}}
+    # A collection must have vectors; these are never searched.
+    made(_documents(chunks), fields, len(_NO_VECTOR), {"index_type": "FLAT"})
+    meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": "none"}
+    client.upsert(_documents(chunks), [_meta_row(meta)], timeout=_BUILD_S)
+    return chunks
+
+
+def _put_in_force(client: Any, address: MilvusAddress, chunks: str, before: str | None) -> None:
+    """Point the index's name to the collection, and drop the others that it had."""
+    if before is None:
+        client.create_alias(chunks, address.collection, timeout=_BUILD_S)
+    else:
+        client.alter_alias(chunks, address.collection, timeout=_BUILD_S)
+        time.sleep(_GRACE_S)
+    for name in client.list_collections(timeout=_BUILD_S):
+        if _is_of(address, name.removesuffix("_documents")) and name not in (chunks, _documents(chunks)):
+            client.drop_collection(name, timeout=_BUILD_S)
+
+
+def _meta_row(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return _EMPTY_PART | {"id": _META, "text": json.dumps(meta)}
+
+
+def _document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
+    """The parts of a document; the first one says what is known of it."""
+    document = embedded.document
+    of_all = _of_document(embedded) | {"sha256": document.sha256}
+    pages = base64.b64encode(pack_numbers(document.pages)).decode()
+    about = {
+        "characters": len(document.text),
+        "chunks": len(embedded.pieces),
+        "title": _cut(document.title or ""),
+        # A document of more pages than a field can hold goes without their numbers.
+        "pages": pages if len(pages) <= _FIELD_BYTES else "",
+        "whole": True,
+    }
+    number = of_all["document"]
+    rows = [
+        _EMPTY_PART
+        | of_all
+        | {"id": _hash(number, part), "part": part, "text": document.text[first : first + _PART_CHARS]}
+        for part, first in enumerate(range(0, max(len(document.text), 1), _PART_CHARS))
+    ]
+    return [rows[0] | about, *rows[1:]]
+
+
+def _chunk_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
+    of_all = _of_document(embedded)
+    texts = {found.text: found for found in embedded.texts}
+    rows = []
+    for chunk in embedded.pieces:
+        found = texts[chunk.text]
+        rows.append(
+            of_all
+            | {
+                "id": _hash(of_all["document"], chunk.start, chunk.end),
+                "start": chunk.start,
+                "end": chunk.end,
+                "text": chunk.text,
+                "vector": found.vector.astype(np.float32).tolist(),
+                "spans": base64.b64encode(pack_numbers(found.sentences)).decode(),
+                "sentence_vectors": _packed_vectors(found.sentence_vectors),
+                "stems": "\n".join(stem_lines(found.text, found.sentences)),
+            }
+        )
+    return rows
+
+
+def _of_document(embedded: EmbeddedDocument) -> dict[str, Any]:
+    document = embedded.document
+    return {
+        "document": _hash(document.source, document.sha256),
+        "name": _hash(document.source),
+        "source": document.source,
+        "date": document.date or "",
+    }
+
+
+def _packed_vectors(vectors: Vectors) -> str:
+    """As many as a field can hold, 125 of 384 dimensions; the others count as that of the whole chunk."""
+    most = _FIELD_BYTES * 3 // 4 // max(vectors.shape[1], 1)
+    return base64.b64encode(pack_vectors(vectors[:most])).decode()
+
+
+def _embedded(row: Mapping[str, Any]) -> EmbeddedText | None:
+    """What a row has of a text; None where it hasn't all (see `_packed_vectors`)."""
+    spans = unpack_spans(base64.b64decode(row["spans"]))
+    vector = np.array(row["vector"], dtype=np.float32)
+    packed = np.frombuffer(base64.b64decode(row["sentence_vectors"]), np.int8).reshape(-1, len(vector))
+    if len(packed) != len(spans):
+        return None
+    # To pack them again gives the same bytes: the largest number of each is 127 already.
+    return EmbeddedText(row["text"], vector, tuple(spans), packed.astype(np.float32))
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:_FIELD_BYTES].decode(errors="ignore")
+
+
+def _hash(*of: object) -> int:
+    """A number of 63 bits: of 10 million rows two are the same with a chance of 1 in 100,000."""
+    digest = blake2b("\0".join(map(str, of)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1 or 1
+
+
+def _count(client: Any, collection: str, condition: str) -> int:
+    (row,) = client.query(collection, filter=condition, output_fields=["count(*)"], timeout=ANSWER_S)
+    return int(row["count(*)"])
+
+
+def _query(client: Any, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        dict(row)
+        for row in client.query(collection, filter=condition, output_fields=[*fields], timeout=ANSWER_S)
+    ]
+
+
+def _all(client: Any, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """All rows that this is true of, however many."""
+    found = client.query_iterator(
+        collection, filter=condition, output_fields=[*fields], batch_size=_MOST, timeout=_BUILD_S
+    )
+    rows: list[dict[str, Any]] = []
+    with contextlib.closing(found):
+        while some := found.next():
+            rows.extend(map(dict, some))
+    return rows
+
+
+def _whole(client: Any, documents: str) -> list[dict[str, Any]]:
+    fields = ["source", "sha256", "title", "date", "characters"]
+    return _all(client, documents, "part == 0 and whole == true", fields)
+
+
+def _pending(client: Any, chunks: str) -> int:
+    return int(client.describe_index(chunks, "vector", timeout=ANSWER_S).get("pending_index_rows", 0))
+
+
+def _connected(address: MilvusAddress) -> Any:
+    """A client of its own; `IndexFileError` if the server can't be reached or refuses."""
+    try:
+        from pymilvus import MilvusClient
+    except ImportError as error:
+        raise IndexFileError(
+            f'{address} needs pymilvus. Install the extra milvus: pip install "rag[milvus]"'
+        ) from error
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what goes wrong is told of here
+    if address.in_process:
+        if importlib.util.find_spec("milvus_lite") is None:
+            raise IndexFileError(f"{address} needs milvus-lite: pip install milvus-lite")
+        Path(address.server).parent.mkdir(parents=True, exist_ok=True)
+        return MilvusClient(address.server)
+    options: dict[str, Any] = {}
+    if address.tls:
+        options = {"secure": True, "server_name": address.server.rpartition(":")[0]}
+        if address.certificate:
+            options["ca_pem_path"] = address.certificate
+    with _translated(address):
+        return MilvusClient(
+            f"{'https' if address.tls else 'http'}://{address.server}",
+            user=address.user,
+            password=address.password,
+            timeout=ANSWER_S,
+            dedicated=True,
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _translated(address: MilvusAddress) -> Iterator[None]:
+    """The server's errors as `IndexFileError`, with what mends them."""
+    from grpc import RpcError
+    from pymilvus import MilvusException
+
+    try:
+        yield
+    except (MilvusException, RpcError) as error:
+        raise IndexFileError(_told(address, error)) from error
+
+
+def _told(address: MilvusAddress, error: Exception) -> str:
+    print("DEBUG", type(error), repr(error)[:500], repr(error.__cause__)[:500], error.__context__ is None)
+    return str(error)

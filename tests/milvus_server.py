@@ -1,0 +1,123 @@
+"""A real Milvus server in a network namespace of its own, reached through one port on the loopback.
+
+The server listens on all interfaces without a password. Here nobody else can reach any of them: this module,
+run as a program inside the namespace, passes on what comes in at a socket that was opened outside.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+_SIOCSIFFLAGS, _UP = 0x8914, 1
+ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--map-root-user"]
+"""Ends all that it began when it is ended itself."""
+
+
+def can_isolate() -> bool:
+    """Whether this machine lets a test have namespaces of its own."""
+    try:
+        return subprocess.run([*ISOLATED, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+class Server:
+    """Where the server is reached, and the process that ends it."""
+
+    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+        self.port = port
+        self.process = process
+
+    def stop(self) -> None:
+        """End the server and all of its processes."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def pause(self) -> None:
+        """Let the server be reached, but answer nothing."""
+        os.kill(self._passing_on(), signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        os.kill(self._passing_on(), signal.SIGCONT)
+
+    def _passing_on(self) -> int:
+        pid = self.process.pid
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@contextlib.contextmanager
+def milvus_server(folder: Path, programs: Path, *, password: bool = False) -> Iterator[Server]:
+    """A server with its data in `folder`, its unpacked programs in `programs`; skips where it can't be."""
+    pytest.importorskip("milvus", reason="the package milvus==2.3.5 has the server")
+    if not can_isolate():
+        pytest.skip("no network namespace can be made here, and the server listens on all interfaces")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        program = [sys.executable, "-m", "tests.milvus_server"]
+        process = subprocess.Popen(
+            [*ISOLATED, *program, str(listening.fileno()), folder, programs, "auth" if password else "open"],
+            pass_fds=[listening.fileno()],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        server = Server(listening.getsockname()[1], process)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", "the server starts"
+        yield server
+    finally:
+        server.stop()
+
+
+def main(descriptor: int, folder: Path, programs: Path, *, password: bool) -> None:
+    """Start the server, and pass on what comes in until this process is ended."""
+    from milvus import MilvusServer
+
+    _open_loopback()
+    folder.mkdir(parents=True)
+    programs.mkdir(parents=True, exist_ok=True)
+    (folder / "bin").symlink_to(programs)  # 200 MB, unpacked once
+    server = MilvusServer(data_dir=str(folder))
+    server.config.set("authorization_enabled", password)
+    server.start()
+    print("ready", flush=True)  # noqa: T201
+    asyncio.run(_serve(socket.socket(fileno=descriptor), server.listen_port))
+
+
+def _open_loopback() -> None:
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
+
+
+async def _serve(listening: socket.socket, port: int) -> None:
+    async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(_copied(reader, inner_writer), _copied(inner_reader, writer))
+
+    async with await asyncio.start_server(passed_on, sock=listening) as server:
+        await server.serve_forever()
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError), contextlib.closing(writer):
+        while content := await reader.read(2**16):
+            writer.write(content)
+            await writer.drain()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), password=sys.argv[4] == "auth")
