@@ -65,20 +65,24 @@ def build(
     index: StrPath | None = None,
     embedder: StrPath | None = None,
     precision: str | None = None,
+    retrieval: str | None = None,
+    ray: str | None = None,
     rebuild: bool = False,
 ) -> BuildReport:
     """Bring the index in step with the documents folder: only what is new or changed is embedded.
 
     `rebuild` starts from nothing, which mends a damaged index and allows another embedder. `precision` is
-    that of the embedder's weights, `int8` or `fp32`; an index is read with what built it.
+    that of the embedder's weights, `int8` or `fp32`; an index is read with what built it. An index in Milvus
+    is made for `hybrid` retrieval, or for `dense`. `ray` is the address of a Ray cluster, which then embeds.
     `DocumentsError` when no document is readable, `IndexFileError` when the index is damaged, locked
     or of another embedder, `ModelError` when the embedder is missing. The old index stays then.
     """
     from rag import parts
 
-    return parts.build(
-        resolve(documents=documents, index=index, embedder=embedder, precision=precision), rebuild=rebuild
+    settings = resolve(
+        documents=documents, index=index, embedder=embedder, precision=precision, retrieval=retrieval
     )
+    return parts.build(settings, ray=ray, rebuild=rebuild)
 
 
 def answer(
@@ -92,6 +96,7 @@ def answer(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     precision: str | None = None,
+    retrieval: str | None = None,
     reranker: StrPath | None = None,
     reader: StrPath | None = None,
     mode: str | None = None,
@@ -109,6 +114,7 @@ def answer(
         model=model,
         embedder=embedder,
         precision=precision,
+        retrieval=retrieval,
         reranker=reranker,
         reader=reader,
         mode=mode,
@@ -128,6 +134,7 @@ def search(
     index: StrPath | None = None,
     embedder: StrPath | None = None,
     precision: str | None = None,
+    retrieval: str | None = None,
     reranker: StrPath | None = None,
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the query, best first, without a language model.
@@ -138,7 +145,7 @@ def search(
     from rag.engine import search as search_with
 
     retriever = parts.retriever(
-        resolve(index=index, embedder=embedder, precision=precision, reranker=reranker)
+        resolve(index=index, embedder=embedder, precision=precision, retrieval=retrieval, reranker=reranker)
     )
     return search_with(retriever, query, history=history, k=k, since=since, until=until, sources=sources)
 
@@ -149,6 +156,7 @@ def load(
     model: StrPath | None = None,
     embedder: StrPath | None = None,
     precision: str | None = None,
+    retrieval: str | None = None,
     reranker: StrPath | None = None,
     reader: StrPath | None = None,
     mode: str | None = None,
@@ -156,8 +164,8 @@ def load(
 ) -> "Engine":
     """The engine for these settings, with its models, loaded once per process.
 
-    `mode` is `quote`, `compose` or `auto`; a question is answered when the confidence is at least
-    `threshold`, 0 to 1 (see `rag.engine`). `SettingsError` for another value.
+    `retrieval` is `hybrid` or `dense`, `mode` is `quote`, `compose` or `auto`; a question is answered when
+    the confidence is at least `threshold`, 0 to 1 (see `rag.engine`). `SettingsError` for another value.
 
     `IndexFileError` when there is no usable index, `ModelError` when a model is missing (one that
     llama.cpp can't load is told of by the first question), `PromptError` when a template of `prompts/`
@@ -170,6 +178,7 @@ def load(
         model=model,
         embedder=embedder,
         precision=precision,
+        retrieval=retrieval,
         reranker=reranker,
         reader=reader,
         mode=mode,

@@ -1,4 +1,4 @@
-"""What stands in place of a folder or a model's file when another process keeps it: the address of a server."""
+"""The address of a server that has what else is in a folder or a file: an index, a language model."""
 
 import os
 import re
@@ -42,6 +42,11 @@ Place: TypeAlias = Path | MilvusAddress
 """Where an index is: a folder, or a collection in Milvus."""
 
 
+def local_folder(place: Place) -> Path | None:
+    """The folder of an index that is in one."""
+    return place if isinstance(place, Path) else None
+
+
 def is_milvus(text: str) -> bool:
     """Whether the text is meant as the address of an index in Milvus."""
     return text.partition("://")[0] in _MILVUS and "://" in text
@@ -51,8 +56,8 @@ def milvus_address(text: str) -> MilvusAddress:
     """`milvus://host:port/collection`, `milvus+tls://…`, or `milvus:///folder/file.db/collection`.
 
     User and password may stand before the host, else they are those of `RAG_MILVUS_USER` and
-    `RAG_MILVUS_PASSWORD`; the authority's certificate is that of `RAG_MILVUS_CERTIFICATE`. `SettingsError` for
-    anything else.
+    `RAG_MILVUS_PASSWORD`; the authority's certificate is that of `RAG_MILVUS_CERTIFICATE`. `SettingsError`
+    for anything else.
     """
     try:
         parts = urlsplit(text)

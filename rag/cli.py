@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import rag
+from rag.addresses import local_folder
 from rag.errors import IndexFileError, RagError, shown
 from rag.scope import scope
-from rag.settings import DEFAULTS, Mode, Precision, Settings, resolve
+from rag.settings import DEFAULTS, Mode, Precision, Retrieval, Settings, resolve
 from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.types import Answer, Event, Failure, Waiting
 
@@ -63,10 +64,22 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     build = command(
-        "build", _build, "Bring the index in step with the documents.", *_PLACES, *_EMBEDDER, "json"
+        "build",
+        _build,
+        "Bring the index in step with the documents.",
+        *_PLACES,
+        *_EMBEDDER,
+        "retrieval",
+        "json",
     )
     build.add_argument("--watch", action="store_true", help="then again whenever a document changes")
     build.add_argument("--rebuild", action="store_true", help="start from nothing")
+    build.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="embed on the workers of this Ray cluster, such as 127.0.0.1:6379, which can read the documents "
+        "under the same path",
+    )
     ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, *_SCOPE, "json")
     ask.add_argument("question", metavar="QUESTION")
     search = command(
@@ -147,14 +160,20 @@ def _positive(text: str) -> int:
 
 _PLACES = ("documents", "index")
 _EMBEDDER = ("embedder", "precision")
-_SEARCHING = (*_EMBEDDER, "reranker")
+_SEARCHING = (*_EMBEDDER, "retrieval", "reranker")
 _SCOPE = ("since", "until", "source")
 _MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
     "documents": _place(
         "documents", "the documents folder, which build, serve and doctor read; others read the index"
     ),
-    "index": _place("index", "the index folder"),
+    "index": _place("index", "the index: a folder, or milvus://host:port/collection"),
+    "retrieval": lambda parser: parser.add_argument(
+        "--retrieval",
+        choices=get_args(Retrieval),
+        help="search by meaning and by words, or by meaning alone (default: RAG_RETRIEVAL, then "
+        f"{DEFAULTS['retrieval']})",
+    ),
     "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
     "precision": lambda parser: parser.add_argument(
         "--precision",
@@ -203,6 +222,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         index=arguments.index,
         embedder=arguments.embedder,
         precision=arguments.precision,
+        retrieval=getattr(arguments, "retrieval", None),
     )
 
 
@@ -215,7 +235,7 @@ def _build(arguments: argparse.Namespace) -> int:
         print(f"rag: watching {shown(settings.documents)}; Ctrl-C ends it", file=sys.stderr)
         waiting = threading.Event()
         for _ in changes(
-            settings.documents, index=settings.index, stop=threading.Event(), due=waiting.is_set
+            settings.documents, index=local_folder(settings.index), stop=threading.Event(), due=waiting.is_set
         ):
             try:
                 failed = _build_once(arguments, settings, rebuild=False, known=failed)
@@ -238,7 +258,7 @@ def _build_once(
     """Build, and say what changed: nothing where nothing did, and where the same failed as is known."""
     from rag import parts
 
-    report = parts.build(settings, rebuild=rebuild)
+    report = parts.build(settings, rebuild=rebuild, ray=arguments.ray)
     if known is None or report.added or report.changed or report.removed or report.failed != tuple(known):
         for failure in report.failed:
             print(f"rag: skipped {one_line(failure.source)}: it {plain(failure.reason)}", file=sys.stderr)
@@ -262,6 +282,7 @@ def _search(arguments: argparse.Namespace) -> int:
         index=arguments.index,
         embedder=arguments.embedder,
         precision=arguments.precision,
+        retrieval=arguments.retrieval,
         reranker=arguments.reranker,
         **_scope(arguments),
     )
@@ -283,6 +304,7 @@ def _eval(arguments: argparse.Namespace) -> int:
         embedder=arguments.embedder,
         precision=arguments.precision,
         model=arguments.model,
+        retrieval=arguments.retrieval,
         reranker=arguments.reranker,
         reader=arguments.reader,
         mode=arguments.mode,
@@ -332,6 +354,7 @@ def _engine(arguments: argparse.Namespace) -> Any:
         model=arguments.model,
         embedder=arguments.embedder,
         precision=arguments.precision,
+        retrieval=arguments.retrieval,
         reranker=arguments.reranker,
         reader=arguments.reader,
         mode=arguments.mode,

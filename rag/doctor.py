@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from rag import store
+from rag.addresses import Place
 from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.holdings import states
-from rag.index import require_identity
+from rag.index import State, require_identity
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
 from rag.local import as_of, renew_vectors
 from rag.snapshot import Snapshot
@@ -42,16 +43,17 @@ class Figures:
 
     `copies` are the documents that tell a story which another tells too. `recall` is the share of the 10
     nearest by exact search that the FAISS file finds, for some of its chunks; None where there is no chunk.
+    What isn't known of an index in Milvus is None too.
     """
 
     documents: int
     dated: int
-    copies: int
+    copies: int | None
     chunks: int
     characters: int
     indexed_characters: int
-    store_bytes: int
-    vectors_bytes: int
+    store_bytes: int | None
+    vectors_bytes: int | None
     embedder: str
     precision: str
     dimension: int
@@ -100,6 +102,42 @@ def examine(documents: Path, index: Path, identity: EmbedderIdentity) -> Diagnos
     return Diagnosis(well=not found, faults=tuple(found), notes=tuple(notes), figures=figures)
 
 
+def examine_state(documents: Path, state: State, place: Place) -> Diagnosis:
+    """Compare the documents folder with an index that isn't in a folder, through what questions see of it."""
+    found: list[str] = []
+    notes: list[str] = []
+    indexed = state.documents()
+    characters = covered = chunks = 0
+    for source, about in indexed.items():
+        document = state.document(source)
+        text = "" if document is None else state.text(document)
+        near = () if document is None else state.chunks_between(document, 0, len(text))
+        if len(text) != about.characters or any(text[one.start : one.end] != one.text for one in near):
+            found.append(f"{source}: its chunks in {place} are not of its text. {REBUILD}")
+        wanted = sum(not character.isspace() for character in text)
+        inside = sum(not character.isspace() for one in near for character in one.text)
+        found.extend(_lost({source: Coverage(wanted, inside)}))
+        characters, covered, chunks = characters + wanted, covered + inside, chunks + len(near)
+    if chunks != (counted := state.chunk_count()):
+        found.append(f"{place} has {counted} chunks, but its documents have {chunks}. {REBUILD}")
+    found.extend(_of_folder(documents, state, notes))
+    figures = Figures(
+        documents=len(indexed),
+        dated=sum(about.date is not None for about in indexed.values()),
+        copies=None,
+        chunks=counted,
+        characters=characters,
+        indexed_characters=covered,
+        store_bytes=None,
+        vectors_bytes=None,
+        embedder=state.identity.name,
+        precision=state.identity.precision,
+        dimension=state.identity.dimension,
+        recall=None,
+    )
+    return Diagnosis(well=not found, faults=tuple(found), notes=tuple(notes), figures=figures)
+
+
 def repair(index: Path, identity: EmbedderIdentity) -> None:
     """Mend what can be mended without the documents; what can't is removed, for the next build to add.
 
@@ -140,9 +178,9 @@ def _lost(covered: Mapping[str, Coverage]) -> Iterator[str]:
             yield f"{source}: {lost} of its {found.characters} characters are in no chunk. {REBUILD}"
 
 
-def _of_folder(folder: Path, snapshot: Snapshot, notes: list[str]) -> Iterator[str]:
+def _of_folder(folder: Path, snapshot: Snapshot | State, notes: list[str]) -> Iterator[str]:
     """How the folder differs from the index: files that are new, changed, gone, unreadable or alike."""
-    indexed = snapshot.hashes()
+    indexed = {source: about.sha256 for source, about in snapshot.documents().items()}
     try:
         items = list(files(folder))
     except DocumentsError as error:

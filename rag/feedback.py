@@ -1,16 +1,20 @@
 """Answers and whether people like them → `feedback.jsonl` in the index folder: questions for `rag eval`."""
 
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
+import platformdirs
+
+from rag.addresses import Place
 from rag.errors import IndexFileError, shown
 from rag.types import Answer
 
 FEEDBACK = "feedback.jsonl"
 
 
-def rate(index: Path, answer: Answer, rating: Literal["up", "down"] | None) -> None:
+def rate(index: Place, answer: Answer, rating: Literal["up", "down"] | None) -> None:
     """Keep what a person thinks of the answer; None takes back what was said of it.
 
     A line is one JSON object: `question`, as it was taken to mean, `rating`, the answer's `text`, and for
@@ -29,14 +33,23 @@ def rate(index: Path, answer: Answer, rating: Literal["up", "down"] | None) -> N
     # All in one call, to the end of the file: lines of threads and processes don't mix. Without a character
     # beyond ASCII, so that half of a surrogate pair, which no encoding has, can be kept too.
     line = json.dumps(said).encode() + b"\n"
-    path = index / FEEDBACK
+    path = _kept(index) / FEEDBACK
     try:
+        if not isinstance(index, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
             written = file.write(line)
     except OSError as error:
         raise _unwritable(path, error.strerror) from error
     if written != len(line):
         raise _unwritable(path, "No space left on device")
+
+
+def _kept(index: Place) -> Path:
+    """The folder of the index, or one of the user's own for an index in Milvus."""
+    if isinstance(index, Path):
+        return index
+    return platformdirs.user_data_path("rag") / re.sub(r"[^\w.-]+", "_", str(index))
 
 
 def _unwritable(path: Path, why: str | None) -> IndexFileError:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from rag.documents import READABLE, File, files, hashed, opened_file, sources
 from rag.errors import DocumentsError, UnreadableError, shown
-from rag.snapshot import Snapshot
+from rag.index import StoredDocument
 from rag.types import Failure
 
 State: TypeAlias = Literal["indexed", "changed", "new", "failed", "gone"]
@@ -49,13 +49,14 @@ class Listed:
     characters: int | None = None
 
 
-def listed(documents: Path, snapshot: Snapshot | None, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
-    """The documents of the folder and of the index, in order of source; `snapshot` is None without an index.
+def listed(
+    documents: Path, indexed: Mapping[str, StoredDocument], failed: Sequence[Failure] = ()
+) -> tuple[Listed, ...]:
+    """The documents of the folder and of the index, in order of source; `indexed` is what the index has.
 
     `failed` is what the last build could not read: such a file counts as failed while it isn't indexed. A
     folder that is missing, or has no readable document, is one from which all is gone.
     """
-    indexed = {} if snapshot is None else snapshot.documents()
     items: list[File | Failure] = []
     with contextlib.suppress(DocumentsError):
         items.extend(files(documents))

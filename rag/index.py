@@ -5,7 +5,7 @@ A build writes documents with their chunks and vectors; a question opens the new
 
 import bisect
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -166,6 +166,9 @@ class BlockWriter(Protocol):
 
     def hashes(self) -> Mapping[str, str]:
         """The sha256 of each document by source, of those that are wholly there."""
+
+    def connect(self) -> "Callable[[], BlockWriter] | None":
+        """What makes another writer of the same index, in another process; None where there is one alone."""
 
     def known(self, sources: Sequence[str]) -> Mapping[bytes, EmbeddedText]:
         """What is embedded already of any version of these documents, by the hash of the text."""

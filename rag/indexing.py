@@ -1,9 +1,6 @@
 """Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
 
-import contextlib
 import itertools
-import pickle
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +10,13 @@ from rag.changes import Writer
 from rag.chunks import CHUNKING, MAX_TOKENS, chunks
 from rag.documents import TEXTS, File, files, read
 from rag.encoders import Embedder
-from rag.errors import DocumentsError, IndexFileError, shown
+from rag.errors import DocumentsError, shown
 from rag.extraction import Extraction
 from rag.local import save_vectors
 from rag.sentences import SENTENCES, sentences
+from rag.spool import Spool
 from rag.tables import EmbeddedText, text_hash
-from rag.types import BuildReport, Chunk, Document, EmbedderIdentity, Failure
+from rag.types import BuildReport, EmbedderIdentity, Failure
 
 _BATCH = 256
 """Texts embedded between two commits: what an interrupted build loses, some seconds of work."""
@@ -47,30 +45,17 @@ def build_index(
     was, unless it `may_be_empty`, as where the last document was removed on purpose.
     """
     began = time.perf_counter()
-    listed: list[File] = []
-    failed: list[Failure] = []
-    try:
-        for item in files(documents):
-            if isinstance(item, File):
-                listed.append(item)
-            else:
-                failed.append(item)
-    except DocumentsError:
-        if not (may_be_empty and documents.is_dir()):
-            raise
-    if not listed and not may_be_empty:
-        raise _nothing_readable(documents, failed)
-
+    listed, failed = listed_files(documents, may_be_empty=may_be_empty)
     with store.writing(index, identity, rebuild=rebuild) as writer:
         before = writer.snapshot().hashes()
         unchanged = tuple(file.source for file in listed if before.get(file.source) == file.sha256)
-        with _Spool(index) as spool:
+        with Spool(index) as spool:
             changed_files = [file for file in listed if before.get(file.source) != file.sha256]
             failed = sorted(
                 [*failed, *_cut(changed_files, load_embedder, spool)], key=lambda failure: failure.source
             )
             if not spool.sources and not unchanged and not may_be_empty:
-                raise _nothing_readable(documents, failed)
+                raise nothing_readable(documents, failed)
             now = {*unchanged, *spool.sources}
             added = tuple(source for source in spool.sources if source not in before)
             changed = tuple(source for source in spool.sources if source in before)
@@ -100,55 +85,31 @@ def embedder_identity(
     )
 
 
-def _nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
+def listed_files(documents: Path, *, may_be_empty: bool) -> tuple[list[File], list[Failure]]:
+    """The files of the folder, and those of its documents that aren't any; errors as in `build_index`."""
+    listed: list[File] = []
+    failed: list[Failure] = []
+    try:
+        for item in files(documents):
+            if isinstance(item, File):
+                listed.append(item)
+            else:
+                failed.append(item)
+    except DocumentsError:
+        if not (may_be_empty and documents.is_dir()):
+            raise
+    if not listed and not may_be_empty:
+        raise nothing_readable(documents, failed)
+    return listed, failed
+
+
+def nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
+    """What to raise for a folder without a document that can be read."""
     reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
     return DocumentsError(f"{shown(documents)} has no readable document: {reasons}. The index is unchanged.")
 
 
-class _Spool:
-    """Documents with their chunks in a file, so that a folder may be larger than memory."""
-
-    def __init__(self, index: Path) -> None:
-        """Begin with none, in a file without a name in the folder; `IndexFileError` if it can't be made."""
-        self._index = index
-        self.sources: list[str] = []
-        with self._translated():
-            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed at the end of a block
-
-    def __enter__(self) -> "_Spool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._translated():
-            self._file.close()
-
-    def add(self, document: Document, pieces: tuple[Chunk, ...]) -> None:
-        """Put one more at the end; `IndexFileError` if there is no room for it."""
-        with self._translated():
-            pickle.dump((document, pieces), self._file)
-            self._file.flush()
-        self.sources.append(document.source)
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise IndexFileError(
-                f"{shown(self._index)}/ can't be written: {error.strerror}. Check its disk space, or name "
-                "another: --index DIR"
-            ) from error
-
-    def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
-        with self._translated():
-            self._file.seek(0)
-        for _ in self.sources:
-            with self._translated():
-                item = pickle.load(self._file)
-            yield item
-
-
-def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: _Spool) -> list[Failure]:
+def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: Spool) -> list[Failure]:
     """Read these files and cut them into chunks; what can't be read."""
     failed: list[Failure] = []
     with Extraction() as extraction:
@@ -163,7 +124,7 @@ def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: _Spoo
     return failed
 
 
-def _embed(spool: _Spool, writer: Writer, embedder: Embedder, progress: Progress) -> None:
+def _embed(spool: Spool, writer: Writer, embedder: Embedder, progress: Progress) -> None:
     """Embed the texts of the chunks that are not embedded yet."""
     missing = {key for key, _ in _texts(spool) if writer.lacks(key)}
     total = len(missing)
@@ -182,7 +143,7 @@ def _embed(spool: _Spool, writer: Writer, embedder: Embedder, progress: Progress
             progress(done, total)
 
 
-def _texts(spool: _Spool) -> Iterator[tuple[bytes, str]]:
+def _texts(spool: Spool) -> Iterator[tuple[bytes, str]]:
     """The texts of the chunks, each after its key."""
     return ((text_hash(chunk.text), chunk.text) for _, pieces in spool for chunk in pieces)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ import numpy as np
 from rag import store
 from rag.changes import Writer
 from rag.errors import shown
-from rag.index import Capabilities, Found, Vectors, require_identity
+from rag.index import Capabilities, EmbeddedDocument, Found, Vectors, require_identity
 from rag.snapshot import Snapshot
+from rag.spool import Spool
+from rag.tables import EmbeddedText
 from rag.types import EmbedderIdentity, Scope
 from rag.vectors import VectorIndex
 
@@ -80,6 +82,50 @@ class LocalIndex:
                 self._loaded = path, snapshot.generation, found
             assert found is not None, "a state that is loaded has vectors"
             return found
+
+
+class LocalWriter:
+    """Writes block by block into the index in a folder, which changes at once (see `BlockWriter`)."""
+
+    def __init__(self, writer: Writer, spool: Spool) -> None:
+        """Write through `writer`, and keep the documents in `spool` until all are there."""
+        self._writer = writer
+        self._spool = spool
+
+    def hashes(self) -> dict[str, str]:
+        """See `BlockWriter.hashes`."""
+        return self._writer.snapshot().hashes()
+
+    def connect(self) -> None:
+        """See `BlockWriter.connect`: one process writes into a folder."""
+
+    def known(self, sources: Sequence[str]) -> Mapping[bytes, EmbeddedText]:
+        """Nothing: blocks are embedded elsewhere, where the store can't be read."""
+        return {}
+
+    def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
+        """See `BlockWriter.upsert`."""
+        there = {*self._spool.sources}
+        for embedded in documents:
+            if embedded.document.source not in there:
+                self._writer.keep(embedded.texts)
+                self._spool.add(embedded.document, embedded.pieces)
+
+    def finish(self, now: Mapping[str, str]) -> None:
+        """See `BlockWriter.finish`."""
+        before = self.hashes()
+        changed = [source for source in self._spool.sources if source in before]
+        removed = [source for source in before if source not in now]
+        if self._spool.sources or removed:
+            with self._writer.swap([*changed, *removed], self._spool):
+                save_vectors(self._writer)
+
+
+@contextlib.contextmanager
+def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Iterator[LocalWriter]:
+    """The right to change the index in `folder` block by block (see `store.writing`)."""
+    with store.writing(folder, identity, rebuild=rebuild) as writer, Spool(folder) as spool:
+        yield LocalWriter(writer, spool)
 
 
 def as_of(snapshot: Snapshot, saved: VectorIndex | None) -> VectorIndex | None:

@@ -6,17 +6,16 @@ makes others and then points the alias to them. The id of a row is a hash of wha
 document included: to write it twice changes nothing, and what is read of a document is of one version.
 """
 
-import base64
 import contextlib
+import functools
 import importlib.util
 import json
 import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError, QuestionError
 from rag.index import (
     About,
+    BlockWriter,
     Capabilities,
     EmbeddedDocument,
     Found,
@@ -35,16 +35,20 @@ from rag.index import (
     Weighable,
     require_identity,
 )
-from rag.tables import (
-    REBUILD,
-    EmbeddedText,
-    pack_numbers,
-    pack_vectors,
-    stem_lines,
-    text_hash,
-    unpack_numbers,
-    unpack_spans,
+from rag.rows import (
+    CHUNK_FIELDS,
+    META,
+    NO_VECTOR,
+    PART_CHARS,
+    about_of,
+    chunk_rows,
+    document_rows,
+    embedded_text,
+    key,
+    meta_row,
+    stored_chunk,
 )
+from rag.tables import REBUILD, EmbeddedText, text_hash
 from rag.types import EmbedderIdentity, Scope
 from rag.words import stem
 
@@ -68,37 +72,16 @@ _MOST = 1_000
 _ROWS = 200
 """So many rows are sent at a time, 2 MB; the server takes 64 MB."""
 
-_FIELD_BYTES = 65_000
-_PART_CHARS = 16_000
-"""Of four bytes each at most."""
-
 _PROBES = 20
-_META = 0
-"""The id of the row that says what the index is."""
-
-_CHUNK_FIELDS = ["id", "document", "source", "start", "end", "text", "spans", "stems", "sentence_vectors"]
 _SEARCH = {"params": {"ef": 2 * _MOST}}
 _GRAPH = {"M": 16, "efConstruction": 200}
-_ANALYSER = {"tokenizer": "whitespace"}
+_ANALYSER = {"tokenizer": "standard"}
 """What is searched by words are stems already (see `rag.words`)."""
 
+_NOT_CONNECTED, _NO_COLLECTION = 2, 100
+"""Codes of Milvus's errors."""
+
 _SAME = 0.999
-_NO_VECTOR = [0.0, 1.0]
-_EMPTY_PART: dict[str, Any] = {
-    "vector": _NO_VECTOR,
-    "document": 0,
-    "name": 0,
-    "source": "",
-    "date": "",
-    "part": -1,
-    "chunks": 0,
-    "characters": 0,
-    "sha256": "",
-    "title": "",
-    "pages": "",
-    "text": "",
-    "whole": False,
-}
 
 
 class MilvusIndex:
@@ -181,7 +164,7 @@ class MilvusState:
             anns_field=field,
             limit=min(k, _MOST),
             filter=self._within(scope),
-            output_fields=[*_CHUNK_FIELDS, "vector"],
+            output_fields=CHUNK_FIELDS,
             search_params=params,
             timeout=ANSWER_S,
         )
@@ -199,7 +182,7 @@ class MilvusState:
         if scope.until is not None:
             limits.append(f'date != "" and date <= "{scope.until}"')
         if scope.sources is not None:
-            names = {_hash(source): source for source in scope.sources}
+            names = {key(source): source for source in scope.sources}
             rows = self._query(self._documents, f"part == 0 and name in {[*names]}", ["name"])
             known = {row["name"] for row in rows}
             if unknown := [source for name, source in names.items() if name not in known]:
@@ -226,7 +209,7 @@ class MilvusState:
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """See `State.chunks`."""
         self._keep(ids)
-        return tuple(self._chunk(self._kept[chunk]) for chunk in ids)
+        return tuple(stored_chunk(self._kept[chunk]) for chunk in ids)
 
     def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
         """See `State.cosines`."""
@@ -235,7 +218,7 @@ class MilvusState:
 
     def _keep(self, ids: Sequence[int]) -> None:
         if missing := [chunk for chunk in ids if chunk not in self._kept]:
-            rows = self._query(self._chunks, f"id in {missing}", [*_CHUNK_FIELDS, "vector"])
+            rows = self._query(self._chunks, f"id in {missing}", CHUNK_FIELDS)
             self._kept.update((row["id"], row) for row in rows)
         if any(chunk not in self._kept for chunk in ids):
             raise IndexFileError(f"{self._address} lacks chunks. {REBUILD}")
@@ -243,12 +226,12 @@ class MilvusState:
     def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
         """See `State.chunks_between`."""
         condition = f"document == {document} and end > {start} and start < {end}"
-        found = map(self._chunk, self._query(self._chunks, condition, _CHUNK_FIELDS))
+        found = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))
         return tuple(sorted(found, key=lambda chunk: chunk.start))
 
     def document(self, source: str) -> int | None:
         """See `State.document`."""
-        condition = f"part == 0 and whole == true and name == {_hash(source)}"
+        condition = f"part == 0 and whole == true and name == {key(source)}"
         rows = self._query(self._documents, condition, ["document"])
         return max((int(row["document"]) for row in rows), default=None)
 
@@ -264,20 +247,19 @@ class MilvusState:
     def about(self, document: int) -> About:
         """See `State.about`."""
         (row,) = self._parts(document, [0], ["sha256", "title", "date", "pages"])
-        pages = tuple(unpack_numbers(base64.b64decode(row["pages"])))
-        return About(row["sha256"], row["title"] or None, row["date"] or None, pages)
+        return about_of(row)
 
     def text(self, document: int, start: int = 0, end: int | None = None) -> str:
         """See `State.text`."""
         if end is None:
             (row,) = self._parts(document, [0], ["characters"])
             end = int(row["characters"])
-        first, last = start // _PART_CHARS, max(end - 1, 0) // _PART_CHARS
-        texts = []
+        first, last = start // PART_CHARS, max(end - 1, 0) // PART_CHARS
+        texts: list[str] = []
         for part in range(first, last + 1, _ROWS):
             some = range(part, min(part + _ROWS, last + 1))
             texts.extend(row["text"] for row in self._parts(document, some, ["text"]))
-        return "".join(texts)[start - first * _PART_CHARS : end - first * _PART_CHARS]
+        return "".join(texts)[start - first * PART_CHARS : end - first * PART_CHARS]
 
     def copies(self, document: int, scope: Scope | None) -> dict[str, str]:
         """None: Milvus can't say which documents are nearly the same (see `Capabilities`)."""
@@ -289,7 +271,7 @@ class MilvusState:
 
     def _parts(self, document: int, parts: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of these parts of a document, in order."""
-        ids = [_hash(document, part) for part in parts]
+        ids = [key(document, part) for part in parts]
         found = {row["id"]: row for row in self._query(self._documents, f"id in {ids}", ["id", *fields])}
         if len(found) != len(ids):
             raise IndexFileError(f"{self._address} lacks a document that was changed just now. Ask again.")
@@ -297,28 +279,6 @@ class MilvusState:
 
     def _query(self, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         return _query(self._client, collection, condition, fields)
-
-    def _chunk(self, row: Mapping[str, Any]) -> StoredChunk:
-        start = row["start"]
-        spans = unpack_spans(base64.b64decode(row["spans"]))
-        vectors = base64.b64decode(row["sentence_vectors"])
-        lacking = len(spans) - len(vectors) // self.identity.dimension
-        if lacking:  # see `_packed_vectors`
-            self._keep([row["id"]])
-            whole = np.array([self._kept[row["id"]]["vector"]], dtype=np.float32)
-            vectors += lacking * pack_vectors(whole)
-        return StoredChunk(
-            id=row["id"],
-            document=row["document"],
-            source=row["source"],
-            start=start,
-            end=row["end"],
-            text=row["text"],
-            sentences=tuple((start + first, start + last) for first, last in spans),
-            sentence_vectors=vectors,
-            stems=tuple(row["stems"].split("\n")) if row["stems"] else (),
-            story=row["document"],
-        )
 
 
 class MilvusWriter:
@@ -336,16 +296,21 @@ class MilvusWriter:
         with _translated(self._address):
             return {row["source"]: row["sha256"] for row in _whole(self._client, self._documents)}
 
+    def connect(self) -> Callable[[], BlockWriter]:
+        """See `BlockWriter.connect`."""
+        return functools.partial(MilvusWriter, self._address, self.chunks)
+
     def known(self, sources: Sequence[str]) -> dict[bytes, EmbeddedText]:
         """See `BlockWriter.known`."""
         fields = ["text", "spans", "sentence_vectors", "vector"]
         with _translated(self._address):
-            rows = _all(self._client, self.chunks, f"name in {[*map(_hash, sources)]}", fields)
-            return {text_hash(row["text"]): found for row in rows if (found := _embedded(row)) is not None}
+            rows = _all(self._client, self.chunks, f"name in {[*map(key, sources)]}", fields)
+            known = {text_hash(row["text"]): embedded_text(row) for row in rows}
+            return {hashed: found for hashed, found in known.items() if found is not None}
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
         """See `BlockWriter.upsert`."""
-        found = [(_document_rows(embedded), _chunk_rows(embedded)) for embedded in documents]
+        found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
         # Before its chunks, so that each that is found has its document, which is whole when all are there.
         self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
         self._put(self.chunks, [row for _, rows in found for row in rows])
@@ -366,12 +331,11 @@ class MilvusWriter:
                     expected += row["chunks"]
                 else:
                     self._delete(row["document"])
-            for collection in (self.chunks, self._documents):
-                self._client.flush(collection, timeout=_BUILD_S)
+            self._client.flush(self.chunks, timeout=_BUILD_S)
             self._settle(expected)
             meta = _meta(self._client, self.chunks)
             self._client.upsert(
-                self._documents, [_meta_row(meta | {"generation": secrets.token_hex(6)})], timeout=_BUILD_S
+                self._documents, [meta_row(meta | {"generation": secrets.token_hex(6)})], timeout=_BUILD_S
             )
 
     def _delete(self, document: int) -> None:
@@ -411,7 +375,7 @@ class MilvusWriter:
             self.chunks, data=vectors, anns_field="vector", limit=1, search_params=_SEARCH, timeout=_BUILD_S
         )
         return all(
-            hits and hits[0]["distance"] > _SAME * float(np.dot(own, own))
+            hits and hits[0]["distance"] >= _SAME * float(np.dot(own, own))
             for hits, own in zip(found, vectors, strict=True)
         )
 
@@ -489,7 +453,7 @@ def _documents(chunks: str) -> str:
 
 
 def _meta(client: Any, chunks: str) -> dict[str, Any]:
-    rows = _query(client, _documents(chunks), f"id == {_META}", ["text"])
+    rows = _query(client, _documents(chunks), f"id == {META}", ["text"])
     if not rows:
         raise IndexFileError(f"The collection {chunks} lacks what says how it was built. {REBUILD}")
     meta: dict[str, Any] = json.loads(rows[0]["text"])
@@ -565,9 +529,9 @@ def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keywo
     fields = of_document | {"part": whole, "chunks": whole, "characters": whole, "sha256": text}
     fields |= {"title": text, "pages": text, "text": text, "whole": {"datatype": DataType.BOOL}}
     # A collection must have vectors; these are never searched.
-    made(_documents(chunks), fields, len(_NO_VECTOR), {"index_type": "FLAT"})
+    made(_documents(chunks), fields, len(NO_VECTOR), {"index_type": "FLAT"})
     meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": "none"}
-    client.upsert(_documents(chunks), [_meta_row(meta)], timeout=_BUILD_S)
+    client.upsert(_documents(chunks), [meta_row(meta)], timeout=_BUILD_S)
     return chunks
 
 
@@ -581,92 +545,6 @@ def _put_in_force(client: Any, address: MilvusAddress, chunks: str, before: str 
     for name in client.list_collections(timeout=_BUILD_S):
         if _is_of(address, name.removesuffix("_documents")) and name not in (chunks, _documents(chunks)):
             client.drop_collection(name, timeout=_BUILD_S)
-
-
-def _meta_row(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return _EMPTY_PART | {"id": _META, "text": json.dumps(meta)}
-
-
-def _document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
-    """The parts of a document; the first one says what is known of it."""
-    document = embedded.document
-    of_all = _of_document(embedded) | {"sha256": document.sha256}
-    pages = base64.b64encode(pack_numbers(document.pages)).decode()
-    about = {
-        "characters": len(document.text),
-        "chunks": len(embedded.pieces),
-        "title": _cut(document.title or ""),
-        # A document of more pages than a field can hold goes without their numbers.
-        "pages": pages if len(pages) <= _FIELD_BYTES else "",
-        "whole": True,
-    }
-    number = of_all["document"]
-    rows = [
-        _EMPTY_PART
-        | of_all
-        | {"id": _hash(number, part), "part": part, "text": document.text[first : first + _PART_CHARS]}
-        for part, first in enumerate(range(0, max(len(document.text), 1), _PART_CHARS))
-    ]
-    return [rows[0] | about, *rows[1:]]
-
-
-def _chunk_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
-    of_all = _of_document(embedded)
-    texts = {found.text: found for found in embedded.texts}
-    rows = []
-    for chunk in embedded.pieces:
-        found = texts[chunk.text]
-        rows.append(
-            of_all
-            | {
-                "id": _hash(of_all["document"], chunk.start, chunk.end),
-                "start": chunk.start,
-                "end": chunk.end,
-                "text": chunk.text,
-                "vector": found.vector.astype(np.float32).tolist(),
-                "spans": base64.b64encode(pack_numbers(found.sentences)).decode(),
-                "sentence_vectors": _packed_vectors(found.sentence_vectors),
-                "stems": "\n".join(stem_lines(found.text, found.sentences)),
-            }
-        )
-    return rows
-
-
-def _of_document(embedded: EmbeddedDocument) -> dict[str, Any]:
-    document = embedded.document
-    return {
-        "document": _hash(document.source, document.sha256),
-        "name": _hash(document.source),
-        "source": document.source,
-        "date": document.date or "",
-    }
-
-
-def _packed_vectors(vectors: Vectors) -> str:
-    """As many as a field can hold, 125 of 384 dimensions; the others count as that of the whole chunk."""
-    most = _FIELD_BYTES * 3 // 4 // max(vectors.shape[1], 1)
-    return base64.b64encode(pack_vectors(vectors[:most])).decode()
-
-
-def _embedded(row: Mapping[str, Any]) -> EmbeddedText | None:
-    """What a row has of a text; None where it hasn't all (see `_packed_vectors`)."""
-    spans = unpack_spans(base64.b64decode(row["spans"]))
-    vector = np.array(row["vector"], dtype=np.float32)
-    packed = np.frombuffer(base64.b64decode(row["sentence_vectors"]), np.int8).reshape(-1, len(vector))
-    if len(packed) != len(spans):
-        return None
-    # To pack them again gives the same bytes: the largest number of each is 127 already.
-    return EmbeddedText(row["text"], vector, tuple(spans), packed.astype(np.float32))
-
-
-def _cut(text: str) -> str:
-    return text.encode()[:_FIELD_BYTES].decode(errors="ignore")
-
-
-def _hash(*of: object) -> int:
-    """A number of 63 bits: of 10 million rows two are the same with a chance of 1 in 100,000."""
-    digest = blake2b("\0".join(map(str, of)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest) >> 1 or 1
 
 
 def _count(client: Any, collection: str, condition: str) -> int:
@@ -714,6 +592,7 @@ def _connected(address: MilvusAddress) -> Any:
     if address.in_process:
         if importlib.util.find_spec("milvus_lite") is None:
             raise IndexFileError(f"{address} needs milvus-lite: pip install milvus-lite")
+        logging.getLogger("grpc._server").setLevel(logging.CRITICAL)  # of what milvus-lite doesn't know
         Path(address.server).parent.mkdir(parents=True, exist_ok=True)
         return MilvusClient(address.server)
     options: dict[str, Any] = {}
@@ -744,6 +623,29 @@ def _translated(address: MilvusAddress) -> Iterator[None]:
         raise IndexFileError(_told(address, error)) from error
 
 
-def _told(address: MilvusAddress, error: Exception) -> str:
-    print("DEBUG", type(error), repr(error)[:500], repr(error.__cause__)[:500], error.__context__ is None)
-    return str(error)
+def _told(address: MilvusAddress, error: BaseException) -> str:
+    """What a person is told of the error: the server's own words are for those who run it."""
+    from grpc import RpcError, StatusCode
+
+    cause: BaseException | None = error
+    while not isinstance(cause, RpcError) and cause is not None:
+        cause = (
+            cause.__cause__ if cause.__cause__ is not cause else None
+        )  # pymilvus raises some from themselves
+    server = f"The Milvus server at {address.server}"
+    code = None if cause is None else cause.code()
+    if code == StatusCode.UNAUTHENTICATED:
+        who = f"{address.user} with this password" if address.user else "a client without user and password"
+        return f"{server} refuses {who}. Check RAG_MILVUS_USER and RAG_MILVUS_PASSWORD."
+    if code == StatusCode.DEADLINE_EXCEEDED:
+        return (
+            f"{server} doesn't answer (waited {ANSWER_S:g} s for a question). Ask again, or look at its load."
+        )
+    if code == StatusCode.UNAVAILABLE or getattr(error, "code", None) == _NOT_CONNECTED:
+        return (
+            f"{server} can't be reached. Check that it runs, its address, and whether it wants TLS "
+            "(milvus+tls://)."
+        )
+    if getattr(error, "code", None) == _NO_COLLECTION:
+        return f"{address} was rebuilt just now. Ask again."
+    return f"{server} failed: {getattr(error, 'message', error)}. Ask again, or look at its log."

@@ -4,10 +4,13 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from rag import doctor, holdings, store
+from rag import blocks, doctor, holdings, local, store
+from rag.addresses import MilvusAddress, Place
 from rag.downloads import download
 from rag.encoders import (
     CrossEncoderReranker,
@@ -17,11 +20,11 @@ from rag.encoders import (
     token_module,
 )
 from rag.engine import Engine
-from rag.errors import ModelError
+from rag.errors import IndexFileError, ModelError
 from rag.generation import LlamaModel
 from rag.holdings import Listed
+from rag.index import BlockWriter, Index
 from rag.indexing import Progress, build_index, embedder_identity
-from rag.local import LocalIndex
 from rag.models import (
     Weights,
     embedding_dimension,
@@ -36,7 +39,7 @@ from rag.prompt import read_templates
 from rag.quantised import QuantisedEmbedder
 from rag.reader import CrossEncoderReader, Reader, reader_module
 from rag.retrieval import Retriever
-from rag.settings import Precision, Settings
+from rag.settings import Precision, Retrieval, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure
 from rag.worker import Worker
 
@@ -64,26 +67,89 @@ def build(
     *,
     rebuild: bool = False,
     may_be_empty: bool = False,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Bring the index in step with the documents folder (see `rag.indexing`).
 
-    Without `progress`, a bar on stderr shows it, where stderr is a terminal.
+    With the address of a Ray cluster its workers do it (see `rag.cluster`). Without `progress`, a bar on
+    stderr shows it, where stderr is a terminal.
     """
     weights = find_embedder(settings.embedder, download)
+    if ray is not None or isinstance(settings.index, MilvusAddress):
+        return blocks.build_blocks(
+            settings.documents,
+            functools.partial(_writing, settings, rebuild=rebuild),
+            _run(settings, ray),
+            progress=progress or _bar("document"),
+            may_be_empty=may_be_empty,
+        )
     return build_index(
         settings.documents,
         settings.index,
         identity=_identity(weights, settings.precision),
         load_embedder=lambda: _embedder((weights, settings.precision)),
-        progress=progress or _bar(),
+        progress=progress or _bar("chunk"),
         rebuild=rebuild,
         may_be_empty=may_be_empty,
     )
 
 
+def _writing(settings: Settings, *, rebuild: bool) -> AbstractContextManager[BlockWriter]:
+    identity = _identity(find_embedder(settings.embedder, download), settings.precision)
+    if isinstance(settings.index, Path):
+        return local.writing(settings.index, identity, rebuild=rebuild)
+    from rag import milvus
+
+    return milvus.writing(settings.index, identity, keyword=settings.retrieval == "hybrid", rebuild=rebuild)
+
+
+def _run(settings: Settings, ray: str | None) -> blocks.Run:
+    """What embeds files and writes them: this process, or a Ray cluster."""
+    load = functools.partial(embedder, settings)
+    if ray is None:
+        return blocks.in_this_process(load)
+    from rag import cluster
+
+    return cluster.on_ray(ray, load)
+
+
+def embedder(settings: Settings) -> Embedder:
+    """The embedder, loaded once per process."""
+    return _embedder((find_embedder(settings.embedder, download), settings.precision))
+
+
+def has_index(place: Place) -> bool:
+    """Whether there is an index to ask; `IndexFileError` if that can't be told."""
+    if isinstance(place, Path):
+        return (place / "current").is_file()
+    from rag import milvus
+
+    return milvus.exists(place)
+
+
+def open_index(settings: Settings) -> Index:
+    """The index, to be read; `IndexFileError` unless there is one that these settings built."""
+    weights = find_embedder(settings.embedder, download)
+    return _index((settings.index, weights, settings.precision, settings.retrieval))
+
+
+@once
+def _index(named: tuple[Place, Weights, Precision, Retrieval]) -> Index:
+    place, weights, precision, retrieval = named
+    identity = _identity(weights, precision)
+    if isinstance(place, Path):
+        return local.LocalIndex(place, identity)
+    from rag import milvus
+
+    return milvus.MilvusIndex(place, identity, keyword=retrieval == "hybrid")
+
+
 def examine(settings: Settings) -> doctor.Diagnosis:
     """Whether the index is whole and in step with the documents folder (see `rag.doctor`)."""
+    if isinstance(settings.index, MilvusAddress):
+        with open_index(replace(settings, retrieval="dense")).open() as state:
+            return doctor.examine_state(settings.documents, state, settings.index)
     weights = find_embedder(settings.embedder, download)
     return doctor.examine(settings.documents, settings.index, _identity(weights, settings.precision))
 
@@ -93,30 +159,38 @@ def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, 
 
     `IndexFileError` for an index that can't be read; where there is none, none is in it.
     """
-    if not (settings.index / "current").is_file():
-        return holdings.listed(settings.documents, None, failed)
+    if not has_index(settings.index):
+        return holdings.listed(settings.documents, {}, failed)
+    if isinstance(settings.index, MilvusAddress):
+        with open_index(replace(settings, retrieval="dense")).open() as state:
+            return holdings.listed(settings.documents, state.documents(), failed)
     with store.reading(settings.index) as snapshot:
-        return holdings.listed(settings.documents, snapshot, failed)
+        return holdings.listed(settings.documents, snapshot.documents(), failed)
 
 
 def repair(settings: Settings) -> None:
     """Mend what can be mended in the index without the documents (see `rag.doctor`)."""
+    if isinstance(settings.index, MilvusAddress):
+        raise IndexFileError(f"{settings.index} is mended by a build: rag build, or rag build --rebuild")
     weights = find_embedder(settings.embedder, download)
     doctor.repair(settings.index, _identity(weights, settings.precision))
 
 
 def retriever(settings: Settings) -> Retriever:
     """Search over the index, without a language model."""
-    return _retriever((settings.index, settings.embedder, settings.precision, settings.reranker))
+    # With what else is named left alone: engines with other language models share it.
+    return _retriever(replace(settings, documents=Path(), model="", reader="", mode="auto", threshold=0.0))
 
 
 @once
-def _retriever(named: tuple[Path, str, Precision, str]) -> Retriever:
-    path, embedder, precision, reranker = named
-    weights = find_embedder(embedder, download)
-    reranking = find_reranker(reranker, download)
-    index = LocalIndex(path, _identity(weights, precision))
-    return Retriever(index, _embedder((weights, precision)), _reranker(reranking) if reranking else None)
+def _retriever(settings: Settings) -> Retriever:
+    reranking = find_reranker(settings.reranker, download)
+    return Retriever(
+        open_index(settings),
+        embedder(settings),
+        _reranker(reranking) if reranking else None,
+        keyword=settings.retrieval == "hybrid",
+    )
 
 
 @once
@@ -165,10 +239,10 @@ def _worker(weights: Weights) -> Worker:
     return worker
 
 
-def _bar() -> Progress:
+def _bar(unit: str) -> Progress:
     from tqdm import tqdm
 
-    bar = tqdm(desc="Embedding", unit="chunk", file=sys.stderr, disable=None, total=0, leave=False)
+    bar = tqdm(desc="Embedding", unit=unit, file=sys.stderr, disable=None, total=0, leave=False)
 
     def show(done: int, total: int) -> None:
         bar.total = total

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rag.addresses import Place, is_milvus, milvus_address
 from rag.errors import SettingsError
 
 DEFAULTS = {
@@ -15,6 +16,7 @@ DEFAULTS = {
     "embedder": "embedded",
     "precision": "int8",
     "model": "embedded",
+    "retrieval": "hybrid",
     "reranker": "none",
     "reader": "embedded",
     "mode": "auto",
@@ -22,6 +24,7 @@ DEFAULTS = {
 }
 Mode = Literal["auto", "quote", "compose"]
 Precision = Literal["int8", "fp32"]
+Retrieval = Literal["hybrid", "dense"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,17 @@ class Settings:
     """Where the documents and the index are (absolute), which models to use (see `rag.models`), and how.
 
     `precision` is that of the embedder's weights: eight bits, for embedders that allow it, or as they are.
+    `retrieval` is `hybrid`, by meaning and by words, or `dense`, by meaning alone.
     `mode` says what the language model may write, `threshold` the confidence, 0 to 1, from which a question
     is answered (see `rag.engine`).
     """
 
     documents: Path
-    index: Path
+    index: Place
     embedder: str
     precision: Precision
     model: str
+    retrieval: Retrieval
     reranker: str
     reader: str
     mode: Mode
@@ -51,6 +56,7 @@ def resolve(
     embedder: str | os.PathLike[str] | None = None,
     precision: str | None = None,
     model: str | os.PathLike[str] | None = None,
+    retrieval: str | None = None,
     reranker: str | os.PathLike[str] | None = None,
     reader: str | os.PathLike[str] | None = None,
     mode: str | None = None,
@@ -69,12 +75,14 @@ def resolve(
     def place(name: str, given: str | os.PathLike[str] | None) -> Path:
         return Path(os.path.expanduser(value(name, given))).absolute()  # noqa: PTH111  leaves an unknown ~user as it is
 
+    named = value("index", index)
     return Settings(
         documents=place("documents", documents),
-        index=place("index", index),
+        index=milvus_address(named) if is_milvus(named) else place("index", named),
         embedder=value("embedder", embedder),
         precision=_one_of(Precision, "precision", value("precision", precision)),
         model=value("model", model),
+        retrieval=_one_of(Retrieval, "retrieval", value("retrieval", retrieval)),
         reranker=value("reranker", reranker),
         reader=value("reader", reader),
         mode=_one_of(Mode, "mode", value("mode", None if mode is None else str(mode))),

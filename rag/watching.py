@@ -17,7 +17,7 @@ _LOOK_MS = 2_000
 def changes(
     folder: Path,
     *,
-    index: Path,
+    index: Path | None,
     stop: threading.Event,
     due: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
@@ -30,7 +30,7 @@ def changes(
     """
     from watchfiles import Change, watch
 
-    of_index = {index.absolute(), index.resolve()}
+    of_index = set() if index is None else {index.absolute(), index.resolve()}
 
     def concerns(_: object, name: str) -> bool:
         path = Path(name)

@@ -24,7 +24,7 @@ def folders(tmp_path) -> Folders:
 
 def listing(folders: Folders, *failed: Failure) -> tuple[Listed, ...]:
     with store.reading(folders.index) as snapshot:
-        return listed(folders.documents, snapshot, failed)
+        return listed(folders.documents, snapshot.documents(), failed)
 
 
 def everything(place: Path) -> dict[str, bytes | None]:
@@ -73,12 +73,12 @@ def test_a_file_that_can_not_be_opened_has_failed_whatever_was_indexed(folders):
 
 
 def test_without_an_index_all_is_new_and_without_a_folder_all_is_gone(folders, tmp_path):
-    assert [(one.source, one.state) for one in listed(folders.documents, None)] == [
+    assert [(one.source, one.state) for one in listed(folders.documents, {})] == [
         ("a.txt", "new"),
         ("b.txt", "new"),
         ("c.txt", "new"),
     ]
-    assert listed(tmp_path / "none", None) == ()
+    assert listed(tmp_path / "none", {}) == ()
     folders.build()
     for path in folders.documents.iterdir():
         path.unlink()

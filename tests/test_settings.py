@@ -6,7 +6,7 @@ from rag.errors import SettingsError
 from rag.settings import Serving, Settings, resolve, resolve_serving
 
 NAMES = ("documents", "index", "embedder", "model", "reranker", "reader")
-SETTINGS = (*NAMES, "precision", "mode", "threshold")
+SETTINGS = (*NAMES, "precision", "retrieval", "mode", "threshold")
 SERVING = ("host", "port", "user", "password", "read_only")
 
 
@@ -20,7 +20,16 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def test_defaults(here):
     assert resolve() == Settings(
-        here / "seeds", here / "index", "embedded", "int8", "embedded", "none", "embedded", "auto", 0.5
+        here / "seeds",
+        here / "index",
+        "embedded",
+        "int8",
+        "embedded",
+        "hybrid",
+        "none",
+        "embedded",
+        "auto",
+        0.5,
     )
 
 
@@ -30,6 +39,7 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
     monkeypatch.setenv("RAG_EMBEDDER", "hf:owner/embedder")
     monkeypatch.setenv("RAG_PRECISION", "fp32")
     monkeypatch.setenv("RAG_MODEL", "big.gguf")
+    monkeypatch.setenv("RAG_RETRIEVAL", "dense")
     monkeypatch.setenv("RAG_RERANKER", "hf:owner/reranker")
     monkeypatch.setenv("RAG_READER", "mine.safetensors")
     monkeypatch.setenv("RAG_MODE", "quote")
@@ -41,6 +51,7 @@ def test_the_environment_comes_before_the_defaults(here, monkeypatch):
         "hf:owner/embedder",
         "fp32",
         "big.gguf",
+        "dense",
         "hf:owner/reranker",
         "mine.safetensors",
         "quote",
@@ -52,7 +63,7 @@ def test_an_argument_comes_before_the_environment(here, monkeypatch):
     for name in NAMES:
         monkeypatch.setenv(f"RAG_{name.upper()}", "environment")
 
-    for name in ("MODE", "THRESHOLD", "PRECISION"):
+    for name in ("MODE", "THRESHOLD", "PRECISION", "RETRIEVAL"):
         monkeypatch.setenv(f"RAG_{name}", "environment")
     found = resolve(
         documents="a",
@@ -60,12 +71,13 @@ def test_an_argument_comes_before_the_environment(here, monkeypatch):
         embedder="c",
         precision="fp32",
         model=Path("d"),
+        retrieval="dense",
         reranker="e",
         reader="f",
         mode="compose",
         threshold=0,
     )
-    assert found == Settings(here / "a", here / "b", "c", "fp32", "d", "e", "f", "compose", 0.0)
+    assert found == Settings(here / "a", here / "b", "c", "fp32", "d", "dense", "e", "f", "compose", 0.0)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -5,15 +5,16 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import platformdirs
 
 import rag
-from rag import store
+from rag import parts
 from rag.engine import Engine
+from rag.engine import search as search_with
 from rag.errors import EvaluationError, IndexFileError
 from rag.evaluation import metrics
 from rag.evaluation.datasets import Dataset, Question
@@ -76,34 +77,17 @@ def evaluate(
     index of a set is kept in the user's cache folder; a user's own questions are asked of the index
     that `settings` name.
     """
-    index = settings.index if dataset.own else indexed(dataset, settings)
-    search = partial(
-        rag.search,
-        index=index,
-        embedder=settings.embedder,
-        precision=settings.precision,
-        reranker=settings.reranker,
-    )
-    engine = None
-    if answers:
-        engine = rag.load(
-            index=index,
-            embedder=settings.embedder,
-            precision=settings.precision,
-            reranker=settings.reranker,
-            reader=settings.reader,
-            model=settings.model,
-            mode=settings.mode,
-            threshold=settings.threshold,
-        )
+    asked = settings if dataset.own else replace(settings, index=indexed(dataset, settings))
+    search = partial(search_with, parts.retriever(asked))
+    engine = parts.engine(asked) if answers else None
     scores: list[Score] = []
     for question in questions:
         scores.extend(_search_scores(question, dataset, search))
         if engine is not None:
             scores.extend(_answer_scores(question, dataset, engine))
         advance()
-    with store.reading(index) as snapshot:
-        precision = snapshot.identity.precision
+    with parts.open_index(asked).open() as state:
+        precision = state.identity.precision
     return _report(dataset, len(questions), precision, scores)
 
 

@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from rag import parts
+from rag.addresses import local_folder
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
 from rag.holdings import Listed
@@ -88,7 +89,7 @@ class Preparation:
         """Keep the index in step with the folder, for good; questions go on meanwhile."""
         for _ in changes(
             self.settings.documents,
-            index=self.settings.index,
+            index=local_folder(self.settings.index),
             stop=threading.Event(),
             due=lambda: self.due,
         ):
@@ -110,7 +111,7 @@ class Preparation:
             # Another build may hold the index: it is tried again.
             self.due = isinstance(error, IndexFileError)
             # An index that can't be brought up to date may still be read; if not, loading it says so.
-            if not (self.settings.index / "current").is_file():
+            if not parts.has_index(self.settings.index):
                 raise
             return f"{error} Answers come from the index as it is."
         self.due = False

@@ -6,31 +6,19 @@ run as a program inside the namespace, passes on what comes in at a socket that 
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
-
-_SIOCSIFFLAGS, _UP = 0x8914, 1
-ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--map-root-user"]
-"""Ends all that it began when it is ended itself."""
-
-
-def can_isolate() -> bool:
-    """Whether this machine lets a test have namespaces of its own."""
-    try:
-        return subprocess.run([*ISOLATED, "true"], capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
+from tests.isolated import ISOLATED, open_loopback, require_isolation
 
 
 class Server:
@@ -62,10 +50,9 @@ class Server:
 def milvus_server(folder: Path, programs: Path, *, password: bool = False) -> Iterator[Server]:
     """A server with its data in `folder`, its unpacked programs in `programs`; skips where it can't be."""
     pytest.importorskip("milvus", reason="the package milvus==2.3.5 has the server")
-    if not can_isolate():
-        pytest.skip("no network namespace can be made here, and the server listens on all interfaces")
+    require_isolation()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        program = [sys.executable, "-m", "tests.milvus_server"]
+        program = [sys.executable, "-m", "tests.isolated.milvus"]
         process = subprocess.Popen(
             [*ISOLATED, *program, str(listening.fileno()), folder, programs, "auth" if password else "open"],
             pass_fds=[listening.fileno()],
@@ -84,22 +71,23 @@ def milvus_server(folder: Path, programs: Path, *, password: bool = False) -> It
 
 def main(descriptor: int, folder: Path, programs: Path, *, password: bool) -> None:
     """Start the server, and pass on what comes in until this process is ended."""
+    open_loopback()
+    server = started_server(folder, programs, password=password)
+    print("ready", flush=True)  # noqa: T201
+    asyncio.run(_serve(socket.socket(fileno=descriptor), server.listen_port))
+
+
+def started_server(folder: Path, programs: Path, *, password: bool = False) -> Any:
+    """A server, inside the namespace, with its data in a new folder."""
     from milvus import MilvusServer
 
-    _open_loopback()
     folder.mkdir(parents=True)
     programs.mkdir(parents=True, exist_ok=True)
     (folder / "bin").symlink_to(programs)  # 200 MB, unpacked once
     server = MilvusServer(data_dir=str(folder))
     server.config.set("authorization_enabled", password)
     server.start()
-    print("ready", flush=True)  # noqa: T201
-    asyncio.run(_serve(socket.socket(fileno=descriptor), server.listen_port))
-
-
-def _open_loopback() -> None:
-    with socket.socket() as any_socket:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
+    return server
 
 
 async def _serve(listening: socket.socket, port: int) -> None:

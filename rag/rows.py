@@ -1,0 +1,155 @@
+"""Documents, chunks and vectors ↔ the rows of an index in Milvus (see `rag.milvus`).
+
+A row has numbers, and texts of at most 65,535 bytes: bytes stand in them as base64, a long text in parts.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from rag.index import About, EmbeddedDocument, StoredChunk, Vectors
+from rag.tables import EmbeddedText, pack_numbers, pack_vectors, stem_lines, unpack_numbers, unpack_spans
+
+PART_CHARS = 16_000
+"""Of four bytes each at most."""
+
+META = 0
+"""The id of the row that says what the index is."""
+
+CHUNK_FIELDS = ["id", "document", "source", "start", "end", "text", "spans", "stems"]
+CHUNK_FIELDS += ["sentence_vectors", "vector"]
+_FIELD_BYTES = 65_000
+NO_VECTOR = [0.0, 1.0]
+_EMPTY_PART: dict[str, Any] = {
+    "vector": NO_VECTOR,
+    "document": 0,
+    "name": 0,
+    "source": "",
+    "date": "",
+    "part": -1,
+    "chunks": 0,
+    "characters": 0,
+    "sha256": "",
+    "title": "",
+    "pages": "",
+    "text": "",
+    "whole": False,
+}
+
+
+def meta_row(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The row that says what the index is."""
+    return _EMPTY_PART | {"id": META, "text": json.dumps(meta)}
+
+
+def document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
+    """The parts of a document; the first one says what is known of it."""
+    document = embedded.document
+    of_all = _of_document(embedded) | {"sha256": document.sha256}
+    pages = base64.b64encode(pack_numbers(document.pages)).decode()
+    about = {
+        "characters": len(document.text),
+        "chunks": len(embedded.pieces),
+        "title": _cut(document.title or ""),
+        # A document of more pages than a field can hold goes without their numbers.
+        "pages": pages if len(pages) <= _FIELD_BYTES else "",
+        "whole": True,
+    }
+    number = of_all["document"]
+    rows = [
+        _EMPTY_PART
+        | of_all
+        | {"id": key(number, part), "part": part, "text": document.text[first : first + PART_CHARS]}
+        for part, first in enumerate(range(0, max(len(document.text), 1), PART_CHARS))
+    ]
+    return [rows[0] | about, *rows[1:]]
+
+
+def chunk_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
+    """The chunks of a document."""
+    of_all = _of_document(embedded)
+    texts = {found.text: found for found in embedded.texts}
+    rows = []
+    for chunk in embedded.pieces:
+        found = texts[chunk.text]
+        rows.append(
+            of_all
+            | {
+                "id": key(of_all["document"], chunk.start, chunk.end),
+                "start": chunk.start,
+                "end": chunk.end,
+                "text": chunk.text,
+                "vector": found.vector.astype(np.float32).tolist(),
+                "spans": base64.b64encode(pack_numbers(found.sentences)).decode(),
+                "sentence_vectors": _packed_vectors(found.sentence_vectors),
+                "stems": "\n".join(stem_lines(found.text, found.sentences)),
+            }
+        )
+    return rows
+
+
+def _of_document(embedded: EmbeddedDocument) -> dict[str, Any]:
+    document = embedded.document
+    return {
+        "document": key(document.source, document.sha256),
+        "name": key(document.source),
+        "source": document.source,
+        "date": document.date or "",
+    }
+
+
+def _packed_vectors(vectors: Vectors) -> str:
+    """As many as a field can hold, 125 of 384 dimensions; the others count as that of the whole chunk."""
+    most = _FIELD_BYTES * 3 // 4 // max(vectors.shape[1], 1)
+    return base64.b64encode(pack_vectors(vectors[:most])).decode()
+
+
+def embedded_text(row: Mapping[str, Any]) -> EmbeddedText | None:
+    """What a row has of a text; None where it hasn't all (see `_packed_vectors`)."""
+    spans = unpack_spans(base64.b64decode(row["spans"]))
+    vector = np.array(row["vector"], dtype=np.float32)
+    packed = np.frombuffer(base64.b64decode(row["sentence_vectors"]), np.int8).reshape(-1, len(vector))
+    if len(packed) != len(spans):
+        return None
+    # To pack them again gives the same bytes: the largest number of each is 127 already.
+    return EmbeddedText(row["text"], vector, tuple(spans), packed.astype(np.float32))
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:_FIELD_BYTES].decode(errors="ignore")
+
+
+def key(*of: object) -> int:
+    """A number of 63 bits: of 10 million rows two are the same with a chance of 1 in 100,000."""
+    digest = blake2b("\0".join(map(str, of)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) >> 1 or 1
+
+
+def stored_chunk(row: Mapping[str, Any]) -> StoredChunk:
+    """The chunk in a row, which has its vector too."""
+    vector = np.array([row["vector"]], dtype=np.float32)
+    spans = unpack_spans(base64.b64decode(row["spans"]))
+    packed = base64.b64decode(row["sentence_vectors"])
+    left_out = len(spans) - len(packed) // vector.shape[1]  # see `_packed_vectors`
+    return StoredChunk(
+        id=row["id"],
+        document=row["document"],
+        source=row["source"],
+        start=row["start"],
+        end=row["end"],
+        text=row["text"],
+        sentences=tuple((row["start"] + first, row["start"] + last) for first, last in spans),
+        sentence_vectors=packed + left_out * pack_vectors(vector),
+        stems=tuple(row["stems"].split("\n")) if row["stems"] else (),
+        story=row["document"],
+    )
+
+
+def about_of(row: Mapping[str, Any]) -> About:
+    """What the first part of a document says of it."""
+    pages = tuple(unpack_numbers(base64.b64decode(row["pages"])))
+    return About(row["sha256"], row["title"] or None, row["date"] or None, pages)

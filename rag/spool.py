@@ -1,0 +1,53 @@
+"""Documents on their way into an index, in a file: a folder may be larger than memory."""
+
+import contextlib
+import pickle
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rag.errors import IndexFileError, shown
+from rag.types import Chunk, Document
+
+
+class Spool:
+    """Documents with their chunks in a file, so that a folder may be larger than memory."""
+
+    def __init__(self, index: Path) -> None:
+        """Begin with none, in a file without a name in the folder; `IndexFileError` if it can't be made."""
+        self._index = index
+        self.sources: list[str] = []
+        with self._translated():
+            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed at the end of a block
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._translated():
+            self._file.close()
+
+    def add(self, document: Document, pieces: tuple[Chunk, ...]) -> None:
+        """Put one more at the end; `IndexFileError` if there is no room for it."""
+        with self._translated():
+            pickle.dump((document, pieces), self._file)
+            self._file.flush()
+        self.sources.append(document.source)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise IndexFileError(
+                f"{shown(self._index)}/ can't be written: {error.strerror}. Check its disk space, or name "
+                "another: --index DIR"
+            ) from error
+
+    def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
+        with self._translated():
+            self._file.seek(0)
+        for _ in self.sources:
+            with self._translated():
+                item = pickle.load(self._file)
+            yield item

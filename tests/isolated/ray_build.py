@@ -1,0 +1,114 @@
+"""Builds on a Ray cluster of two nodes on this machine, one of which is killed, then a worker: a program.
+
+It prints what it saw as JSON. Ray listens on all interfaces, so it is run in namespaces of its own.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from rag import parts
+from rag.errors import RagError
+from rag.settings import resolve
+from tests.isolated import open_loopback
+from tests.isolated.milvus import started_server
+
+PORT = 6399
+_RAY = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--num-cpus=1"]
+
+
+def processes() -> set[int]:
+    return {int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()}
+
+
+def started(*options: str) -> set[int]:
+    """The processes of a node that is started."""
+    before = processes()
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    subprocess.run([*_RAY, *options], check=True, stdout=subprocess.DEVNULL, env=environment)
+    return processes() - before
+
+
+def main(documents: str, index: str, temporary: str, programs: str) -> None:
+    open_loopback()
+    started(
+        "--head", "--node-ip-address=127.0.0.1", f"--port={PORT}", "--include-dashboard=false",
+        f"--temp-dir={temporary}",
+    )  # fmt: skip
+    second = started(f"--address=127.0.0.1:{PORT}")
+    address = f"127.0.0.1:{PORT}"
+
+    def kill(which: Callable[[int], bool]) -> int:
+        """Kill these processes; how many there were."""
+        found = [process for process in processes() if which(process)]
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return len(found)
+
+    def built(place: str, which: Callable[[int], bool]) -> dict[str, object]:
+        """What a build saw, in which these processes are killed once the first documents are done."""
+        seen: dict[str, object] = {"progress": [], "killed": 0}
+
+        def progress(done: int, total: int) -> None:
+            import ray
+
+            seen["progress"].append((done, total))
+            if done and not seen["killed"]:
+                seen["nodes_before"] = sum(node["Alive"] for node in ray.nodes())
+                seen["killed"], seen["killed_at"] = kill(which), done
+            elif done == total:
+                seen["nodes_after"] = sum(node["Alive"] for node in ray.nodes())
+
+        settings = resolve(documents=documents, index=place, retrieval="dense")
+        seen["report"] = asdict(parts.build(settings, ray=address, progress=progress))
+        seen["again"] = asdict(parts.build(settings, ray=address, progress=lambda *_: None))
+        return seen
+
+    # The workers that the second node began for the build are its own too.
+    folder = built(index, lambda process: process in second or parent(process) in second)
+    server = started_server(Path(index).with_name("milvus"), Path(programs))
+    place = f"milvus://127.0.0.1:{server.listen_port}/articles"
+    milvus = built(place, lambda process: "ray::MapWorker" in command(process))
+    with parts.open_index(resolve(index=place, retrieval="dense")).open() as state:
+        chunks = [
+            (one.source, one.start, one.end, one.text)
+            for source in state.documents()
+            for one in state.chunks_between(state.document(source), 0, 1_000_000)
+        ]
+        milvus |= {"chunks": chunks, "count": state.chunk_count()}
+    diagnosis = parts.examine(resolve(documents=documents, index=place))
+    said = {"faults": diagnosis.faults, "folder": folder, "milvus": milvus}
+    server.stop()
+    for name, other, ray in (("no cluster", index + "2", "127.0.0.1:1"), ("no server", place, address)):
+        try:
+            parts.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
+        except RagError as error:
+            said[name] = str(error)
+    print(json.dumps(said), flush=True)  # noqa: T201
+
+
+def read(process: int, what: str) -> str:
+    try:
+        return Path(f"/proc/{process}/{what}").read_text()
+    except OSError:
+        return ""
+
+
+def command(process: int) -> str:
+    return read(process, "cmdline")
+
+
+def parent(process: int) -> int:
+    found = read(process, "status").partition("PPid:")[2].split()
+    return int(found[0]) if found else 0
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,224 @@
+"""An index on a real Milvus server, as people use it: the same citations, and one sentence for each mishap."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+import rag
+from rag import parts
+from rag.errors import IndexFileError, RagError, SettingsError
+from rag.sentences import sentences
+from rag.settings import Settings, resolve
+from tests.conftest import ROOT, SEEDS
+from tests.isolated.milvus import Server, milvus_server
+
+pytest.importorskip("pymilvus")
+
+QUESTIONS = json.loads((ROOT / "tests" / "questions.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    """A server that wants a password."""
+    folder = tmp_path_factory.mktemp("milvus")
+    with milvus_server(folder / "data", folder / "programs", password=True) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def place(server: Server) -> str:
+    """Where an index of the seed articles is."""
+    where = f"milvus://root:Milvus@127.0.0.1:{server.port}/articles"
+    report = rag.build(SEEDS, index=where, retrieval="dense")
+    assert len(report.added) == 5
+    return where
+
+
+@pytest.fixture
+def settings(place: str) -> Settings:
+    return resolve(documents=SEEDS, index=place, retrieval="dense")
+
+
+def fifty() -> list[str]:
+    """The questions of the project, and what articles say turned into more of them."""
+    asked = [row["question"] for row in QUESTIONS["answerable"]] + QUESTIONS["unanswerable"]
+    for path in sorted(SEEDS.iterdir()):
+        text = path.read_text("utf-8")
+        found = [text[start:end] for start, end in sentences(text) if 60 < end - start < 160]
+        asked.extend(f"Who says that {one[:1].lower()}{one[1:].rstrip('.')}?" for one in found[:8])
+    return asked[:50]
+
+
+def test_fifty_questions_get_the_citations_that_they_get_from_faiss(place, seed_settings: Settings):
+    local = parts.engine(replace(seed_settings, retrieval="dense"))
+    milvus = rag.load(index=place, retrieval="dense")
+    asked = fifty()
+    assert len(set(asked)) == 50
+
+    cited = 0
+    for question in asked:
+        expected, found = local.answer(question), milvus.answer(question)
+        assert found.citations == expected.citations, question
+        assert (found.text, found.abstained) == (expected.text, expected.abstained)
+        assert [(one.source, one.start, one.end) for one in found.passages] == [
+            (one.source, one.start, one.end) for one in expected.passages
+        ]
+        cited += len(expected.citations)
+    assert cited > 40
+
+
+def test_a_question_that_goes_on_a_date_and_a_source_are_understood(place):
+    engine = rag.load(index=place, retrieval="dense")
+    source = engine.search("Who is the Kremlin spokesman?", k=1)[0].source
+
+    assert {one.source for one in engine.search("Moscow", k=5, sources=[source])} == {source}
+    with pytest.raises(rag.QuestionError, match=r"has no document nothing\.txt"):
+        engine.search("Moscow", sources=["nothing.txt"])
+    answer = engine.answer("Who is the Kremlin spokesman?")
+    opened = engine.open(answer.citations[0])
+    assert opened.text[opened.start : opened.end] == answer.citations[0].quote
+    assert not opened.changed
+
+
+def test_the_doctor_and_the_list_of_documents_know_it(settings: Settings):
+    found = parts.examine(settings)
+    assert found.well, found.faults
+    assert found.figures is not None
+    assert found.figures.documents == 5
+    assert found.figures.characters == found.figures.indexed_characters
+    assert {(one.state, one.characters is not None) for one in parts.listed(settings)} == {("indexed", True)}
+    with pytest.raises(IndexFileError, match="is mended by a build"):
+        parts.repair(settings)
+
+
+def test_an_unchanged_build_writes_nothing(place, settings):
+    before = parts.open_index(settings).generation()
+    report = rag.build(SEEDS, index=place, retrieval="dense")
+
+    assert (len(report.unchanged), report.added, report.changed) == (5, (), ())
+    assert parts.open_index(settings).generation() == before
+
+
+def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rag", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def test_the_command_line_takes_it_where_a_folder_goes(place):
+    asked = ran("ask", "Who is the Kremlin spokesman?", "--index", place, "--retrieval", "dense")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "Peskov" in asked.stdout
+
+    listed = ran("doctor", "--documents", str(SEEDS), "--index", place)
+    assert listed.returncode == 0, listed.stdout
+    assert "All is well." in listed.stdout
+
+
+def test_an_old_server_says_what_it_lacks(place, server):
+    other = place.replace("/articles", "/other")
+    with pytest.raises(
+        IndexFileError,
+        match=r"is v2\.3\.5-lite; search by words needs 2\.5 or later\. .*: --retrieval dense$",
+    ):
+        rag.build(SEEDS, index=other)
+    with pytest.raises(IndexFileError, match=r"was built for dense search alone\. .*: --retrieval dense$"):
+        rag.search("Moscow", index=place)
+
+
+def test_another_embedder_is_told_of(place):
+    with pytest.raises(IndexFileError, match=r"was built with .* in int8; settings name fp32"):
+        rag.search("Moscow", index=place, retrieval="dense", precision="fp32")
+
+
+@pytest.mark.parametrize("who", ["", "root:wrong@", "nobody:Milvus@"])
+def test_a_wrong_password_is_one_sentence_without_it(server, who):
+    found = ran("search", "Moscow", "--index", f"milvus://{who}127.0.0.1:{server.port}/articles")
+
+    name = f"{who.partition(':')[0]} with this password" if who else "a client without user and password"
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == (
+        f"rag: The Milvus server at 127.0.0.1:{server.port} refuses {name}. Check RAG_MILVUS_USER and "
+        "RAG_MILVUS_PASSWORD.\n"
+    )
+
+
+def test_a_password_may_come_from_the_environment(place, server, monkeypatch):
+    monkeypatch.setenv("RAG_MILVUS_USER", "root")
+    monkeypatch.setenv("RAG_MILVUS_PASSWORD", "Milvus")
+    where = f"milvus://127.0.0.1:{server.port}/articles"
+    assert rag.search("Moscow", index=where, retrieval="dense")
+
+
+def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(server, settings, monkeypatch):
+    monkeypatch.setattr("rag.milvus.ANSWER_S", 2.0)
+    retriever = parts.retriever(settings)
+    server.pause()
+    began = time.monotonic()
+    try:
+        with pytest.raises(IndexFileError, match=r"doesn't answer \(a question waits 2 s\)\. Ask again"):
+            retriever.retrieve("Moscow", 5)
+    finally:
+        server.go_on()
+    assert time.monotonic() - began < 6
+
+    assert retriever.retrieve("Moscow", 5).passages
+
+
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    where = f"milvus://127.0.0.1:{port}/articles"
+    for use in (
+        lambda: rag.search("Moscow", index=where),
+        lambda: rag.build(SEEDS, index=where),
+        lambda: parts.examine(resolve(documents=SEEDS, index=where)),
+    ):
+        with pytest.raises(
+            IndexFileError, match=rf"^The Milvus server at 127\.0\.0\.1:{port} can't be reached\."
+        ):
+            use()
+
+
+def test_a_server_that_goes_away_and_comes_back(tmp_path):
+    """The connection of an engine that is held is made again by itself."""
+    with milvus_server(tmp_path / "data", tmp_path / "programs") as started:
+        where = f"milvus://127.0.0.1:{started.port}/articles"
+        rag.build(SEEDS, index=where, retrieval="dense")
+        retriever = parts.retriever(resolve(index=where, retrieval="dense"))
+        started.stop()
+        with pytest.raises(RagError, match="can't be reached"):
+            retriever.retrieve("Moscow", 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "milvus://host",
+        "milvus://host:port/articles",
+        "milvus://host/arti-cles",
+        "milvus://user:secret@host/",
+        "milvus:///articles",
+        "milvus+tls:///folder/x.db/articles",
+        "milvus://host/a/b",
+    ],
+)
+def test_what_is_no_address_is_one_sentence(text):
+    with pytest.raises(
+        SettingsError, match=r"an index in Milvus is written milvus://host:port/collection"
+    ) as told:
+        resolve(index=text)
+    assert "secret" not in str(told.value)
+
+
+def test_an_address_is_shown_without_its_password():
+    address = resolve(index="milvus+tls://me:secret@example.org/articles").index
+    assert str(address) == "milvus+tls://example.org:19530/articles"
+    assert "secret" not in repr(address)
+    assert (address.user, address.password, address.tls) == ("me", "secret", True)
