@@ -599,7 +599,10 @@ def _connected(address: MilvusAddress) -> Any:
     if address.tls:
         options = {"secure": True, "server_name": address.server.rpartition(":")[0]}
         if address.certificate:
-            options["ca_pem_path"] = address.certificate
+            if not Path(address.certificate).is_file():
+                raise IndexFileError(f"{address.certificate} can't be read. Check RAG_MILVUS_CERTIFICATE.")
+            # Without a certificate of the client's own pymilvus takes the authority's by this name alone.
+            options["server_pem_path"] = address.certificate
     with _translated(address):
         return MilvusClient(
             f"{'https' if address.tls else 'http'}://{address.server}",
@@ -638,13 +641,12 @@ def _told(address: MilvusAddress, error: BaseException) -> str:
         who = f"{address.user} with this password" if address.user else "a client without user and password"
         return f"{server} refuses {who}. Check RAG_MILVUS_USER and RAG_MILVUS_PASSWORD."
     if code == StatusCode.DEADLINE_EXCEEDED:
-        return (
-            f"{server} doesn't answer (waited {ANSWER_S:g} s for a question). Ask again, or look at its load."
-        )
+        return f"{server} doesn't answer (a question waits {ANSWER_S:g} s). Ask again, or look at its load."
     if code == StatusCode.UNAVAILABLE or getattr(error, "code", None) == _NOT_CONNECTED:
-        return (
-            f"{server} can't be reached. Check that it runs, its address, and whether it wants TLS "
-            "(milvus+tls://)."
+        return f"{server} can't be reached. Check that it runs, its address, and " + (
+            "whether RAG_MILVUS_CERTIFICATE is of who signed its certificate."
+            if address.tls
+            else "whether it wants TLS (milvus+tls://)."
         )
     if getattr(error, "code", None) == _NO_COLLECTION:
         return f"{address} was rebuilt just now. Ask again."

@@ -1,4 +1,4 @@
-"""An index on a real Milvus server, as people use it: the same citations, and one sentence for each mishap."""
+"""An index on a real Milvus server: the same citations as from a folder, one sentence for each mishap."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import pytest
 
 import rag
 from rag import parts
-from rag.errors import IndexFileError, RagError, SettingsError
+from rag.errors import IndexFileError, SettingsError
 from rag.sentences import sentences
 from rag.settings import Settings, resolve
 from tests.conftest import ROOT, SEEDS
@@ -27,7 +27,7 @@ QUESTIONS = json.loads((ROOT / "tests" / "questions.json").read_text("utf-8"))
 def server(tmp_path_factory) -> Iterator[Server]:
     """A server that wants a password."""
     folder = tmp_path_factory.mktemp("milvus")
-    with milvus_server(folder / "data", folder / "programs", password=True) as started:
+    with milvus_server(folder / "data", folder / "programs", authorization_enabled=True) as started:
         yield started
 
 
@@ -50,9 +50,9 @@ def fifty() -> list[str]:
     asked = [row["question"] for row in QUESTIONS["answerable"]] + QUESTIONS["unanswerable"]
     for path in sorted(SEEDS.iterdir()):
         text = path.read_text("utf-8")
-        found = [text[start:end] for start, end in sentences(text) if 60 < end - start < 160]
-        asked.extend(f"Who says that {one[:1].lower()}{one[1:].rstrip('.')}?" for one in found[:8])
-    return asked[:50]
+        found = [text[start:end] for start, end in sentences(text) if 40 < end - start < 250]
+        asked.extend(f"Who says that {one[:1].lower()}{one[1:].rstrip('.')}?" for one in found[:10])
+    return [*dict.fromkeys(asked)][:50]
 
 
 def test_fifty_questions_get_the_citations_that_they_get_from_faiss(place, seed_settings: Settings):
@@ -156,6 +156,38 @@ def test_a_password_may_come_from_the_environment(place, server, monkeypatch):
     assert rag.search("Moscow", index=where, retrieval="dense")
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """The files of an authority's certificate, and of a server's, for 127.0.0.1, with its key."""
+    folder = tmp_path_factory.mktemp("certificates")
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=rag test"]
+    key, made = folder / "server.key", folder / "server.pem"
+    ran = [*new, "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(made)]
+    try:
+        subprocess.run(ran, check=True, capture_output=True)
+    except OSError:
+        pytest.skip("no openssl to make certificates with")
+    return key, made
+
+
+def test_a_server_with_tls_is_reached_with_tls_alone(tmp_path, certificates, server, monkeypatch):
+    key, made = certificates
+    programs = server.programs
+    options = {"tls_mode": 1, "server_pem_path": str(made), "server_key_path": str(key)}
+    with milvus_server(tmp_path / "data", programs, **options) as started:
+        where = f"127.0.0.1:{started.port}/articles"
+        with pytest.raises(IndexFileError, match=r"wants TLS \(milvus\+tls://\)"):
+            rag.search("Moscow", index=f"milvus://{where}")
+        with pytest.raises(IndexFileError, match=r"can't be reached\. .* RAG_MILVUS_CERTIFICATE"):
+            rag.search("Moscow", index=f"milvus+tls://{where}")
+        monkeypatch.setenv("RAG_MILVUS_CERTIFICATE", str(made))
+        with pytest.raises(IndexFileError, match=r"^No index in milvus\+tls://.*Build it: rag build$"):
+            rag.search("Moscow", index=f"milvus+tls://{where}")
+        monkeypatch.setenv("RAG_MILVUS_CERTIFICATE", str(made) + ".absent")
+        with pytest.raises(IndexFileError, match=r"absent can't be read"):
+            rag.search("Moscow", index=f"milvus+tls://{where}")
+
+
 def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(server, settings, monkeypatch):
     monkeypatch.setattr("rag.milvus.ANSWER_S", 2.0)
     retriever = parts.retriever(settings)
@@ -171,7 +203,7 @@ def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(se
     assert retriever.retrieve("Moscow", 5).passages
 
 
-def test_a_server_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
+def test_a_server_that_is_not_there_is_one_sentence():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     where = f"milvus://127.0.0.1:{port}/articles"
@@ -184,17 +216,6 @@ def test_a_server_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
             IndexFileError, match=rf"^The Milvus server at 127\.0\.0\.1:{port} can't be reached\."
         ):
             use()
-
-
-def test_a_server_that_goes_away_and_comes_back(tmp_path):
-    """The connection of an engine that is held is made again by itself."""
-    with milvus_server(tmp_path / "data", tmp_path / "programs") as started:
-        where = f"milvus://127.0.0.1:{started.port}/articles"
-        rag.build(SEEDS, index=where, retrieval="dense")
-        retriever = parts.retriever(resolve(index=where, retrieval="dense"))
-        started.stop()
-        with pytest.raises(RagError, match="can't be reached"):
-            retriever.retrieve("Moscow", 5)
 
 
 @pytest.mark.parametrize(
@@ -222,3 +243,13 @@ def test_an_address_is_shown_without_its_password():
     assert str(address) == "milvus+tls://example.org:19530/articles"
     assert "secret" not in repr(address)
     assert (address.user, address.password, address.tls) == ("me", "secret", True)
+
+
+def test_a_server_that_goes_away_is_one_sentence(server, settings):
+    """The last test: it ends the server."""
+    retriever = parts.retriever(settings)
+    assert retriever.retrieve("Moscow", 5).passages
+    server.stop()
+
+    with pytest.raises(IndexFileError, match=r"can't be reached\. Check that it runs"):
+        retriever.retrieve("Moscow", 5)

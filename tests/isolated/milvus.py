@@ -6,12 +6,13 @@ run as a program inside the namespace, passes on what comes in at a socket that 
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,15 @@ from tests.isolated import ISOLATED, open_loopback, require_isolation
 class Server:
     """Where the server is reached, and the process that ends it."""
 
-    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[str], programs: Path) -> None:
         self.port = port
+        self.programs = programs
         self.process = process
 
     def stop(self) -> None:
         """End the server and all of its processes."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.communicate(timeout=30)
 
     def pause(self) -> None:
         """Let the server be reached, but answer nothing."""
@@ -47,20 +49,23 @@ class Server:
 
 
 @contextlib.contextmanager
-def milvus_server(folder: Path, programs: Path, *, password: bool = False) -> Iterator[Server]:
-    """A server with its data in `folder`, its unpacked programs in `programs`; skips where it can't be."""
+def milvus_server(folder: Path, programs: Path, **options: object) -> Iterator[Server]:
+    """A server with its data in `folder`, its unpacked programs in `programs`; skips where it can't be.
+
+    `options` are those of its configuration (see the package `milvus`).
+    """
     pytest.importorskip("milvus", reason="the package milvus==2.3.5 has the server")
     require_isolation()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         program = [sys.executable, "-m", "tests.isolated.milvus"]
         process = subprocess.Popen(
-            [*ISOLATED, *program, str(listening.fileno()), folder, programs, "auth" if password else "open"],
+            [*ISOLATED, *program, str(listening.fileno()), folder, programs, json.dumps(options)],
             pass_fds=[listening.fileno()],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
         )
-        server = Server(listening.getsockname()[1], process)
+        server = Server(listening.getsockname()[1], process, programs)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", "the server starts"
@@ -69,15 +74,15 @@ def milvus_server(folder: Path, programs: Path, *, password: bool = False) -> It
         server.stop()
 
 
-def main(descriptor: int, folder: Path, programs: Path, *, password: bool) -> None:
+def main(descriptor: int, folder: Path, programs: Path, options: Mapping[str, object]) -> None:
     """Start the server, and pass on what comes in until this process is ended."""
     open_loopback()
-    server = started_server(folder, programs, password=password)
+    server = started_server(folder, programs, options)
     print("ready", flush=True)  # noqa: T201
     asyncio.run(_serve(socket.socket(fileno=descriptor), server.listen_port))
 
 
-def started_server(folder: Path, programs: Path, *, password: bool = False) -> Any:
+def started_server(folder: Path, programs: Path, options: Mapping[str, object]) -> Any:
     """A server, inside the namespace, with its data in a new folder."""
     from milvus import MilvusServer
 
@@ -85,7 +90,8 @@ def started_server(folder: Path, programs: Path, *, password: bool = False) -> A
     programs.mkdir(parents=True, exist_ok=True)
     (folder / "bin").symlink_to(programs)  # 200 MB, unpacked once
     server = MilvusServer(data_dir=str(folder))
-    server.config.set("authorization_enabled", password)
+    for name, value in options.items():
+        server.config.set(name, value)
     server.start()
     return server
 
@@ -108,4 +114,4 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), password=sys.argv[4] == "auth")
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4]))

@@ -73,7 +73,7 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
 
     # The workers that the second node began for the build are its own too.
     folder = built(index, lambda process: process in second or parent(process) in second)
-    server = started_server(Path(index).with_name("milvus"), Path(programs))
+    server = started_server(Path(index).with_name("milvus"), Path(programs), {})
     place = f"milvus://127.0.0.1:{server.listen_port}/articles"
     milvus = built(place, lambda process: "ray::MapWorker" in command(process))
     with parts.open_index(resolve(index=place, retrieval="dense")).open() as state:
