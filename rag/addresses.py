@@ -42,6 +42,46 @@ Place: TypeAlias = Path | MilvusAddress
 """Where an index is: a folder, or a collection in Milvus."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A language model of this name behind one or more servers, each the root of an OpenAI-compatible API."""
+
+    name: str
+    urls: tuple[str, ...]
+    key: str = field(default="", repr=False)
+
+
+def is_served(text: str) -> bool:
+    """Whether the text is meant as a model that servers have."""
+    return text.startswith("openai:")
+
+
+def served_model(text: str) -> ServedModel:
+    """`openai:NAME@URL[,URL…]`; the key is that of `RAG_MODEL_KEY`, else of `OPENAI_API_KEY`.
+
+    `SettingsError` for anything else.
+    """
+    name, at, rest = text.removeprefix("openai:").partition("@http")
+    urls = []
+    for url in f"http{rest}".split(",") if at else ():
+        try:
+            parts = urlsplit(url.strip())
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known or parts.query or parts.fragment or "@" in parts.netloc:
+            break
+        path = parts.path.rstrip("/")
+        urls.append(f"{parts.scheme}://{parts.netloc}{path or '/v1'}")
+    if not name or not at or len(urls) != rest.count(",") + 1:
+        raise SettingsError(
+            f"The setting model is {re.sub('//[^/@,]*@', '//…@', text)}; a model on servers is written "
+            "openai:NAME@http://host:port, with commas between several; a key stands in RAG_MODEL_KEY."
+        )
+    key = os.environ.get("RAG_MODEL_KEY") or os.environ.get("OPENAI_API_KEY", "")
+    return ServedModel(name, tuple(dict.fromkeys(urls)), key)
+
+
 def local_folder(place: Place) -> Path | None:
     """The folder of an index that is in one."""
     return place if isinstance(place, Path) else None

@@ -39,8 +39,15 @@ def read_composition(
     characters = (character for piece in pieces for character in piece)
     separator = ""
     said: set[str] = set()
+    quoted: set[tuple[int, int]] = set()
     while (line := _line(characters, evidence)) is not None:
         prose, sentence = line
+        place = sentence.passage, sentence.start
+        if place in quoted:  # a server that took over in mid-answer may quote it again
+            if next(characters, "") != "\n":
+                return
+            continue
+        quoted.add(place)
         kept: list[str] = []
         for start, end in sentences(prose):
             claim = prose[start:end]

@@ -191,6 +191,7 @@ class Engine:
             dropped=sum(isinstance(step, Dropped) for step in steps),
             evidence=considered(sentences[:READ], retrieval.passages, prompted.sentences),
             prompt_tokens=prompted.tokens,
+            guarantee="location" if prompted.located else "grammar",
         )
 
     def generation(self) -> str:

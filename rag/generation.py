@@ -21,11 +21,15 @@ CONTEXT_TOKENS = 2048
 
 
 class LanguageModel(Protocol):
-    """What the stages need of a language model. One thread may use it (see `rag.worker`)."""
+    """What the stages need of a language model. One thread may use it (see `rag.worker`).
+
+    `takes_grammar` says that it can write only what a grammar lets it.
+    """
 
     name: str
     context_tokens: int
     parameters: int
+    takes_grammar: bool
 
     def count_prompt(self, message: str, *, opening: str) -> int:
         """How many tokens the message takes in the model's chat format, `opening` included."""
@@ -56,6 +60,8 @@ class LanguageModel(Protocol):
 
 class LlamaModel:
     """A `.gguf` file in llama.cpp, on the CPU."""
+
+    takes_grammar = True
 
     def __init__(self, path: Path, name: str, *, context_tokens: int = CONTEXT_TOKENS) -> None:
         """Load the model; `ModelError` when the file is damaged, isn't one, or can't be used here.

@@ -14,6 +14,8 @@ def notes(answer: Answer) -> tuple[str, ...]:
         found.append(
             f"Left out, as its quote doesn't bear it out: {_sentences(answer.dropped)} of the model's."
         )
+    if answer.guarantee == "location" and answer.citations:
+        found.append("The model's server takes no grammar: its quotes were looked for in the documents.")
     return tuple(found)
 
 

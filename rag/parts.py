@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rag import blocks, doctor, holdings, local, store
-from rag.addresses import MilvusAddress, Place
+from rag.addresses import MilvusAddress, Place, ServedModel, is_served, served_model
 from rag.downloads import download
 from rag.encoders import (
     CrossEncoderReranker,
@@ -199,14 +199,15 @@ def engine(settings: Settings) -> Engine:
 
     A file that llama.cpp can't load is told of by the first question that needs it.
     """
-    weights = find_language_model(settings.model, download)
+    named = served_model(settings.model) if is_served(settings.model) else None
+    found = named or find_language_model(settings.model, download)
     templates = read_templates()
-    worker = _worker(weights)  # first, so that it loads meanwhile
+    worker = _worker(found)  # first, so that it loads meanwhile
     return Engine(
         retriever=retriever(settings),
         reader=reader(settings.reader),
         worker=worker,
-        model_name=weights.name,
+        model_name=found.name,
         templates=templates,
         mode=settings.mode,
         threshold=settings.threshold,
@@ -232,9 +233,14 @@ def _reader(weights: tuple[Weights, Weights]) -> Reader:
 
 
 @once
-def _worker(weights: Weights) -> Worker:
-    """The one thread that has the model, whatever the indexes are that it answers from."""
-    worker = Worker(lambda: LlamaModel(weights.path, weights.name))
+def _worker(found: Weights | ServedModel) -> Worker:
+    """What has the model, whatever the indexes are that it answers from: one thread, or some for servers."""
+    if isinstance(found, Weights):
+        worker = Worker(lambda: LlamaModel(found.path, found.name))
+    else:
+        from rag.served import AT_ONCE, RemoteModel
+
+        worker = Worker(lambda: RemoteModel(found), at_once=AT_ONCE * len(found.urls))
     worker.warm()
     return worker
 

@@ -6,7 +6,7 @@ piece that is meant.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,8 @@ class Answer:
     that bear on the question for which the model had no room, `dropped` the model's own sentences that its
     quotes don't bear out. `evidence` are the sentences that were considered, at most 8, best first.
     `prompt_tokens` is the length of the prompt in which the model read evidence, 0 where it wasn't asked.
+    `guarantee` says what makes the quotes exact: the `grammar` that held the model, or `location`, where its
+    server takes none: then they were looked for in the documents, and those that don't stand there left out.
     """
 
     question: str
@@ -197,6 +199,7 @@ class Answer:
     dropped: int = 0
     evidence: tuple[Evidence, ...] = ()
     prompt_tokens: int = 0
+    guarantee: Literal["grammar", "location"] = "grammar"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """One thread owns the language model: questions wait their turn, and a cancelled one stops computing.
 
-llama.cpp isn't thread-safe: two calls at once crash or hang the process.
+llama.cpp isn't thread-safe: two calls at once crash or hang the process. Of a model that is elsewhere several
+threads may ask at once.
 """
 
 import contextlib
@@ -52,20 +53,23 @@ def _next(job: _Job) -> Any:
 
 
 class Worker:
-    """Runs work on a model that it loads at the first use, one piece of work at a time."""
+    """Runs work on a model that it loads at the first use, so many pieces of work at once."""
 
-    def __init__(self, load: Callable[[], LanguageModel]) -> None:
-        """Start the thread; `load` is called in it.
+    def __init__(self, load: Callable[[], LanguageModel], *, at_once: int = 1) -> None:
+        """Start the threads; `load` is called in one of them.
 
         `model` is None until then. Only work may use it; anybody may read its name and sizes.
         """
         self.model: LanguageModel | None = None
         self._load = load
         self._jobs: list[_Job] = []
-        self._running = False
+        self._at_once = at_once
+        self._running = 0
         self._warming = False
+        self._loading = threading.Lock()
         self._changed = threading.Condition()
-        threading.Thread(target=self._serve, name="language-model", daemon=True).start()
+        for _ in range(at_once):
+            threading.Thread(target=self._serve, name="language-model", daemon=True).start()
 
     def run(self, work: Work[T], *, stop: threading.Event | None = None) -> Iterator[T | Waiting]:
         """What the work yields, after `Waiting` each time the place in the queue changes.
@@ -98,8 +102,8 @@ class Worker:
 
     def _tell_places(self) -> None:
         waiting = [job for job in self._jobs if not job.cancelled()]
-        for ahead, job in enumerate(waiting, self._running):
-            if ahead not in (0, job.ahead):
+        for ahead, job in enumerate(waiting, self._running - self._at_once + 1):
+            if ahead > 0 and ahead != job.ahead:
                 job.ahead = ahead
                 job.results.put(Waiting(ahead))
 
@@ -111,14 +115,15 @@ class Worker:
                 self._warming = False
             try:
                 # Before a question is taken: one that waits for the model is not behind another one.
-                self.model = self.model or self._load()
+                with self._loading:
+                    self.model = self.model or self._load()
             except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asks
                 error = raised
             with self._changed:
                 if not self._jobs:
                     continue
                 job = self._jobs.pop(0)
-                self._running = True
+                self._running += 1
                 self._tell_places()
             try:
                 if self.model is not None and not job.cancelled():
@@ -130,5 +135,5 @@ class Worker:
             except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asked
                 error = raised
             with self._changed:
-                self._running = False
+                self._running -= 1
             job.results.put(_Ended(error))

@@ -14,6 +14,7 @@ from rag.evidence import within_budget
 from rag.followup import Asked
 from rag.generation import LanguageModel
 from rag.grammar import ONE_LINE, compose_grammar
+from rag.location import read_located
 from rag.prompt import Templates, render, render_rewrite
 from rag.quotes import Short, choose_quotes
 from rag.sentences import MAX_CHARS as MAX_QUOTE_CHARS
@@ -71,10 +72,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """The model was asked: the sentences in its prompt, and how many tokens that has."""
+    """The model was asked: the sentences in its prompt, and how many tokens that has.
+
+    `located` says that no grammar held it: its quotes were looked for in the evidence (see `rag.location`).
+    """
 
     sentences: tuple[Sentence, ...] = ()
     tokens: int = 0
+    located: bool = False
 
 
 Step: TypeAlias = str | Short | Citation | Dropped | LeftOut | Prompted
@@ -129,6 +134,7 @@ class Writer:
             found = [sentence for sentence in sentences[:EVIDENCE_SENTENCES] if sentence.score >= enough]
             # A sentence with characters that the model can't write can only be copied for it.
             composes = self.composes(model) and all(model.can_write(sentence.text) for sentence in found)
+            composes = composes or not model.takes_grammar  # labels alone can't be asked of it
             template = self.templates.compose if composes else self.templates.quote
             opening, own = ("", PROSE_TOKENS) if composes else ("[", 0)
             budget = _budget(model, render(template, evidence=[], question=asked.text), opening, own)
@@ -143,7 +149,9 @@ class Writer:
             message = render(template, evidence=lines, question=asked.text)
             # A small model refuses at random; for it the confidence alone decides.
             may_refuse = self.may_refuse and _is_capable(model)
-            prompted = Prompted(evidence, model.count_prompt(message, opening=opening))
+            prompted = Prompted(
+                evidence, model.count_prompt(message, opening=opening), not model.takes_grammar
+            )
             limits = {"max_quotes": MAX_QUOTES, "max_chars": MAX_QUOTE_CHARS}
             short = partial(self.short_answer, asked.question)
             if composes:
@@ -157,9 +165,19 @@ class Writer:
                     max_tokens=budget + own + SLACK_TOKENS // 2,
                     cancelled=cancelled,
                 )
-                yield from read_composition(
-                    pieces, evidence, passages, unsupported=self.unsupported, short=short
-                )
+                if model.takes_grammar:
+                    yield from read_composition(
+                        pieces, evidence, passages, unsupported=self.unsupported, short=short
+                    )
+                else:
+                    yield from read_located(
+                        pieces,
+                        evidence,
+                        passages,
+                        max_quotes=MAX_QUOTES,
+                        unsupported=self.unsupported if self.composes(model) else _quotes_alone,
+                        short=short,
+                    )
                 return
             bias = _bias([sentence.score for sentence in evidence])
             asked_model = False
@@ -191,6 +209,10 @@ class Writer:
                 yield prompted
 
         return work
+
+
+def _quotes_alone(claim: str, quote: str) -> str:
+    return "quotes alone are wanted"
 
 
 def _is_capable(model: LanguageModel) -> bool:

@@ -58,6 +58,7 @@ class QueuedModel:
     """A language model that replies with the queued texts, in pieces, and records what it was asked."""
 
     name = "queued"
+    takes_grammar = True
 
     def __init__(self, *replies: str, parameters: int = 135_000_000, context_tokens: int = 2048) -> None:
         self.replies = list(replies)

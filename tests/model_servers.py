@@ -1,0 +1,107 @@
+"""Servers of language models: llama.cpp's own with the embedded model, and one that says what it is told."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from rag.models import EMBEDDED_LANGUAGE_MODEL, embedded_path
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def llama_server(log: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address of llama.cpp's server with the embedded model, and its process."""
+    pytest.importorskip("starlette_context", reason="llama-cpp-python[server] has the server")
+    model = embedded_path(EMBEDDED_LANGUAGE_MODEL)
+    assert model is not None
+    port = free_port()
+    program = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--host", "127.0.0.1"]
+    program += ["--port", str(port), "--interrupt_requests", "False", "--n_ctx", "2048", *options]
+    with log.open("wb") as output:
+        process = subprocess.Popen(program, stdout=output, stderr=output, env=os.environ | {"HOST": ""})
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                pytest.fail(log.read_text())
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+class Scripted(ThreadingHTTPServer):
+    """A server that ignores grammars, writes `reply`, and then does what `end` says."""
+
+    daemon_threads = True
+
+    def __init__(self, reply: str, *, end: str = "done", pause_s: float = 0.0) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.reply = reply
+        self.end = end
+        self.pause_s = pause_s
+        self.asked: list[dict] = []
+        self.keys: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        self.server.keys.append(self.headers["Authorization"])
+        if self.server.end.isdecimal():
+            self.send_error(int(self.server.end), self.server.reply)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        time.sleep(self.server.pause_s)
+        pieces = [self.server.reply[at : at + 7] for at in range(0, len(self.server.reply), 7)]
+        for piece in pieces:
+            self._send({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+        if self.server.end == "done":
+            self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+            self.wfile.write(b"data: [DONE]\n\n")
+        elif self.server.end == "error":
+            self._send({"error": {"message": "out of memory"}})
+
+    def _send(self, part: dict) -> None:
+        self.wfile.write(b"data: " + json.dumps(part).encode() + b"\n\n")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def scripted(reply: str, **options) -> Iterator[Scripted]:
+    with Scripted(reply, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
