@@ -27,11 +27,10 @@ BLOCK = 32
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A document that was put into the index, in so many chunks."""
+    """A document that was put into the index."""
 
     source: str
     sha256: str
-    chunks: int
 
 
 Outcome: TypeAlias = Written | Failure
@@ -128,4 +127,4 @@ def outcome(item: EmbeddedDocument | Outcome) -> Outcome:
     """What is told of a document when it is written."""
     if not isinstance(item, EmbeddedDocument):
         return item
-    return Written(item.document.source, item.document.sha256, len(item.pieces))
+    return Written(item.document.source, item.document.sha256)

@@ -13,10 +13,10 @@ from rag import local, milvus
 from rag.addresses import MilvusAddress
 from rag.chunks import chunks
 from rag.errors import IndexFileError, QuestionError
-from rag.index import BlockWriter, EmbeddedDocument, Index, sentence_cosines
+from rag.index import BlockWriter, Capabilities, EmbeddedDocument, Index, sentence_cosines
 from rag.indexing import embedder_identity
 from rag.sentences import sentences
-from rag.tables import EmbeddedText
+from rag.tables import EmbeddedText, text_hash
 from rag.types import Document, EmbedderIdentity, Scope
 from tests.conftest import WordEmbedder
 from tests.isolated.milvus import milvus_server
@@ -79,7 +79,7 @@ def embedded(source: str, text: str, **about) -> EmbeddedDocument:
     spans = [sentences(piece) for piece in texts]
     vectors, of_sentences = embedder.embed_with_spans(texts, spans)
     found = tuple(map(EmbeddedText, texts, vectors, spans, of_sentences))
-    sha256 = f"{abs(hash(text)):064x}"
+    sha256 = text_hash(text).hex()
     return EmbeddedDocument(Document(source, text, sha256, **about), pieces, found)
 
 
@@ -170,7 +170,8 @@ def test_keyword_search_is_of_stems_or_is_declared_missing(store):
     write(store)
 
     with opened(store) as state:
-        assert state.capabilities.keyword == store.keyword
+        in_folder = isinstance(store.place, Path)
+        assert state.capabilities == Capabilities(keyword=store.keyword, copies=in_folder)
         if not store.keyword:
             return
         found = state.keyword_search(["rivers"], 5)

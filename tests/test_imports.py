@@ -21,6 +21,8 @@ HEAVY = {
     "faiss": {"vectors.py"},
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},
+    "pymilvus": {"milvus.py"},
+    "ray": {"cluster.py"},
     "gradio": {"page/handlers.py"},
     "mcp": {"serving/tools.py"},
     "pypdfium2": {"formats/pdf.py"},
