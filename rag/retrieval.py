@@ -290,16 +290,17 @@ def _worded(state: State, sought: Wanted, ids: Iterable[int]) -> dict[int, _Word
 
 
 def _ranked(state: State, found: Sequence[_Worded], vector: Vectors) -> list[tuple[int, float]]:
-    """The ids of the chunks with their scores, best first."""
+    """The ids of the chunks with their scores, best first; of equal ones in an order that any index has."""
     cosines = sentence_cosines(state, [chunk for chunk, _ in found], vector)
     scored = [
         (
+            -passage_score([*zip(of_sentences, shares.lines, strict=True)], shares.covered, shares.in_order),
+            chunk.stems,
             chunk.id,
-            passage_score([*zip(of_sentences, shares.lines, strict=True)], shares.covered, shares.in_order),
         )
         for (chunk, shares), of_sentences in zip(found, cosines, strict=True)
     ]
-    return sorted(scored, key=lambda one: (-one[1], one[0]))
+    return [(chunk, -less) for less, _, chunk in sorted(scored)]
 
 
 def _read(state: State, ranked: Sequence[tuple[int, float]]) -> Iterator[_Scored]:

@@ -1,8 +1,8 @@
 """How fast, beside what else does the same: python -m tests.benchmarks [WHAT ...] [--json FILE].
 
-WHAT: embedding, builds, changes, starts, generating, searching (all but those left out). Takes two hours on
-two cores with --peers and --sizes up to 1,000,000; nothing else should run meanwhile. The other benchmarks,
-of what search and abstention are worth, are programs of their own in this folder.
+WHAT: embedding, builds, changes, starts, generating, searching, beyond (all but those left out). Takes two
+hours on two cores with --peers and --sizes up to 1,000,000; nothing else should run meanwhile. The other
+benchmarks, of what search and abstention are worth, are programs of their own in this folder.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks.rows import Row
 
-WHAT = ("embedding", "builds", "changes", "starts", "generating", "searching")
+WHAT = ("embedding", "builds", "changes", "starts", "generating", "searching", "beyond")
 
 
 def main() -> None:
@@ -60,6 +60,10 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as kept:
                 growth = searching.measured(given.bench, Path(kept), given.sizes)
             made = searching.rows(growth)
+        elif what == "beyond":
+            from tests.benchmarks import beyond
+
+            made = beyond.rows(given.bench, [size for size in given.sizes if size <= beyond.MOST])
         found += made
         for one in made:
             print(_line(one), flush=True)

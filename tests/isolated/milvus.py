@@ -43,9 +43,17 @@ class Server:
         """Let it answer again."""
         os.kill(self._passing_on(), signal.SIGCONT)
 
+    def resident_mib(self) -> float:
+        """The memory of the server itself."""
+        status = Path(f"/proc/{_child(self._passing_on())}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
     def _passing_on(self) -> int:
-        pid = self.process.pid
-        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        return _child(self.process.pid)
+
+
+def _child(process: int) -> int:
+    return int(Path(f"/proc/{process}/task/{process}/children").read_text().split()[0])
 
 
 @contextlib.contextmanager
