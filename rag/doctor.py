@@ -17,7 +17,7 @@ from rag.documents import File, files, read
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.extraction import Extraction
 from rag.holdings import states
-from rag.index import State, require_identity
+from rag.index import State, StoredChunk, require_identity
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
 from rag.local import as_of, renew_vectors
 from rag.snapshot import Snapshot
@@ -32,6 +32,8 @@ _NEAREST = 10
 _NAMED = 5
 _RECALL = 0.95
 """Lists that are searched find more of the nearest (see `rag.vectors.PROBED`), unless they are of others."""
+
+_READ_CHARS = 500_000
 
 _HALF_PRECISION = 1e-3
 """How far off a number may be that the FAISS file keeps in 16 bits."""
@@ -111,7 +113,7 @@ def examine_state(documents: Path, state: State, place: Place) -> Diagnosis:
     for source, about in indexed.items():
         document = state.document(source)
         text = "" if document is None else state.text(document)
-        near = () if document is None else state.chunks_between(document, 0, len(text))
+        near = [] if document is None else _chunks_of(state, document, len(text))
         if len(text) != about.characters or any(text[one.start : one.end] != one.text for one in near):
             found.append(f"{source}: its chunks in {place} are not of its text. {REBUILD}")
         wanted = sum(not character.isspace() for character in text)
@@ -136,6 +138,15 @@ def examine_state(documents: Path, state: State, place: Place) -> Diagnosis:
         recall=None,
     )
     return Diagnosis(well=not found, faults=tuple(found), notes=tuple(notes), figures=figures)
+
+
+def _chunks_of(state: State, document: int, characters: int) -> list[StoredChunk]:
+    """All chunks of a document, read some at a time."""
+    found: dict[int, StoredChunk] = {}
+    for start in range(0, characters, _READ_CHARS):
+        some = state.chunks_between(document, start, min(start + _READ_CHARS, characters))
+        found |= {chunk.id: chunk for chunk in some}
+    return [*found.values()]
 
 
 def repair(index: Path, identity: EmbedderIdentity) -> None:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from rag.composition import Dropped
+from rag.grammar import NOT_IN_PROSE
 from rag.quotes import SEPARATOR, Short, citation_of
 from rag.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
 _QUOTED = re.compile(r"[“\"«„]([^“”\"«»„]+)[”\"»“]\s*(?:\[(\d+)\])?\.?")
-_LABELS = re.compile(r"\s*\[\d+\]")
+_LABELS = re.compile(r"\s*\[\d+\](?=[\s.,;:]|$)")
+_MARKS = frozenset(NOT_IN_PROSE)
 _LEAST_CHARS = 12
 """A shorter run of characters stands somewhere by chance."""
 
@@ -51,7 +53,7 @@ def read_located(
         kept = []
         for start, end in sentences(prose):
             claim = prose[start:end]
-            reason = unsupported(claim, found.text)
+            reason = "it has marks of quotation" if _MARKS & {*claim} else unsupported(claim, found.text)
             if reason is None:
                 kept.append(claim)
             else:

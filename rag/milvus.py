@@ -137,6 +137,7 @@ class MilvusState:
         self._chunks = chunks
         self._documents = _documents(chunks)
         self._kept: dict[int, dict[str, Any]] = {}
+        self._having: dict[str, int] = {}
         self.generation: str = meta["generation"]
         self.identity = EmbedderIdentity(**meta["embedder"])
         self.capabilities = Capabilities(keyword=bool(meta["keyword"]), copies=False)
@@ -195,10 +196,10 @@ class MilvusState:
 
     def chunks_with(self, terms: Sequence[str]) -> dict[str, int]:
         """See `State.chunks_with`."""
-        return {
-            term: _count(self._client, self._chunks, f"TEXT_MATCH(stems, {json.dumps(stem(term))})")
-            for term in terms
-        }
+        for sought in {*map(stem, terms)} - self._having.keys():
+            condition = f"TEXT_MATCH(stems, {json.dumps(sought)})"
+            self._having[sought] = _count(self._client, self._chunks, condition)
+        return {term: self._having[stem(term)] for term in terms}
 
     def weighables(self, ids: Sequence[int]) -> list[Weighable]:
         """See `State.weighables`."""
@@ -282,7 +283,7 @@ class MilvusState:
 
 
 class MilvusWriter:
-    """The right to write into a collection (see `rag.index.BlockWriter`). Several may write at once."""
+    """The right to write into a collection, for all workers of a build (see `rag.index.BlockWriter`)."""
 
     def __init__(self, address: MilvusAddress, chunks: str) -> None:
         """Write into the collection `chunks` and the one of its documents (see `writing`)."""
@@ -327,10 +328,10 @@ class MilvusWriter:
         with _translated(self._address):
             expected = 0
             for row in _all(self._client, self._documents, "part == 0", fields):
-                if now.get(row["source"]) == row["sha256"] and row["whole"]:
-                    expected += row["chunks"]
-                else:
+                if now.get(row["source"]) != row["sha256"]:
                     self._delete(row["document"])
+                elif row["whole"]:
+                    expected += row["chunks"]
             self._client.flush(self.chunks, timeout=_BUILD_S)
             self._settle(expected)
             meta = _meta(self._client, self.chunks)

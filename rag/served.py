@@ -60,7 +60,7 @@ class RemoteModel:
         self._urls = served.urls
         headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
         timeout = httpx.Timeout(READ_S, connect=CONNECT_S)
-        self._client = httpx.Client(headers=headers, timeout=timeout, trust_env=False)
+        self._client = httpx.Client(headers=headers, timeout=timeout)
         self._turn = itertools.count()
         self._lock = threading.Lock()
         self._away: dict[str, float] = {}
