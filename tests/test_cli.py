@@ -17,7 +17,7 @@ PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
 PASSAGE |= {"title", "date", "page", "copies"}
 CITATION = {"label", "source", "start", "end", "quote", "page", "copies"}
 ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
-ANSWER += ["confidence", "taken_as", "left_out", "dropped", "evidence", "prompt_tokens"]
+ANSWER += ["confidence", "taken_as", "left_out", "dropped", "evidence", "prompt_tokens", "guarantee"]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -52,6 +53,17 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
                 os.kill(process, signal.SIGKILL)
         return len(found)
 
+    def nodes_left() -> int:
+        """The nodes alive, once Ray has seen that one is gone."""
+        import ray
+
+        for _ in range(300):
+            alive = sum(node["Alive"] for node in ray.nodes())
+            if alive == 1:
+                break
+            time.sleep(0.1)
+        return alive
+
     def built(place: str, which: Callable[[int], bool]) -> dict[str, object]:
         """What a build saw, in which these processes are killed once the first documents are done."""
         seen: dict[str, object] = {"progress": [], "killed": 0}
@@ -64,7 +76,7 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
                 seen["nodes_before"] = sum(node["Alive"] for node in ray.nodes())
                 seen["killed"], seen["killed_at"] = kill(which), done
             elif done == total:
-                seen["nodes_after"] = sum(node["Alive"] for node in ray.nodes())
+                seen["nodes_after"] = nodes_left()
 
         settings = resolve(documents=documents, index=place, retrieval="dense")
         seen["report"] = asdict(parts.build(settings, ray=address, progress=progress))
