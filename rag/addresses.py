@@ -75,7 +75,7 @@ def served_model(text: str) -> ServedModel:
         urls.append(f"{parts.scheme}://{parts.netloc}{path or '/v1'}")
     if not name or not at or len(urls) != rest.count(",") + 1:
         raise SettingsError(
-            f"The setting model is {re.sub('//[^/@,]*@', '//…@', text)}; a model on servers is written "
+            "The setting model begins with openai:, but a model on servers is written "
             "openai:NAME@http://host:port, with commas between several; a key stands in RAG_MODEL_KEY."
         )
     key = os.environ.get("RAG_MODEL_KEY") or os.environ.get("OPENAI_API_KEY", "")
@@ -132,8 +132,9 @@ def _credentials(parts: SplitResult) -> tuple[str, str]:
 
 
 def _no_address(text: str) -> SettingsError:
-    shown = re.sub(r"//[^/@]*@", "//…@", text)
+    # Not repeated: a password in it may not be where it is looked for.
     return SettingsError(
-        f"The setting index is {shown}; an index in Milvus is written milvus://host:port/collection, the "
-        "collection in letters, digits and _."
+        f"The setting index begins with {text.partition('://')[0]}://, but isn't the address of an index in "
+        "Milvus, which is written milvus://host:port/collection, the collection in letters, digits and _; in "
+        "a user or password / @ # are %2F %40 %23."
     )

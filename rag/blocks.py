@@ -69,8 +69,7 @@ def build_blocks(
         if not now and not may_be_empty:
             raise nothing_readable(documents, failed)
         removed = tuple(source for source in before if source not in now)
-        if written or removed:
-            writer.finish(now)
+        writer.finish(now)
     order = sorted(written)
     return BuildReport(
         added=tuple(source for source in order if source not in before),

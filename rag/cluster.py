@@ -18,8 +18,12 @@ from rag.encoders import Embedder
 from rag.errors import RagError, SettingsError
 from rag.extraction import Extraction
 from rag.index import BlockWriter, EmbeddedDocument
+from rag.types import Failure
 
 _REACHED_S = 5.0
+_RETRIES = 2
+"""So often a block is given to another worker when one dies."""
+
 
 Connect = Callable[[], BlockWriter]
 """Makes a writer of a worker's own."""
@@ -29,50 +33,88 @@ def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> Run:
     """What has the workers of the cluster at this address do it, as many at once as it has processors.
 
     They need this package, and the documents and the embedder under the same paths. Ray gives the block of a
-    worker that dies to another one. `SettingsError` when no cluster answers.
+    worker that dies to another one; the files of one that ends its worker each time can't be read.
+    `SettingsError` when no cluster answers, and what a worker finds that a user can put right.
     """
 
     def run(todo: Sequence[File], writer: BlockWriter) -> Iterator[Outcome]:
         if not todo:
             return
+        connect = writer.connect()
+        lacking = {file.source: file for file in todo}
         with _connected(address) as ray:
-            blocks = [{"block": pickle.dumps(todo[at : at + BLOCK])} for at in range(0, len(todo), BLOCK)]
-            done = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
-                _EmbeddingWorker,
-                fn_constructor_args=(load_embedder, writer.connect()),
-                batch_size=1,
-                num_cpus=1,
-                concurrency=(1, max(int(ray.cluster_resources().get("CPU", 1)), 1)),
-            )
-            try:
-                for row in done.iter_rows():
-                    items = pickle.loads(row["items"])
+            for size in (BLOCK, 1):  # a file that ends its worker takes only itself along
+                for items in _embedded(ray, address, [*lacking.values()], size, load_embedder, connect):
                     writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
-                    yield from map(outcome, items)
-            except Exception as error:  # noqa: BLE001  Ray wraps what a worker raised, whatever it is
-                raise _told(error) or error from None
+                    for item in map(outcome, items):
+                        del lacking[item.source]
+                        yield item
+        for source in lacking:
+            yield Failure(source, f"ended the worker that read it, {1 + _RETRIES} times")
 
     return run
+
+
+def _embedded(
+    ray: Any,
+    address: str,
+    files: Sequence[File],
+    size: int,
+    load_embedder: Callable[[], Embedder],
+    connect: Connect | None,
+) -> Iterator[Sequence[Any]]:
+    """What came of the files of each block of this size; nothing of those that ended their workers."""
+    blocks = [{"block": pickle.dumps(files[at : at + size])} for at in range(0, len(files), size)]
+    if not blocks:
+        return
+    done = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+        _EmbeddingWorker,
+        fn_constructor_args=(load_embedder, connect),
+        batch_size=1,
+        num_cpus=1,
+        concurrency=(1, max(int(ray.cluster_resources().get("CPU", 1)), 1)),
+        max_task_retries=_RETRIES,
+    )
+    try:
+        for row in done.iter_rows():
+            items = pickle.loads(row["items"])
+            if isinstance(items, RagError):
+                raise items
+            yield items
+    except ray.exceptions.RayError as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SettingsError(
+            f"The Ray cluster at {address} ended the build: {said}. Look at its log, and build again."
+        ) from error
 
 
 class _EmbeddingWorker:
     """Reads, cuts and embeds blocks of files in a process of Ray's, which serves this alone."""
 
     def __init__(self, load_embedder: Callable[[], Embedder], connect: Connect | None) -> None:
-        self._embedder = load_embedder()
-        self._writer = connect() if connect is not None else None
+        self._error: RagError | None = None
+        try:
+            self._embedder = load_embedder()
+            self._writer = connect() if connect is not None else None
+        except RagError as error:  # of a worker that can't begin Ray would tell in its own words
+            self._error = error
         self._extraction = Extraction()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """For each block what came of its files."""
+        """For each block what came of its files, or what a user has to put right."""
         return {"items": [pickle.dumps(self._done(pickle.loads(block))) for block in batch["block"]]}
 
-    def _done(self, block: Sequence[File]) -> list[Any]:
-        if self._writer is None:
-            return [*embed_block(block, self._embedder, self._extraction, {})]
-        known = self._writer.known([file.source for file in block])
-        items = [*embed_block(block, self._embedder, self._extraction, known)]
-        self._writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
+    def _done(self, block: Sequence[File]) -> list[Any] | RagError:
+        if self._error is not None:
+            return self._error
+        try:
+            known = {} if self._writer is None else self._writer.known([file.source for file in block])
+            items = [*embed_block(block, self._embedder, self._extraction, known)]
+            if self._writer is None:
+                return items
+            self._writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
+        except RagError as error:
+            return error
         return [*map(outcome, items)]
 
 
@@ -88,30 +130,35 @@ def _connected(address: str) -> Iterator[Any]:
         raise SettingsError(
             'A build on a Ray cluster needs ray. Install the extra ray: pip install "rag[ray]"'
         ) from error
+    ours = not ray.is_initialized()  # else a program asks us that has a session of its own
+    if ours:
+        _begin(ray, address)
+    context = ray.data.DataContext.get_current()
+    before = context.enable_progress_bars, context.max_errored_blocks
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1  # what comes back of them is missing, and told of
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
-        # Ray itself would try for minutes.
-        host, _, port = address.rpartition(":")
-        with contextlib.suppress(ValueError), socket.create_connection((host, int(port)), _REACHED_S):
-            pass
+        yield ray
+    finally:
+        context.enable_progress_bars, context.max_errored_blocks = before
+        if ours:
+            ray.shutdown()
+
+
+def _begin(ray: Any, address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if address != "auto" and not (colon and port.isdecimal() and "/" not in host):
+        raise SettingsError(
+            f"The Ray cluster is {address}; it is named by HOST:PORT, such as 127.0.0.1:6379."
+        )
+    try:
+        if address != "auto":  # Ray itself would try for minutes
+            with socket.create_connection((host, int(port)), _REACHED_S):
+                pass
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"No Ray cluster answers at {address}. Start one (ray start --head), or name another: --ray "
             "HOST:PORT"
         ) from error
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _told(error: BaseException | None) -> RagError | None:
-    """What a worker told of, out of what Ray made of it."""
-    for _ in range(10):
-        if error is None or isinstance(error, RagError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
-    return None

@@ -120,6 +120,12 @@ class State(Protocol):
     def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
         """The chunks of a document that have a character from `start` to `end`, in order."""
 
+    def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
+        """For each of these chunks those of its document that a passage with it may have a character of.
+
+        A passage has so many characters at most. They are in order, the chunk itself among them.
+        """
+
     def document(self, source: str) -> int | None:
         """The id of the document of this source, None where there is none."""
 

@@ -1,9 +1,10 @@
 """The index in Milvus, for folders that outgrow one machine: the only module that imports pymilvus.
 
-An index of the name `articles` is an alias of a collection `articles_1a2b3c4d` of chunks, beside which
-`articles_1a2b3c4d_documents` has the documents' texts, in parts that a field of Milvus can hold. A rebuild
-makes others and then points the alias to them. The id of a row is a hash of what it is of, the version of the
-document included: to write it twice changes nothing, and what is read of a document is of one version.
+An index of the name `articles` is an alias of a collection `articles_rag_1a2b3c4d` of chunks, beside which
+`articles_rag_1a2b3c4d_documents` has the documents' texts, in parts that a field of Milvus can hold, and a
+row that says what the index is, and who builds it. A rebuild makes others and then points the alias to them.
+The id of a row is a hash of what it is of, the version of the document included: to write it twice changes
+nothing, and what is read of a document is of one version.
 """
 
 import contextlib
@@ -11,8 +12,10 @@ import functools
 import importlib.util
 import json
 import logging
+import os
 import re
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -35,6 +38,7 @@ from rag.index import (
     Weighable,
     require_identity,
 )
+from rag.pooling import unit
 from rag.rows import (
     CHUNK_FIELDS,
     META,
@@ -66,22 +70,34 @@ _SETTLE_S = 120.0
 _GRACE_S = 5.0
 """Questions that began before a rebuild ended are answered from the collection before for so long."""
 
+_LEASE_S = 120.0
+"""A build that hasn't written for so long has ended, though it didn't say so."""
+
+_RENEWED_S = 20.0
+
 _MOST = 1_000
 """So many chunks are asked for at most: each comes with all that it is weighed by."""
 
 _ROWS = 200
 """So many rows are sent at a time, 2 MB; the server takes 64 MB."""
 
-_PROBES = 20
+_SAMPLE, _PROBES, _NEAREST = 1_000, 20, 10
+"""So many chunks, out of which the nearest are looked for so many times, that many."""
+
 _SEARCH = {"params": {"ef": 2 * _MOST}}
 _GRAPH = {"M": 16, "efConstruction": 200}
 _ANALYSER = {"tokenizer": "standard"}
 """What is searched by words are stems already (see `rag.words`)."""
 
+_NONE = "none"
+"""The generation of an index that no build has finished."""
+
 _NOT_CONNECTED, _NO_COLLECTION = 2, 100
 """Codes of Milvus's errors."""
 
-_SAME = 0.999
+_RECALL = 0.95
+_OFF = 1e-4
+"""How far off a cosine may be that the server computes."""
 
 
 class MilvusIndex:
@@ -96,6 +112,9 @@ class MilvusIndex:
         self._identity = identity
         self._keyword = keyword
         self._client = _connected(address)
+        with _translated(address):
+            if (chunks := _collection(self._client, address)) is not None:
+                _load(self._client, chunks)
         with self.open():
             pass  # what is wrong is told of now, not at the first question
 
@@ -137,6 +156,7 @@ class MilvusState:
         self._chunks = chunks
         self._documents = _documents(chunks)
         self._kept: dict[int, dict[str, Any]] = {}
+        self._read: dict[int, dict[str, Any]] = {}
         self._having: dict[str, int] = {}
         self.generation: str = meta["generation"]
         self.identity = EmbedderIdentity(**meta["embedder"])
@@ -197,7 +217,7 @@ class MilvusState:
     def chunks_with(self, terms: Sequence[str]) -> dict[str, int]:
         """See `State.chunks_with`."""
         for sought in {*map(stem, terms)} - self._having.keys():
-            condition = f"TEXT_MATCH(stems, {json.dumps(sought)})"
+            condition = f"TEXT_MATCH(stems, {json.dumps(sought, ensure_ascii=False)})"
             self._having[sought] = _count(self._client, self._chunks, condition)
         return {term: self._having[stem(term)] for term in terms}
 
@@ -226,9 +246,27 @@ class MilvusState:
 
     def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
         """See `State.chunks_between`."""
-        condition = f"document == {document} and end > {start} and start < {end}"
+        return self._stored(_between(document, start, end))
+
+    def _stored(self, condition: str) -> tuple[StoredChunk, ...]:
         found = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))
         return tuple(sorted(found, key=lambda chunk: chunk.start))
+
+    def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
+        """See `State.around`: all at once, and what else is asked of their documents then."""
+        spans = [(one.document, one.end - max_chars, one.start + max_chars) for one in chunks]
+        if not spans:
+            return []
+        parts = {(document, 0) for document, _, _ in spans}
+        parts |= {(document, max(at, 0) // PART_CHARS) for document, *ends in spans for at in ends}
+        fields = ["id", "sha256", "title", "date", "pages", "characters", "text"]
+        ids = [key(*part) for part in sorted(parts)]
+        self._read |= {row["id"]: row for row in self._query(self._documents, f"id in {ids}", fields)}
+        found = self._stored(" or ".join(f"({_between(*span)})" for span in spans))
+        return [
+            tuple(one for one in found if one.document == document and one.end > start and one.start < end)
+            for document, start, end in spans
+        ]
 
     def document(self, source: str) -> int | None:
         """See `State.document`."""
@@ -273,8 +311,10 @@ class MilvusState:
     def _parts(self, document: int, parts: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of these parts of a document, in order."""
         ids = [key(document, part) for part in parts]
-        found = {row["id"]: row for row in self._query(self._documents, f"id in {ids}", ["id", *fields])}
-        if len(found) != len(ids):
+        missing = [number for number in ids if number not in self._read]
+        rows = self._query(self._documents, f"id in {missing}", ["id", *fields]) if missing else []
+        found = self._read | {row["id"]: row for row in rows}
+        if any(number not in found for number in ids):
             raise IndexFileError(f"{self._address} lacks a document that was changed just now. Ask again.")
         return [found[number] for number in ids]
 
@@ -285,11 +325,13 @@ class MilvusState:
 class MilvusWriter:
     """The right to write into a collection, for all workers of a build (see `rag.index.BlockWriter`)."""
 
-    def __init__(self, address: MilvusAddress, chunks: str) -> None:
-        """Write into the collection `chunks` and the one of its documents (see `writing`)."""
+    def __init__(self, address: MilvusAddress, chunks: str, token: str) -> None:
+        """Write into the collection `chunks` and the one of its documents, as the build of this token."""
         self._address = address
         self._client = _connected(address)
         self._documents = _documents(chunks)
+        self._token = token
+        self._renewed = time.monotonic()
         self.chunks = chunks
 
     def hashes(self) -> dict[str, str]:
@@ -299,7 +341,9 @@ class MilvusWriter:
 
     def connect(self) -> Callable[[], BlockWriter]:
         """See `BlockWriter.connect`."""
-        return functools.partial(MilvusWriter, self._address, self.chunks)
+        if self._address.in_process:
+            raise IndexFileError(f"{self._address} is a file of one process. Name a server for a cluster.")
+        return functools.partial(MilvusWriter, self._address, self.chunks, self._token)
 
     def known(self, sources: Sequence[str]) -> dict[bytes, EmbeddedText]:
         """See `BlockWriter.known`."""
@@ -310,12 +354,20 @@ class MilvusWriter:
             return {hashed: found for hashed, found in known.items() if found is not None}
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
-        """See `BlockWriter.upsert`."""
+        """See `BlockWriter.upsert`; `IndexFileError` if another build has taken over."""
+        self._renew()
         found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
         # Before its chunks, so that each that is found has its document, which is whole when all are there.
         self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
         self._put(self.chunks, [row for _, rows in found for row in rows])
         self._put(self._documents, [parts[0] for parts, _ in found])
+
+    def _renew(self) -> None:
+        """Say that the build goes on."""
+        if time.monotonic() - self._renewed > _RENEWED_S:
+            with _translated(self._address):
+                _hold(self._client, self._address, self.chunks, self._token)
+            self._renewed = time.monotonic()
 
     def _put(self, collection: str, rows: Sequence[dict[str, Any]]) -> None:
         with _translated(self._address):
@@ -326,12 +378,20 @@ class MilvusWriter:
         """See `BlockWriter.finish`."""
         fields = ["document", "source", "sha256", "whole", "chunks"]
         with _translated(self._address):
+            _hold(self._client, self._address, self.chunks, self._token)
             expected = 0
+            there: dict[str, str] = {}
             for row in _all(self._client, self._documents, "part == 0", fields):
                 if now.get(row["source"]) != row["sha256"]:
                     self._delete(row["document"])
                 elif row["whole"]:
                     expected += row["chunks"]
+                    there[row["source"]] = row["sha256"]
+            if lacking := [source for source in now if source not in there]:
+                raise IndexFileError(
+                    f"{self._address} lacks {len(lacking)} documents that were put in, such as {lacking[0]}: "
+                    "another build took them out. Build it again: rag build"
+                )
             self._client.flush(self.chunks, timeout=_BUILD_S)
             self._settle(expected)
             meta = _meta(self._client, self.chunks)
@@ -353,32 +413,52 @@ class MilvusWriter:
     def _settle(self, expected: int) -> None:
         """Wait until there are as many chunks as expected, and search finds those that are looked for."""
         waited = time.monotonic() + _SETTLE_S
-        while (count := _count(self._client, self.chunks, "")) != expected or not self._finds():
+        before = -1
+        while True:
+            count, pending = _count(self._client, self.chunks, ""), _pending(self._client, self.chunks)
+            if count == expected and not pending and self._finds():
+                return
+            if pending != before:  # the index over the vectors is being made
+                before, waited = pending, time.monotonic() + _SETTLE_S
             if time.monotonic() > waited:
                 raise IndexFileError(
-                    f"{self._address} has {count} chunks that can be searched, where its documents have "
-                    f"{expected}. Wait for another build that may be under way, or rebuild it: rag build "
-                    "--rebuild"
+                    f"{self._address} shows {count} chunks, where its documents have {expected}, or search "
+                    f"doesn't find them ({pending} wait for it). Look at the server's log, and build again: "
+                    "rag build"
                 )
+            self._renew()
             time.sleep(0.2)
 
     def _finds(self) -> bool:
-        """Whether the index over the vectors is made, and finds some of them."""
-        if _pending(self._client, self.chunks):
-            return False
-        rows = self._client.query(
-            self.chunks, filter="id > 0", output_fields=["vector"], limit=_PROBES, timeout=_BUILD_S
+        """Whether search finds what is nearest among some of the chunks.
+
+        Until the index over the vectors is made and loaded, which nothing tells, another answers that finds
+        less: 0.7 of the nearest.
+        """
+        some = self._client.query(
+            self.chunks, filter="id > 0", output_fields=["id", "vector"], limit=_SAMPLE, timeout=_BUILD_S
         )
-        vectors = [[float(number) for number in row["vector"]] for row in rows]
-        if not vectors:
+        if not some:
             return True
+        vectors = np.array([row["vector"] for row in some], dtype=np.float32)
+        chosen = np.random.default_rng(0).integers(len(some), size=(2, _PROBES))
+        probes = unit(vectors[chosen[0]] + vectors[chosen[1]])
+        nearest = np.sort(probes @ vectors.T, axis=1)[:, ::-1][:, :_NEAREST]
         found = self._client.search(
-            self.chunks, data=vectors, anns_field="vector", limit=1, search_params=_SEARCH, timeout=_BUILD_S
+            self.chunks,
+            data=probes.tolist(),
+            anns_field="vector",
+            limit=_NEAREST,
+            filter=f"id in {[row['id'] for row in some]}",
+            search_params=_SEARCH,
+            timeout=_BUILD_S,
         )
-        return all(
-            hits and hits[0]["distance"] >= _SAME * float(np.dot(own, own))
-            for hits, own in zip(found, vectors, strict=True)
+        near = sum(
+            hit["distance"] > exact[-1] - _OFF
+            for hits, exact in zip(found, nearest, strict=True)
+            for hit in hits
         )
+        return bool(near >= _RECALL * nearest.size)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -393,33 +473,67 @@ def writing(
 
     With `keyword` it can be searched by words: `IndexFileError` if the server, or the index as it is, can't
     be. `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError` if
-    the index was built with another embedder.
+    the index was built with another embedder, or another build is at work.
     """
-    with contextlib.closing(_connected(address)) as client:
+    token = secrets.token_hex(8)
+    with contextlib.closing(_connected(address, make_folder=True)) as client:
         with _translated(address):
             current = _collection(client, address)
             fresh = rebuild or current is None
             if keyword:
                 _require_keyword(client, address)
             if fresh:
-                chunks = _unfinished(client, address, current, identity, keyword) or _made(
-                    client, address, identity, keyword
-                )
+                left = _unfinished(client, address, identity, keyword)
+                chunks = left or _made(client, address, identity, keyword)
             else:
                 assert current is not None, "an index that isn't made anew is there"
                 chunks = current
-                meta = _meta(client, chunks)
-                require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
-                if keyword and not meta["keyword"]:
-                    raise IndexFileError(
-                        f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
-                        "rebuild it: rag build --rebuild"
-                    )
-        with contextlib.closing(MilvusWriter(address, chunks)) as writer:
-            yield writer
-        if fresh:
-            with _translated(address):
-                _put_in_force(client, address, chunks, current)
+            _load(client, chunks)
+            meta = _meta(client, chunks)
+            require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
+            if keyword and not meta["keyword"]:
+                raise IndexFileError(
+                    f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
+                    "rebuild it: rag build --rebuild"
+                )
+            if current is not None:
+                _require_free(address, _meta(client, current))
+            _require_free(address, meta)
+            _hold(client, address, chunks, token, new=True)
+        try:
+            with contextlib.closing(MilvusWriter(address, chunks, token)) as writer:
+                yield writer
+            if fresh:
+                with _translated(address):
+                    _put_in_force(client, address, chunks)
+        finally:
+            with contextlib.suppress(IndexFileError), _translated(address):
+                _release(client, chunks, token)
+
+
+def _hold(client: Any, address: MilvusAddress, chunks: str, token: str, *, new: bool = False) -> None:
+    """Say who builds, and that it goes on; `IndexFileError` if another build has taken over."""
+    meta = _meta(client, chunks)
+    builder = meta.get("builder") or {}
+    if not new and builder.get("token") != token:
+        _require_free(address, meta)
+    who = {"token": token, "who": f"process {os.getpid()} on {socket.gethostname()}", "seen": time.time()}
+    client.upsert(_documents(chunks), [meta_row(meta | {"builder": who})], timeout=_BUILD_S)
+
+
+def _release(client: Any, chunks: str, token: str) -> None:
+    meta = _meta(client, chunks)
+    if (meta.get("builder") or {}).get("token") == token:
+        client.upsert(_documents(chunks), [meta_row(meta | {"builder": None})], timeout=_BUILD_S)
+
+
+def _require_free(address: MilvusAddress, meta: Mapping[str, Any]) -> None:
+    """`IndexFileError` while a build is at work."""
+    if _is_held(meta):
+        raise IndexFileError(
+            f"{address} is being built by {meta['builder']['who']}. Wait for it; one that was killed is "
+            f"forgotten after {_LEASE_S:g} s."
+        )
 
 
 def exists(address: MilvusAddress) -> bool:
@@ -435,9 +549,15 @@ def _state(client: Any, address: MilvusAddress) -> MilvusState | None:
 
 def _collection(client: Any, address: MilvusAddress) -> str | None:
     """The collection that the index's name is an alias of; None if it is none."""
-    if not client.has_collection(address.collection, timeout=ANSWER_S):
-        return None
-    name = str(client.describe_collection(address.collection, timeout=ANSWER_S)["collection_name"])
+    from pymilvus import MilvusException
+
+    try:
+        found = client.describe_collection(address.collection, timeout=ANSWER_S)
+    except MilvusException as error:
+        if error.code == _NO_COLLECTION:
+            return None
+        raise
+    name = str(found["collection_name"])
     if not _is_of(address, name):
         raise IndexFileError(
             f"{address} is a collection of another program's. Name another: --index milvus://host/collection"
@@ -446,7 +566,12 @@ def _collection(client: Any, address: MilvusAddress) -> str | None:
 
 
 def _is_of(address: MilvusAddress, name: str) -> bool:
-    return re.fullmatch(re.escape(address.collection) + "_[0-9a-f]{8}", name) is not None
+    return re.fullmatch(re.escape(address.collection) + "_rag_[0-9a-f]{8}", name) is not None
+
+
+def _between(document: int, start: int, end: int) -> str:
+    """The condition that a chunk has a character of the document there."""
+    return f"document == {document} and end > {start} and start < {end}"
 
 
 def _documents(chunks: str) -> str:
@@ -476,26 +601,43 @@ def _require_keyword(client: Any, address: MilvusAddress) -> None:
         )
 
 
-def _unfinished(
-    client: Any, address: MilvusAddress, current: str | None, identity: EmbedderIdentity, keyword: bool
-) -> str | None:
-    """A collection that a build which didn't end has left, if it fits."""
-    for name in sorted(client.list_collections(timeout=ANSWER_S)):
-        if _is_of(address, name) and name != current and client.has_collection(_documents(name)):
-            try:
-                meta = _meta(client, name)
-            except (IndexFileError, ValueError):
-                continue
-            if EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword:
-                return str(name)
+def _unfinished(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str | None:
+    """A collection that a build has begun and never finished, if it fits and no build is at work on it."""
+    for name, meta in _own(client, address).items():
+        fits = EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword
+        if fits and meta["generation"] == _NONE and not _is_held(meta):
+            return name
     return None
+
+
+def _own(client: Any, address: MilvusAddress) -> dict[str, dict[str, Any]]:
+    """The collections of chunks that were made for this index, with what is said of them."""
+    names = {*client.list_collections(timeout=ANSWER_S)}
+    found = {}
+    for name in sorted(names):
+        if _is_of(address, name) and _documents(name) in names:
+            _load(client, name)
+            with contextlib.suppress(IndexFileError, ValueError):
+                found[name] = _meta(client, name)
+    return found
+
+
+def _is_held(meta: Mapping[str, Any]) -> bool:
+    builder = meta.get("builder")
+    return builder is not None and time.time() - builder["seen"] < _LEASE_S
+
+
+def _load(client: Any, chunks: str) -> None:
+    """Have them in the server's memory: milvus-lite hasn't, in another process."""
+    for name in (chunks, _documents(chunks)):
+        client.load_collection(name, timeout=_BUILD_S)
 
 
 def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
     """An empty collection and that of its documents."""
     from pymilvus import DataType, Function, FunctionType, MilvusClient
 
-    chunks = f"{address.collection}_{secrets.token_hex(4)}"
+    chunks = f"{address.collection}_rag_{secrets.token_hex(4)}"
     whole, text = {"datatype": DataType.INT64}, {"datatype": DataType.VARCHAR, "max_length": 65_535}
     of_document = {"document": whole, "name": whole, "source": text, "date": text}
     stemmed = text | {"enable_analyzer": True, "enable_match": True, "analyzer_params": _ANALYSER}
@@ -531,21 +673,22 @@ def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keywo
     fields |= {"title": text, "pages": text, "text": text, "whole": {"datatype": DataType.BOOL}}
     # A collection must have vectors; these are never searched.
     made(_documents(chunks), fields, len(NO_VECTOR), {"index_type": "FLAT"})
-    meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": "none"}
+    meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": _NONE}
     client.upsert(_documents(chunks), [meta_row(meta)], timeout=_BUILD_S)
     return chunks
 
 
-def _put_in_force(client: Any, address: MilvusAddress, chunks: str, before: str | None) -> None:
+def _put_in_force(client: Any, address: MilvusAddress, chunks: str) -> None:
     """Point the index's name to the collection, and drop the others that it had."""
-    if before is None:
+    if _collection(client, address) is None:
         client.create_alias(chunks, address.collection, timeout=_BUILD_S)
     else:
         client.alter_alias(chunks, address.collection, timeout=_BUILD_S)
         time.sleep(_GRACE_S)
-    for name in client.list_collections(timeout=_BUILD_S):
-        if _is_of(address, name.removesuffix("_documents")) and name not in (chunks, _documents(chunks)):
+    for name, meta in _own(client, address).items():
+        if name != chunks and not _is_held(meta):
             client.drop_collection(name, timeout=_BUILD_S)
+            client.drop_collection(_documents(name), timeout=_BUILD_S)
 
 
 def _count(client: Any, collection: str, condition: str) -> int:
@@ -581,8 +724,11 @@ def _pending(client: Any, chunks: str) -> int:
     return int(client.describe_index(chunks, "vector", timeout=ANSWER_S).get("pending_index_rows", 0))
 
 
-def _connected(address: MilvusAddress) -> Any:
-    """A client of its own; `IndexFileError` if the server can't be reached or refuses."""
+def _connected(address: MilvusAddress, *, make_folder: bool = False) -> Any:
+    """A client of its own; `IndexFileError` if the server can't be reached or refuses.
+
+    The folder of a file is made with `make_folder` alone.
+    """
     try:
         from pymilvus import MilvusClient
     except ImportError as error:
@@ -593,9 +739,18 @@ def _connected(address: MilvusAddress) -> Any:
     if address.in_process:
         if importlib.util.find_spec("milvus_lite") is None:
             raise IndexFileError(f"{address} needs milvus-lite: pip install milvus-lite")
-        logging.getLogger("grpc._server").setLevel(logging.CRITICAL)  # of what milvus-lite doesn't know
-        Path(address.server).parent.mkdir(parents=True, exist_ok=True)
-        return MilvusClient(address.server)
+        for name in ("grpc._server", "milvus_lite"):  # of what milvus-lite doesn't know
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        path = Path(address.server)
+        try:
+            if make_folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            elif not path.exists():
+                raise IndexFileError(f"No index in {address}. Build it: rag build")
+        except OSError as error:
+            raise IndexFileError(f"{path} can't be used: {error.strerror}. Name another file.") from error
+        with _translated(address):
+            return MilvusClient(address.server)
     options: dict[str, Any] = {}
     if address.tls:
         options = {"secure": True, "server_name": address.server.rpartition(":")[0]}
@@ -636,6 +791,11 @@ def _told(address: MilvusAddress, error: BaseException) -> str:
         cause = (
             cause.__cause__ if cause.__cause__ is not cause else None
         )  # pymilvus raises some from themselves
+    if address.in_process:
+        return (
+            f"{address} can't be used ({_message(error)}). It is a file of one process: end another that has "
+            "it open, or name another."
+        )
     server = f"The Milvus server at {address.server}"
     code = None if cause is None else cause.code()
     if code == StatusCode.UNAUTHENTICATED:
@@ -651,4 +811,10 @@ def _told(address: MilvusAddress, error: BaseException) -> str:
         )
     if getattr(error, "code", None) == _NO_COLLECTION:
         return f"{address} was rebuilt just now. Ask again."
-    return f"{server} failed: {getattr(error, 'message', error)}. Ask again, or look at its log."
+    return f"{server} failed: {_message(error)}. Ask again, or look at its log."
+
+
+def _message(error: BaseException) -> str:
+    """What the server said, on one line."""
+    said = " ".join(str(getattr(error, "message", error)).split())
+    return "".join(filter(str.isprintable, said))[:300].rstrip(".")

@@ -10,12 +10,16 @@ def notes(answer: Answer) -> tuple[str, ...]:
         found.append(f"Taken to mean: {answer.taken_as}")
     if answer.left_out:
         found.append(f"Not shown to the language model, for want of room: {_sentences(answer.left_out)}.")
-    if answer.dropped:
+    if answer.dropped and answer.guarantee == "grammar":
         found.append(
             f"Left out, as its quote doesn't bear it out: {_sentences(answer.dropped)} of the model's."
         )
-    if answer.guarantee == "location" and answer.citations:
-        found.append("The model's server takes no grammar: its quotes were looked for in the documents.")
+    if answer.guarantee == "location":
+        dropped = f", {_sentences(answer.dropped)} of the model's left out" if answer.dropped else ""
+        found.append(
+            "The model's server takes no grammar: what it quotes was looked for in the documents, and what "
+            f"doesn't stand there, or isn't borne out, passed over{dropped}."
+        )
     return tuple(found)
 
 

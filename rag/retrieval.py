@@ -184,10 +184,11 @@ class Retriever:
         spans = [(found.chunk.start, found.chunk.end) for found in best]
         passages: list[Passage] = []
         inside: list[_Inside] = []
-        for number, found in enumerate(best):
+        for number, (found, near) in enumerate(
+            zip(best, state.around([one.chunk for one in best], MAX_CHARS), strict=True)
+        ):
             source, (start, end) = found.chunk.source, spans[number]
             document = found.chunk.document
-            near = state.chunks_between(document, end - MAX_CHARS, start + MAX_CHARS)
             around = judge.sentences(state, near)
             taken = [
                 span

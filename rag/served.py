@@ -52,7 +52,7 @@ class RemoteModel:
 
     context_tokens = CONTEXT_TOKENS
     parameters = 10**12
-    """Unknown; who runs a server for a model has one that can write."""
+    """Unknown. Who runs servers for a model has one that can write; else `--mode quote` says so."""
 
     def __init__(self, served: ServedModel) -> None:
         """Ask each server whether it takes a grammar; `ModelError` if none answers or all refuse."""
@@ -71,9 +71,6 @@ class RemoteModel:
                 self._dialect(url)
             except _ServerError as error:
                 failed.append(str(error))
-            except ModelError:
-                self.close()
-                raise
         if not self._dialects:
             self.close()
             raise ModelError(f"{'; '.join(failed)}. Start one, or name another: --model openai:NAME@URL")
@@ -113,6 +110,8 @@ class RemoteModel:
         passed_on = 0
         failed: list[str] = []
         for url in self._in_turn():
+            if cancelled():
+                return
             try:
                 lines = _lines(self._reply(url, message, opening, grammar, max_tokens, cancelled))
                 for line in itertools.islice(lines, passed_on, None):
@@ -120,6 +119,8 @@ class RemoteModel:
                     passed_on += 1
                 return
             except _ServerError as error:
+                if cancelled():
+                    return
                 failed.append(str(error))
                 with self._lock:
                     self._away[url] = time.monotonic() + _AWAY_S
@@ -192,28 +193,27 @@ class RemoteModel:
             "stream": True,
             **more,
         }
+        ended = False
         try:
             with self._client.stream("POST", f"{url}/chat/completions", json=body) as response:
                 if response.status_code != httpx.codes.OK:
                     response.read()
                     raise _refused(self.name, url, response)
-                ended = False
-                for line in response.iter_lines():
-                    if cancelled():
+                for data in _events(url, response, cancelled):
+                    if data == "[DONE]":
                         return
-                    if line == "data: [DONE]":
-                        return
-                    if line.startswith("data:"):
-                        piece, last = _piece(url, line.removeprefix("data:"))
-                        ended = ended or last
-                        if piece:
-                            yield piece
-                if not ended:
-                    raise _ServerError(f"{url} ended in mid-answer")
+                    piece, last = _piece(url, data)
+                    ended = ended or last
+                    if piece:
+                        yield piece
         except httpx.TimeoutException as error:
             raise _ServerError(f"{url} doesn't answer (waited {_waited(error):g} s)") from error
         except httpx.HTTPError as error:
-            raise _ServerError(f"{url} can't be reached ({error or type(error).__name__})") from error
+            raise _ServerError(
+                f"{url} can't be reached ({_plain(str(error)) or type(error).__name__})"
+            ) from error
+        if not ended and not cancelled():
+            raise _ServerError(f"{url} ended in mid-answer")
 
 
 class _RefusedError(_ServerError):
@@ -224,27 +224,52 @@ def _waited(error: httpx.TimeoutException) -> float:
     return CONNECT_S if isinstance(error, httpx.ConnectTimeout) else READ_S
 
 
-def _refused(name: str, url: str, response: httpx.Response) -> Exception:
+def _events(url: str, response: httpx.Response, cancelled: Callable[[], bool]) -> Iterator[str]:
+    """The data of each server-sent event, until it is cancelled.
+
+    What keeps a connection alive is no event: a server that sends nothing else for so long is given up.
+    """
+    rest = b""
+    heard = time.monotonic()
+    for content in response.iter_bytes():
+        *lines, rest = (rest + content).split(b"\n")  # no other end of a line: JSON may have those of Unicode
+        for line in lines:
+            if line.startswith(b"data:"):
+                heard = time.monotonic()
+                yield line.removeprefix(b"data:").strip().decode("utf-8", "replace")
+        if cancelled():
+            return
+        if time.monotonic() - heard > READ_S:
+            raise _ServerError(f"{url} doesn't answer (waited {READ_S:g} s)")
+
+
+def _refused(name: str, url: str, response: httpx.Response) -> _ServerError:
     """What a status other than 200 means."""
     status = response.status_code
     if status in (401, 403):
-        return ModelError(f"{url} refuses the key. Put the right one into RAG_MODEL_KEY.")
+        return _ServerError(f"{url} refuses the key that RAG_MODEL_KEY has")
     if status == 404:
-        return ModelError(f"{url} has no model {name}, or isn't the root of an OpenAI-compatible API.")
-    said = " ".join(response.text.split())[:200]
+        return _ServerError(f"{url} has no model {name}, or isn't the root of an OpenAI-compatible API")
     kind = _RefusedError if status in (400, 422) else _ServerError
-    return kind(f"{url} answers with status {status} ({said})")
+    return kind(f"{url} answers with status {status} ({_plain(response.text)})")
+
+
+def _plain(text: str) -> str:
+    """What a server said, on one line of a terminal."""
+    return "".join(filter(str.isprintable, " ".join(text.split())))[:200]
 
 
 def _piece(url: str, data: str) -> tuple[str, bool]:
     """The text of a part of a streamed reply, and whether the reply ends with it."""
     try:
         part = json.loads(data)
-        if "error" in part:
-            raise _ServerError(f"{url} stopped ({str(part['error'])[:200]})")
-        choices = part.get("choices") or [{}]
-        text = (choices[0].get("delta") or {}).get("content")
-        return text or "", choices[0].get("finish_reason") is not None
+        if part.get("error"):
+            raise _ServerError(f"{url} stopped ({_plain(str(part['error']))})")
+        choice = (part.get("choices") or [{}])[0]
+        text = (choice.get("delta") or {}).get("content") or ""
+        if not isinstance(text, str):
+            raise TypeError("text is a string")
+        return text, choice.get("finish_reason") is not None
     except (ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         raise _ServerError(f"{url} answers with what is no chat completion") from error
 

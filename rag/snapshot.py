@@ -231,6 +231,15 @@ class Snapshot:
         """The chunks of a document that have a character from `start` to `end`, in order."""
         return self._chunks('document = ? AND "end" > ? AND "start" < ?', document, start, end)
 
+    def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
+        """For each of these chunks those of its document that a passage with it may have a character of.
+
+        A passage has so many characters at most. They are in order, the chunk itself among them.
+        """
+        return [
+            self.chunks_between(one.document, one.end - max_chars, one.start + max_chars) for one in chunks
+        ]
+
     def _chunks(self, condition: str, *values: object) -> tuple[StoredChunk, ...]:
         rows = self._rows(
             'SELECT chunks.id, document, source, "start", "end", texts.text, sentences, sentence_vectors, '

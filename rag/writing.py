@@ -112,15 +112,20 @@ class Writer:
             if not self.composes(model):
                 return
             message = render_rewrite(self.templates.rewrite, history=asked.turns, question=asked.question)
-            if model.count_prompt(message, opening="") + REWRITE_TOKENS <= model.context_tokens:
-                yield from model.generate(
-                    message,
-                    opening="",
-                    grammar=ONE_LINE,
-                    bias={},
-                    max_tokens=REWRITE_TOKENS,
-                    cancelled=cancelled,
-                )
+            if model.count_prompt(message, opening="") + REWRITE_TOKENS > model.context_tokens:
+                return
+            pieces = model.generate(
+                message,
+                opening="",
+                grammar=ONE_LINE,
+                bias={},
+                max_tokens=REWRITE_TOKENS,
+                cancelled=cancelled,
+            )
+            if model.takes_grammar:
+                yield from pieces
+            elif len(("".join(written := [*pieces])).strip().splitlines()) == 1:
+                yield from written  # what has more lines is talk about the question
 
         return work
 
@@ -175,7 +180,7 @@ class Writer:
                         evidence,
                         passages,
                         max_quotes=MAX_QUOTES,
-                        unsupported=self.unsupported if self.composes(model) else _quotes_alone,
+                        unsupported=self.unsupported if self.composes(model) else None,
                         short=short,
                     )
                 return
@@ -209,10 +214,6 @@ class Writer:
                 yield prompted
 
         return work
-
-
-def _quotes_alone(claim: str, quote: str) -> str:
-    return "quotes alone are wanted"
 
 
 def _is_capable(model: LanguageModel) -> bool:

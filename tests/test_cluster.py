@@ -109,6 +109,16 @@ def test_an_unchanged_build_does_nothing(seen):
         assert again["added"] == again["changed"] == again["removed"] == []
 
 
+def test_a_file_that_ends_its_worker_takes_no_other_along(seen):
+    report = seen["hostile"]
+    assert report["added"] == ["good.txt", "other.txt"]
+    assert report["failed"] == [{"source": "killing.txt", "reason": "ended the worker that read it, 3 times"}]
+
+
+def test_what_a_worker_lacks_is_one_sentence(seen):
+    assert seen["no embedder"] == "The embedder is not on this node. Install it."
+
+
 def test_a_cluster_or_a_server_that_is_not_there_is_told_of(seen):
     assert seen["no cluster"] == (
         "No Ray cluster answers at 127.0.0.1:1. Start one (ray start --head), or name another: --ray "

@@ -1,5 +1,7 @@
 """What a model writes that no grammar held: only what stands in the evidence is quoted."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,14 +18,21 @@ PASSAGES = (Passage("a.txt", 0, len(TEXT), TEXT, 1.0),)
 EVIDENCE = [Sentence(0, start, end, TEXT[start:end], 1.0, SIGNALS) for start, end in SPANS]
 
 
-def read(reply: str, *, borne_out: bool = True, max_quotes: int = 3) -> list:
+def read(
+    reply: str,
+    *,
+    evidence=EVIDENCE,
+    passages=PASSAGES,
+    unsupported=lambda claim, quote: None,
+    max_quotes: int = 3,
+) -> list:
     return list(
         read_located(
             [reply],
-            EVIDENCE,
-            PASSAGES,
+            evidence,
+            passages,
             max_quotes=max_quotes,
-            unsupported=lambda claim, quote: None if borne_out else "it isn't borne out",
+            unsupported=unsupported,
             short=lambda sentence: sentence.text[:3],
         )
     )
@@ -73,7 +82,53 @@ def test_what_stands_nowhere_is_not_quoted(reply):
     found = read(reply)
     assert quotes(found) == []
     assert text(found) == ""
-    assert len([one for one in found if isinstance(one, Dropped)]) == ("“" in reply)
+    dropped = " ".join(one.text for one in found if isinstance(one, Dropped))
+    assert dropped.startswith("It began") == (reply not in ("[0]", ""))
+
+
+@pytest.mark.parametrize("marks", ["“”", '""', "«»"])
+def test_marks_in_the_document_close_no_quote(marks):
+    said = TEXT[slice(*SPANS[1])]
+    found = read(f'It is 5" tall. {marks[0]}{said}{marks[1]} [2] It began. “The war began in spring.” [1]')
+    assert quotes(found) == [(*SPANS[1], said), (*SPANS[0], TEXT[slice(*SPANS[0])])]
+
+
+def test_a_sentence_may_be_quoted_with_the_one_that_it_needs():
+    evidence = replace(EVIDENCE[1], lead_in=TEXT[: SPANS[1][0]])
+    found = list(
+        read_located(
+            [f"“{TEXT[: SPANS[1][1]]}” [1]"],
+            [evidence],
+            PASSAGES,
+            max_quotes=3,
+            unsupported=None,
+            short=lambda _: None,
+        )
+    )
+    assert quotes(found) == [(0, SPANS[1][1], TEXT[: SPANS[1][1]])]
+
+
+def test_a_part_of_a_sentence_without_blanks_is_found():
+    text = "俄罗斯总统在莫斯科会见了来访的外国记者。"
+    evidence = [Sentence(0, 0, len(text), text, 1.0, SIGNALS)]
+    passages = (Passage("a.txt", 0, len(text), text, 1.0),)
+    found = list(
+        read_located(
+            ["“总统在莫斯科会见了” [1]"],
+            evidence,
+            passages,
+            max_quotes=3,
+            unsupported=None,
+            short=lambda _: None,
+        )
+    )
+    assert quotes(found) == [(3, 12, "总统在莫斯科会见了")]
+
+
+def test_without_prose_nothing_is_said_to_be_left_out():
+    found = read("It began. “The war began in spring.” [1] Indeed.", unsupported=None)
+    assert text(found) == "“The war began in spring.” [1]"
+    assert not any(isinstance(one, Dropped) for one in found)
 
 
 def test_each_quote_is_told_once_and_no_more_than_there_may_be():
@@ -89,7 +144,7 @@ def test_prose_has_no_marks_of_quotation(mark):
 
 
 def test_prose_that_is_not_borne_out_is_dropped():
-    found = read("It ended. “The war began in spring.” [1]", borne_out=False)
+    found = read("It ended. “The war began in spring.” [1]", unsupported=lambda claim, quote: "no")
     assert text(found) == "“The war began in spring.” [1]"
     assert [one.text for one in found if isinstance(one, Dropped)] == ["It ended."]
 

@@ -4,6 +4,7 @@ It prints what it saw as JSON. Ray listens on all interfaces, so it is run in na
 """
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from rag import parts
-from rag.errors import RagError
+from rag import blocks, cluster, parts
+from rag.documents import files
+from rag.errors import ModelError, RagError
 from rag.settings import resolve
 from tests.isolated import open_loopback
 from tests.isolated.milvus import started_server
 
 PORT = 6399
+KILLING = "This text ends the process that reads it."
 _RAY = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--num-cpus=1"]
 
 
@@ -96,14 +99,57 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
         ]
         milvus |= {"chunks": chunks, "count": state.chunk_count()}
     diagnosis = parts.examine(resolve(documents=documents, index=place))
-    said = {"faults": diagnosis.faults, "folder": folder, "milvus": milvus}
+    hostile = Path(index).with_name("hostile")
+    hostile.mkdir()
+    for name, text in (("good.txt", "War and peace."), ("killing.txt", KILLING), ("other.txt", "Bread.")):
+        (hostile / name).write_text(text)
+    settings = resolve(documents=hostile, index=index + "3")
+    report = blocks.build_blocks(
+        hostile,
+        functools.partial(parts._writing, settings, rebuild=False),
+        cluster.on_ray(address, lambda: Killed(parts.embedder(settings))),
+        progress=lambda *_: None,
+    )
+    said = {"hostile": asdict(report), "faults": diagnosis.faults, "folder": folder, "milvus": milvus}
     server.stop()
     for name, other, ray in (("no cluster", index + "2", "127.0.0.1:1"), ("no server", place, address)):
         try:
             parts.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
         except RagError as error:
             said[name] = str(error)
+    try:
+        [*cluster.on_ray(address, no_embedder)([*files(hostile)], Unwritten())]
+    except RagError as error:
+        said["no embedder"] = str(error)
     print(json.dumps(said), flush=True)  # noqa: T201
+
+
+class Killed:
+    """The embedder, which one text ends the process of."""
+
+    def __init__(self, embedder):
+        self.embedder = embedder
+        self.max_tokens = embedder.max_tokens
+
+    def count_tokens(self, texts):
+        if any(KILLING in text for text in texts):
+            os._exit(1)
+        return self.embedder.count_tokens(texts)
+
+    def embed_with_spans(self, texts, spans):
+        return self.embedder.embed_with_spans(texts, spans)
+
+
+def no_embedder():
+    raise ModelError("The embedder is not on this node. Install it.")
+
+
+class Unwritten:
+    def connect(self) -> None:
+        """One process alone writes."""
+
+    def upsert(self, documents) -> None:
+        assert documents == []
 
 
 def read(process: int, what: str) -> str:

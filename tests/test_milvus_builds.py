@@ -1,0 +1,142 @@
+"""Builds of an index in Milvus that end early, or meet another: what answers, and what the next one does."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rag import milvus
+from rag.addresses import MilvusAddress
+from rag.errors import IndexFileError
+from tests.conftest import ROOT, SEEDS
+from tests.test_contract import Store, embedded, everything, expected, opened, write
+
+pytest.importorskip("pymilvus")
+pytest.importorskip("milvus_lite")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(MilvusAddress(str(tmp_path / "index.db"), "articles"), keyword=True)
+
+
+def interrupted(store: Store, *texts: tuple[str, str], rebuild: bool = False) -> None:
+    """A build that has put these in, and isn't finished; it gives its right back."""
+    with contextlib.suppress(KeyboardInterrupt), store.write(rebuild=rebuild) as writer:
+        writer.upsert([embedded(source, text) for source, text in texts])
+        raise KeyboardInterrupt
+
+
+def test_what_a_build_left_behind_is_put_right_by_the_next(store):
+    write(store, {"a.txt": "War.", "b.txt": "Bread."})
+    interrupted(store, ("a.txt", "Peace."), ("c.txt", "Salt."))
+
+    # Nothing is to be written: the first version of a.txt is in the folder again, c.txt is gone.
+    documents = {
+        source: embedded(source, text) for source, text in {"a.txt": "War.", "b.txt": "Bread."}.items()
+    }
+    with store.write() as writer:
+        writer.finish({source: one.document.sha256 for source, one in documents.items()})
+
+    with opened(store) as state:
+        assert everything(state) == expected(documents)
+
+
+def test_a_build_that_lacks_what_it_put_in_says_so(store):
+    documents = write(store, {"a.txt": "War."})
+    now = {"a.txt": documents["a.txt"].document.sha256, "b.txt": "0" * 64}
+    with (
+        pytest.raises(IndexFileError, match=r"lacks 1 documents that were put in, such as b\.txt"),
+        store.write() as writer,
+    ):
+        writer.finish(now)
+
+
+def test_collections_of_others_are_left_alone(store):
+    client = milvus._connected(store.place, make_folder=True)
+    for name in ("articles_20240101", "articles_rag_20240101", "articles_rag_20240101_documents"):
+        client.create_collection(name, dimension=4)
+    write(store, {"a.txt": "War."})
+    write(store, {"a.txt": "War."}, rebuild=True)
+
+    names = set(client.list_collections())
+    assert {"articles_20240101", "articles_rag_20240101", "articles_rag_20240101_documents"} < names
+    assert len(names) == 5
+
+
+def test_a_name_that_another_program_took_is_told_of(store):
+    client = milvus._connected(store.place, make_folder=True)
+    client.create_collection("articles", dimension=4)
+    with pytest.raises(IndexFileError, match="is a collection of another program's"):
+        store.read()
+    with pytest.raises(IndexFileError, match="is a collection of another program's"), store.write():
+        pass
+
+
+def test_a_rebuild_goes_on_from_one_that_never_ended_but_not_from_the_index_before(store, monkeypatch):
+    monkeypatch.setattr(milvus, "_GRACE_S", 0.0)
+    write(store, {"a.txt": "War."})
+    interrupted(store, ("b.txt", "Salt."), rebuild=True)
+    with store.write(rebuild=True) as writer:
+        assert {*writer.hashes()} == {"b.txt"}
+        one = embedded("b.txt", "Salt.")
+        writer.finish({"b.txt": one.document.sha256})
+    with store.write(rebuild=True) as writer:
+        assert writer.hashes() == {}
+        writer.upsert([one])
+        writer.finish({"b.txt": one.document.sha256})
+    with opened(store) as state:
+        assert everything(state) == expected({"b.txt": one})
+
+
+def test_a_second_builder_is_told_of_the_first(store):
+    write(store, {"a.txt": "War."})
+    with store.write() as first:
+        for rebuild in (False, True):
+            second = store.write(rebuild=rebuild)
+            with pytest.raises(IndexFileError, match=r"is being built by process \d+ on .*\. Wait for it"):
+                second.__enter__()
+        one = embedded("b.txt", "Salt.")
+        first.upsert([one])
+        first.finish({"b.txt": one.document.sha256})
+    with store.write():
+        pass  # the right was given back
+
+
+def test_a_builder_that_was_thought_dead_may_not_go_on(store, monkeypatch):
+    write(store, {"a.txt": "War."})
+    monkeypatch.setattr(milvus, "_RENEWED_S", 0.0)
+    with store.write() as late:
+        monkeypatch.setattr(milvus, "_LEASE_S", 0.0)
+        with store.write():
+            monkeypatch.setattr(milvus, "_LEASE_S", 120.0)
+            with pytest.raises(IndexFileError, match="is being built by process"):
+                late.upsert([embedded("b.txt", "Salt.")])
+
+
+def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rag", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+
+def test_another_process_reads_it_by_meaning_and_by_words(tmp_path):
+    where = f"milvus://{tmp_path}/deep/index.db/articles"
+    missing = ran("search", "Moscow", "--index", where)
+    assert (missing.returncode, missing.stderr) == (1, f"rag: No index in {where}. Build it: rag build\n")
+    assert not (tmp_path / "deep").exists()
+
+    built = ran("build", "--documents", str(SEEDS), "--index", where)
+    assert (built.returncode, built.stderr) == (0, ""), built.stderr
+    for question in ("Who is the Kremlin spokesman?", "Кто такой Песков, 俄罗斯总统 𝒳?"):
+        found = ran("search", question, "--index", where, "--json", "-k", "3")
+        assert found.returncode == 0, found.stderr
+        assert len(json.loads(found.stdout)) == 3
+    found = json.loads(ran("search", "chlorine Aleppo", "--index", where, "--json", "-k", "1").stdout)
+    assert found[0]["keyword"]["rank"] is not None
+    assert found[0]["keyword"]["score"] > 0
+    again = ran("build", "--documents", str(SEEDS), "--index", where)
+    assert "5 unchanged" in again.stdout
