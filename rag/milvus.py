@@ -18,6 +18,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -332,12 +333,14 @@ class MilvusWriter:
         self._documents = _documents(chunks)
         self._token = token
         self._renewed = time.monotonic()
+        self._before: dict[str, str] | None = None
         self.chunks = chunks
 
     def hashes(self) -> dict[str, str]:
         """See `BlockWriter.hashes`."""
         with _translated(self._address):
-            return {row["source"]: row["sha256"] for row in _whole(self._client, self._documents)}
+            self._before = {row["source"]: row["sha256"] for row in _whole(self._client, self._documents)}
+        return self._before
 
     def connect(self) -> Callable[[], BlockWriter]:
         """See `BlockWriter.connect`."""
@@ -380,10 +383,12 @@ class MilvusWriter:
         with _translated(self._address):
             _hold(self._client, self._address, self.chunks, self._token)
             expected = 0
+            deleted = False
             there: dict[str, str] = {}
             for row in _all(self._client, self._documents, "part == 0", fields):
                 if now.get(row["source"]) != row["sha256"]:
                     self._delete(row["document"])
+                    deleted = True
                 elif row["whole"]:
                     expected += row["chunks"]
                     there[row["source"]] = row["sha256"]
@@ -392,9 +397,12 @@ class MilvusWriter:
                     f"{self._address} lacks {len(lacking)} documents that were put in, such as {lacking[0]}: "
                     "another build took them out. Build it again: rag build"
                 )
+            meta = _meta(self._client, self.chunks)
+            unchanged = self._before == there and not deleted and meta["generation"] != _NONE
+            if unchanged and _count(self._client, self.chunks, "") == expected:
+                return
             self._client.flush(self.chunks, timeout=_BUILD_S)
             self._settle(expected)
-            meta = _meta(self._client, self.chunks)
             self._client.upsert(
                 self._documents, [meta_row(meta | {"generation": secrets.token_hex(6)})], timeout=_BUILD_S
             )
@@ -668,11 +676,14 @@ def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keywo
     fields |= {"sentence_vectors": text, "stems": stemmed if keyword else text}
     if keyword:
         fields |= {"keywords": {"datatype": DataType.SPARSE_FLOAT_VECTOR}}
-    made(chunks, fields, identity.dimension, {"index_type": "HNSW", "params": _GRAPH})
+    of_chunks = (chunks, fields, identity.dimension, {"index_type": "HNSW", "params": _GRAPH})
     fields = of_document | {"part": whole, "chunks": whole, "characters": whole, "sha256": text}
     fields |= {"title": text, "pages": text, "text": text, "whole": {"datatype": DataType.BOOL}}
     # A collection must have vectors; these are never searched.
-    made(_documents(chunks), fields, len(NO_VECTOR), {"index_type": "FLAT"})
+    of_documents = (_documents(chunks), fields, len(NO_VECTOR), {"index_type": "FLAT"})
+    with ThreadPoolExecutor(2) as both:  # each waits some seconds for the server
+        for waiting in [both.submit(made, *one) for one in (of_chunks, of_documents)]:
+            waiting.result()
     meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": _NONE}
     client.upsert(_documents(chunks), [meta_row(meta)], timeout=_BUILD_S)
     return chunks

@@ -225,15 +225,15 @@ def test_a_server_that_is_not_there_is_one_sentence():
         "milvus://host:port/articles",
         "milvus://host/arti-cles",
         "milvus://user:secret@host/",
+        "milvus://root:sec/secret@host/articles",
+        "milvus://root:p@secret@host/arti-cles",
         "milvus:///articles",
         "milvus+tls:///folder/x.db/articles",
         "milvus://host/a/b",
     ],
 )
 def test_what_is_no_address_is_one_sentence(text):
-    with pytest.raises(
-        SettingsError, match=r"an index in Milvus is written milvus://host:port/collection"
-    ) as told:
+    with pytest.raises(SettingsError, match="which is written milvus://host:port/collection") as told:
         resolve(index=text)
     assert "secret" not in str(told.value)
 

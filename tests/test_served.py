@@ -246,6 +246,8 @@ def test_addresses_are_understood(text, urls):
         "openai:m@ftp://a",
         "openai:m@http://",
         "openai:m@http://me:secret@a",
+        "openai:m@http://me:sec,secret@a",
+        "openai:m@http://a/v1?key=secret",
         "openai:m@http://a,",
     ],
 )
