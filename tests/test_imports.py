@@ -21,7 +21,7 @@ HEAVY = {
     "faiss": {"vectors.py"},
     "llama_cpp": {"generation.py"},
     "huggingface_hub": {"downloads.py"},
-    "pymilvus": {"milvus.py"},
+    "pymilvus": {"milvus/server.py"},
     "ray": {"cluster.py"},
     "gradio": {"page/handlers.py"},
     "mcp": {"serving/tools.py"},

@@ -189,7 +189,7 @@ def test_a_server_with_tls_is_reached_with_tls_alone(tmp_path, certificates, ser
 
 
 def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(server, settings, monkeypatch):
-    monkeypatch.setattr("rag.milvus.ANSWER_S", 2.0)
+    monkeypatch.setattr("rag.milvus.server.ANSWER_S", 2.0)
     retriever = parts.retriever(settings)
     server.pause()
     began = time.monotonic()

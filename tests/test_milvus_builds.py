@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rag import milvus
 from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError
+from rag.milvus import collections, server, writer
 from tests.conftest import ROOT, SEEDS
 from tests.test_contract import Store, embedded, everything, expected, opened, write
 
@@ -56,7 +56,7 @@ def test_a_build_that_lacks_what_it_put_in_says_so(store):
 
 
 def test_collections_of_others_are_left_alone(store):
-    client = milvus._connected(store.place, make_folder=True)
+    client = server.connected(store.place, make_folder=True)
     for name in ("articles_20240101", "articles_rag_20240101", "articles_rag_20240101_documents"):
         client.create_collection(name, dimension=4)
     write(store, {"a.txt": "War."})
@@ -68,7 +68,7 @@ def test_collections_of_others_are_left_alone(store):
 
 
 def test_a_name_that_another_program_took_is_told_of(store):
-    client = milvus._connected(store.place, make_folder=True)
+    client = server.connected(store.place, make_folder=True)
     client.create_collection("articles", dimension=4)
     with pytest.raises(IndexFileError, match="is a collection of another program's"):
         store.read()
@@ -77,7 +77,7 @@ def test_a_name_that_another_program_took_is_told_of(store):
 
 
 def test_a_rebuild_goes_on_from_one_that_never_ended_but_not_from_the_index_before(store, monkeypatch):
-    monkeypatch.setattr(milvus, "_GRACE_S", 0.0)
+    monkeypatch.setattr(collections, "GRACE_S", 0.0)
     write(store, {"a.txt": "War."})
     interrupted(store, ("b.txt", "Salt."), rebuild=True)
     with store.write(rebuild=True) as writer:
@@ -108,11 +108,11 @@ def test_a_second_builder_is_told_of_the_first(store):
 
 def test_a_builder_that_was_thought_dead_may_not_go_on(store, monkeypatch):
     write(store, {"a.txt": "War."})
-    monkeypatch.setattr(milvus, "_RENEWED_S", 0.0)
+    monkeypatch.setattr(writer, "RENEWED_S", 0.0)
     with store.write() as late:
-        monkeypatch.setattr(milvus, "_LEASE_S", 0.0)
+        monkeypatch.setattr(collections, "LEASE_S", 0.0)
         with store.write():
-            monkeypatch.setattr(milvus, "_LEASE_S", 120.0)
+            monkeypatch.setattr(collections, "LEASE_S", 120.0)
             with pytest.raises(IndexFileError, match="is being built by process"):
                 late.upsert([embedded("b.txt", "Salt.")])
 

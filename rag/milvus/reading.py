@@ -1,0 +1,261 @@
+"""An index in Milvus as questions see it."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rag.addresses import MilvusAddress
+from rag.errors import IndexFileError, QuestionError
+from rag.index import (
+    About,
+    Capabilities,
+    Found,
+    StoredChunk,
+    StoredDocument,
+    Vectors,
+    Weighable,
+    require_identity,
+)
+from rag.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
+from rag.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
+from rag.milvus.server import ANSWER_S, MOST, SEARCH, connected, count, query, translated
+from rag.tables import REBUILD
+from rag.types import EmbedderIdentity, Scope
+from rag.words import stem
+
+_ROWS = 200
+
+
+class MilvusIndex:
+    """An index in Milvus (see `rag.index.Index`)."""
+
+    def __init__(self, address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool) -> None:
+        """Connect; `IndexFileError` unless there is an index that `identity` made.
+
+        `keyword` says that search by words is wanted: `IndexFileError` if the index has none.
+        """
+        self._address = address
+        self._identity = identity
+        self._keyword = keyword
+        self._client = connected(address)
+        with translated(address):
+            if (chunks := collection_of(self._client, address)) is not None:
+                load(self._client, chunks)
+        with self.open():
+            pass  # what is wrong is told of now, not at the first question
+
+    @contextlib.contextmanager
+    def open(self) -> "Iterator[MilvusState]":
+        """See `Index.open`."""
+        with translated(self._address):
+            state = _state(self._client, self._address)
+            if state is None:
+                raise IndexFileError(f"No index in {self._address}. Build it: rag build")
+            require_identity(state.identity, self._identity, str(self._address))
+            if self._keyword and not state.capabilities.keyword:
+                raise IndexFileError(
+                    f"{self._address} was built for dense search alone. Ask it so: --retrieval dense"
+                )
+            yield state
+
+    def generation(self) -> str:
+        """See `Index.generation`."""
+        with self.open() as state:
+            return state.generation
+
+    def close(self) -> None:
+        """See `Index.close`."""
+        self._client.close()
+
+
+class MilvusState:
+    """An index in Milvus as it is now (see `rag.index.State`).
+
+    What a build writes meanwhile may be seen, a document at a time. Chunks that a search brings are kept here
+    with all that they are weighed by.
+    """
+
+    def __init__(self, client: Any, address: MilvusAddress, chunks: str, meta: Mapping[str, Any]) -> None:
+        """Of the collection `chunks`, which `meta` describes."""
+        self._client = client
+        self._address = address
+        self._chunks = chunks
+        self._documents = documents_of(chunks)
+        self._kept: dict[int, dict[str, Any]] = {}
+        self._read: dict[int, dict[str, Any]] = {}
+        self._having: dict[str, int] = {}
+        self.generation: str = meta["generation"]
+        self.identity = EmbedderIdentity(**meta["embedder"])
+        self.capabilities = Capabilities(keyword=bool(meta["keyword"]), copies=False)
+
+    def chunk_count(self) -> int:
+        """See `State.chunk_count`."""
+        return count(self._client, self._chunks, "")
+
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
+        """See `State.dense_search`."""
+        return self._search("vector", vector.tolist(), k, scope, SEARCH)
+
+    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> Found:
+        """See `State.keyword_search`."""
+        if not terms:
+            return []
+        found = self._search("keywords", " ".join(map(stem, terms)), k, scope, {})
+        # Servers differ in the sign; more is better here.
+        return [(chunk, abs(score)) for chunk, score in found]
+
+    def _search(self, field: str, sought: Any, k: int, scope: Scope | None, params: dict[str, Any]) -> Found:
+        (hits,) = self._client.search(
+            self._chunks,
+            data=[sought],
+            anns_field=field,
+            limit=min(k, MOST),
+            filter=self._within(scope),
+            output_fields=CHUNK_FIELDS,
+            search_params=params,
+            timeout=ANSWER_S,
+        )
+        self._kept.update((int(hit["id"]), dict(hit["entity"]) | {"id": int(hit["id"])}) for hit in hits)
+        found = [(int(hit["id"]), float(hit["distance"])) for hit in hits]
+        return sorted(found, key=lambda one: (-abs(one[1]) if field == "keywords" else -one[1], one[0]))
+
+    def _within(self, scope: Scope | None) -> str:
+        """The condition, in Milvus's language, that a chunk is in the scope."""
+        if scope is None:
+            return ""
+        limits = []
+        if scope.since is not None:
+            limits.append(f'date >= "{scope.since}"')
+        if scope.until is not None:
+            limits.append(f'date != "" and date <= "{scope.until}"')
+        if scope.sources is not None:
+            names = {key(source): source for source in scope.sources}
+            rows = self._query(self._documents, f"part == 0 and name in {[*names]}", ["name"])
+            known = {row["name"] for row in rows}
+            if unknown := [source for name, source in names.items() if name not in known]:
+                raise QuestionError(
+                    f"{self._address} has no document {', '.join(unknown[:5])}. Choose another, or index it: "
+                    "rag build"
+                )
+            limits.append(f"name in {[*names]}")
+        return " and ".join(limits)
+
+    def chunks_with(self, terms: Sequence[str]) -> dict[str, int]:
+        """See `State.chunks_with`."""
+        for sought in {*map(stem, terms)} - self._having.keys():
+            condition = f"TEXT_MATCH(stems, {json.dumps(sought, ensure_ascii=False)})"
+            self._having[sought] = count(self._client, self._chunks, condition)
+        return {term: self._having[stem(term)] for term in terms}
+
+    def weighables(self, ids: Sequence[int]) -> list[Weighable]:
+        """See `State.weighables`."""
+        return [
+            Weighable(chunk.id, chunk.sentence_vectors, chunk.stems) for chunk in self.chunks(sorted(ids))
+        ]
+
+    def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
+        """See `State.chunks`."""
+        self._keep(ids)
+        return tuple(stored_chunk(self._kept[chunk]) for chunk in ids)
+
+    def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
+        """See `State.cosines`."""
+        self._keep(ids)
+        return [float(np.array(self._kept[chunk]["vector"], np.float32) @ vector) for chunk in ids]
+
+    def _keep(self, ids: Sequence[int]) -> None:
+        if missing := [chunk for chunk in ids if chunk not in self._kept]:
+            rows = self._query(self._chunks, f"id in {missing}", CHUNK_FIELDS)
+            self._kept.update((row["id"], row) for row in rows)
+        if any(chunk not in self._kept for chunk in ids):
+            raise IndexFileError(f"{self._address} lacks chunks. {REBUILD}")
+
+    def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
+        """See `State.chunks_between`."""
+        return self._stored(_between(document, start, end))
+
+    def _stored(self, condition: str) -> tuple[StoredChunk, ...]:
+        found = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))
+        return tuple(sorted(found, key=lambda chunk: chunk.start))
+
+    def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
+        """See `State.around`: all at once, and what else is asked of their documents then."""
+        spans = [(one.document, one.end - max_chars, one.start + max_chars) for one in chunks]
+        if not spans:
+            return []
+        parts = {(document, 0) for document, _, _ in spans}
+        parts |= {(document, max(at, 0) // PART_CHARS) for document, *ends in spans for at in ends}
+        fields = ["id", "sha256", "title", "date", "pages", "characters", "text"]
+        ids = [key(*part) for part in sorted(parts)]
+        self._read |= {row["id"]: row for row in self._query(self._documents, f"id in {ids}", fields)}
+        found = self._stored(" or ".join(f"({_between(*span)})" for span in spans))
+        return [
+            tuple(one for one in found if one.document == document and one.end > start and one.start < end)
+            for document, start, end in spans
+        ]
+
+    def document(self, source: str) -> int | None:
+        """See `State.document`."""
+        condition = f"part == 0 and whole == true and name == {key(source)}"
+        rows = self._query(self._documents, condition, ["document"])
+        return max((int(row["document"]) for row in rows), default=None)
+
+    def documents(self) -> dict[str, StoredDocument]:
+        """See `State.documents`."""
+        return {
+            row["source"]: StoredDocument(
+                row["sha256"], row["title"] or None, row["date"] or None, row["characters"]
+            )
+            for row in whole_documents(self._client, self._documents)
+        }
+
+    def about(self, document: int) -> About:
+        """See `State.about`."""
+        (row,) = self._parts(document, [0], ["sha256", "title", "date", "pages"])
+        return about_of(row)
+
+    def text(self, document: int, start: int = 0, end: int | None = None) -> str:
+        """See `State.text`."""
+        if end is None:
+            (row,) = self._parts(document, [0], ["characters"])
+            end = int(row["characters"])
+        first, last = start // PART_CHARS, max(end - 1, 0) // PART_CHARS
+        texts: list[str] = []
+        for part in range(first, last + 1, _ROWS):
+            some = range(part, min(part + _ROWS, last + 1))
+            texts.extend(row["text"] for row in self._parts(document, some, ["text"]))
+        return "".join(texts)[start - first * PART_CHARS : end - first * PART_CHARS]
+
+    def copies(self, document: int, scope: Scope | None) -> dict[str, str]:
+        """None: Milvus can't say which documents are nearly the same (see `Capabilities`)."""
+        return {}
+
+    def damaged_vectors(self) -> IndexFileError:
+        """See `State.damaged_vectors`."""
+        return IndexFileError(f"{self._address} has damaged vectors. {REBUILD}")
+
+    def _parts(self, document: int, parts: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of these parts of a document, in order."""
+        ids = [key(document, part) for part in parts]
+        missing = [number for number in ids if number not in self._read]
+        rows = self._query(self._documents, f"id in {missing}", ["id", *fields]) if missing else []
+        found = self._read | {row["id"]: row for row in rows}
+        if any(number not in found for number in ids):
+            raise IndexFileError(f"{self._address} lacks a document that was changed just now. Ask again.")
+        return [found[number] for number in ids]
+
+    def _query(self, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+        return query(self._client, collection, condition, fields)
+
+
+def _state(client: Any, address: MilvusAddress) -> MilvusState | None:
+    chunks = collection_of(client, address)
+    return None if chunks is None else MilvusState(client, address, chunks, meta_of(client, chunks))
+
+
+def _between(document: int, start: int, end: int) -> str:
+    """The condition that a chunk has a character of the document there."""
+    return f"document == {document} and end > {start} and start < {end}"

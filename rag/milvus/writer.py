@@ -1,0 +1,256 @@
+"""Documents and vectors → an index in Milvus.
+
+The id of a row is a hash of what it is of, the version of the document included: to write it twice changes
+nothing, and what is read of a document is of one version.
+"""
+
+import contextlib
+import functools
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rag.addresses import MilvusAddress
+from rag.errors import IndexFileError
+from rag.index import BlockWriter, EmbeddedDocument, require_identity
+from rag.milvus.collections import (
+    NONE,
+    collection_of,
+    documents_of,
+    hold,
+    load,
+    made,
+    meta_of,
+    put_in_force,
+    release,
+    require_free,
+    require_keyword,
+    unfinished,
+    whole_documents,
+)
+from rag.milvus.rows import chunk_rows, document_rows, embedded_text, key, meta_row
+from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, translated
+from rag.pooling import unit
+from rag.tables import EmbeddedText, text_hash
+from rag.types import EmbedderIdentity
+
+_SETTLE_S = 120.0
+"""How long a build waits until questions see what it wrote."""
+
+RENEWED_S = 20.0
+"""How often a build says that it goes on."""
+
+_ROWS = 200
+"""So many rows are sent at a time, 2 MB; the server takes 64 MB."""
+
+_SAMPLE, _PROBES, _NEAREST = 1_000, 20, 10
+"""So many chunks, out of which the nearest are looked for so many times, that many."""
+
+_RECALL = 0.95
+_OFF = 1e-4
+"""How far off a cosine may be that the server computes."""
+
+
+class MilvusWriter:
+    """The right to write into a collection, for all workers of a build (see `rag.index.BlockWriter`)."""
+
+    def __init__(self, address: MilvusAddress, chunks: str, token: str) -> None:
+        """Write into the collection `chunks` and the one of its documents, as the build of this token."""
+        self._address = address
+        self._client = connected(address)
+        self._documents = documents_of(chunks)
+        self._token = token
+        self._renewed = time.monotonic()
+        self._before: dict[str, str] | None = None
+        self.chunks = chunks
+
+    def hashes(self) -> dict[str, str]:
+        """See `BlockWriter.hashes`."""
+        with translated(self._address):
+            self._before = {
+                row["source"]: row["sha256"] for row in whole_documents(self._client, self._documents)
+            }
+        return self._before
+
+    def connect(self) -> Callable[[], BlockWriter]:
+        """See `BlockWriter.connect`."""
+        if self._address.in_process:
+            raise IndexFileError(f"{self._address} is a file of one process. Name a server for a cluster.")
+        return functools.partial(MilvusWriter, self._address, self.chunks, self._token)
+
+    def known(self, sources: Sequence[str]) -> dict[bytes, EmbeddedText]:
+        """See `BlockWriter.known`."""
+        fields = ["text", "spans", "sentence_vectors", "vector"]
+        with translated(self._address):
+            rows = all_rows(self._client, self.chunks, f"name in {[*map(key, sources)]}", fields)
+            known = {text_hash(row["text"]): embedded_text(row) for row in rows}
+            return {hashed: found for hashed, found in known.items() if found is not None}
+
+    def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
+        """See `BlockWriter.upsert`; `IndexFileError` if another build has taken over."""
+        self._renew()
+        found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
+        # Before its chunks, so that each that is found has its document, which is whole when all are there.
+        self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
+        self._put(self.chunks, [row for _, rows in found for row in rows])
+        self._put(self._documents, [parts[0] for parts, _ in found])
+
+    def _renew(self) -> None:
+        """Say that the build goes on."""
+        if time.monotonic() - self._renewed > RENEWED_S:
+            with translated(self._address):
+                hold(self._client, self._address, self.chunks, self._token)
+            self._renewed = time.monotonic()
+
+    def _put(self, collection: str, rows: Sequence[dict[str, Any]]) -> None:
+        with translated(self._address):
+            for first in range(0, len(rows), _ROWS):
+                self._client.upsert(collection, [*rows[first : first + _ROWS]], timeout=BUILD_S)
+
+    def finish(self, now: Mapping[str, str]) -> None:
+        """See `BlockWriter.finish`."""
+        fields = ["document", "source", "sha256", "whole", "chunks"]
+        with translated(self._address):
+            hold(self._client, self._address, self.chunks, self._token)
+            expected = 0
+            deleted = False
+            there: dict[str, str] = {}
+            for row in all_rows(self._client, self._documents, "part == 0", fields):
+                if now.get(row["source"]) != row["sha256"]:
+                    self._delete(row["document"])
+                    deleted = True
+                elif row["whole"]:
+                    expected += row["chunks"]
+                    there[row["source"]] = row["sha256"]
+            if lacking := [source for source in now if source not in there]:
+                raise IndexFileError(
+                    f"{self._address} lacks {len(lacking)} documents that were put in, such as {lacking[0]}: "
+                    "another build took them out. Build it again: rag build"
+                )
+            meta = meta_of(self._client, self.chunks)
+            unchanged = self._before == there and not deleted and meta["generation"] != NONE
+            if unchanged and count(self._client, self.chunks, "") == expected:
+                return
+            self._client.flush(self.chunks, timeout=BUILD_S)
+            self._settle(expected)
+            self._client.upsert(
+                self._documents, [meta_row(meta | {"generation": secrets.token_hex(6)})], timeout=BUILD_S
+            )
+
+    def _delete(self, document: int) -> None:
+        """Delete a version of a document, so that what is left, if it is interrupted, is found again."""
+        for collection, condition in (
+            (self.chunks, f"document == {document}"),
+            (self._documents, f"document == {document} and part > 0"),
+            (self._documents, f"document == {document}"),
+        ):
+            ids = [row["id"] for row in all_rows(self._client, collection, condition, ["id"])]
+            for first in range(0, len(ids), MOST):
+                self._client.delete(collection, ids=ids[first : first + MOST], timeout=BUILD_S)
+
+    def _settle(self, expected: int) -> None:
+        """Wait until there are as many chunks as expected, and search finds those that are looked for."""
+        waited = time.monotonic() + _SETTLE_S
+        before = -1
+        while True:
+            shown, pending = count(self._client, self.chunks, ""), _pending(self._client, self.chunks)
+            if shown == expected and not pending and self._finds():
+                return
+            if pending != before:  # the index over the vectors is being made
+                before, waited = pending, time.monotonic() + _SETTLE_S
+            if time.monotonic() > waited:
+                raise IndexFileError(
+                    f"{self._address} shows {shown} chunks, where its documents have {expected}, or search "
+                    f"doesn't find them ({pending} wait for it). Look at the server's log, and build again: "
+                    "rag build"
+                )
+            self._renew()
+            time.sleep(0.2)
+
+    def _finds(self) -> bool:
+        """Whether search finds what is nearest among some of the chunks.
+
+        Until the index over the vectors is made and loaded, which nothing tells, another answers that finds
+        less: 0.7 of the nearest.
+        """
+        some = self._client.query(
+            self.chunks, filter="id > 0", output_fields=["id", "vector"], limit=_SAMPLE, timeout=BUILD_S
+        )
+        if not some:
+            return True
+        vectors = np.array([row["vector"] for row in some], dtype=np.float32)
+        chosen = np.random.default_rng(0).integers(len(some), size=(2, _PROBES))
+        probes = unit(vectors[chosen[0]] + vectors[chosen[1]])
+        nearest = np.sort(probes @ vectors.T, axis=1)[:, ::-1][:, :_NEAREST]
+        found = self._client.search(
+            self.chunks,
+            data=probes.tolist(),
+            anns_field="vector",
+            limit=_NEAREST,
+            filter=f"id in {[row['id'] for row in some]}",
+            search_params=SEARCH,
+            timeout=BUILD_S,
+        )
+        near = sum(
+            hit["distance"] > exact[-1] - _OFF
+            for hits, exact in zip(found, nearest, strict=True)
+            for hit in hits
+        )
+        return bool(near >= _RECALL * nearest.size)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+
+@contextlib.contextmanager
+def writing(
+    address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool, rebuild: bool
+) -> Iterator[MilvusWriter]:
+    """The right to change the index, which is made if there is none.
+
+    With `keyword` it can be searched by words: `IndexFileError` if the server, or the index as it is, can't
+    be. `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError` if
+    the index was built with another embedder, or another build is at work.
+    """
+    token = secrets.token_hex(8)
+    with contextlib.closing(connected(address, make_folder=True)) as client:
+        with translated(address):
+            current = collection_of(client, address)
+            fresh = rebuild or current is None
+            if keyword:
+                require_keyword(client, address)
+            if fresh:
+                left = unfinished(client, address, identity, keyword)
+                chunks = left or made(client, address, identity, keyword)
+            else:
+                assert current is not None, "an index that isn't made anew is there"
+                chunks = current
+            load(client, chunks)
+            meta = meta_of(client, chunks)
+            require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
+            if keyword and not meta["keyword"]:
+                raise IndexFileError(
+                    f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
+                    "rebuild it: rag build --rebuild"
+                )
+            if current is not None:
+                require_free(address, meta_of(client, current))
+            require_free(address, meta)
+            hold(client, address, chunks, token, new=True)
+        try:
+            with contextlib.closing(MilvusWriter(address, chunks, token)) as writer:
+                yield writer
+            if fresh:
+                with translated(address):
+                    put_in_force(client, address, chunks)
+        finally:
+            with contextlib.suppress(IndexFileError), translated(address):
+                release(client, chunks, token)
+
+
+def _pending(client: Any, chunks: str) -> int:
+    return int(client.describe_index(chunks, "vector", timeout=ANSWER_S).get("pending_index_rows", 0))
