@@ -23,14 +23,9 @@ Found = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an index can do beside dense search.
-
-    `keyword` is search by words, with the number of chunks that have a word; `copies` says that it knows
-    which documents tell the same story.
-    """
+    """What an index can do beside dense search: `keyword` is search by words, and to count who has them."""
 
     keyword: bool
-    copies: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ It is made anew with more: the vectors that came are compared one by one, and re
 class LocalState(Snapshot):
     """A state of the store, joined with the FAISS index of that state (see `rag.index.State`)."""
 
-    capabilities = Capabilities(keyword=True, copies=True)
+    capabilities = Capabilities(keyword=True)
     vectors_found: VectorIndex
 
     def chunk_count(self) -> int:

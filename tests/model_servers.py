@@ -79,17 +79,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         time.sleep(self.server.pause_s)
+        for _ in range(50 if self.server.end == "pings" else 0):
+            try:
+                self.wfile.write(b": ping\n\n")
+            except OSError:
+                return
+            time.sleep(0.1)
         pieces = [self.server.reply[at : at + 7] for at in range(0, len(self.server.reply), 7)]
         for piece in pieces:
             self._send({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
         if self.server.end == "done":
             self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
             self.wfile.write(b"data: [DONE]\n\n")
+        elif self.server.end == "odd":  # as some servers write it
+            self._send({"error": None, "choices": [{"index": 0, "delta": {"content": None}}]})
+            self.wfile.write(b"data:[DONE]\r\n\r\n")
         elif self.server.end == "error":
             self._send({"error": {"message": "out of memory"}})
 
     def _send(self, part: dict) -> None:
-        self.wfile.write(b"data: " + json.dumps(part).encode() + b"\n\n")
+        self.wfile.write(b"data: " + json.dumps(part, ensure_ascii=False).encode() + b"\n\n")
 
     def log_message(self, *_: object) -> None:
         """Nothing."""

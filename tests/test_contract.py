@@ -170,8 +170,7 @@ def test_keyword_search_is_of_stems_or_is_declared_missing(store):
     write(store)
 
     with opened(store) as state:
-        in_folder = isinstance(store.place, Path)
-        assert state.capabilities == Capabilities(keyword=store.keyword, copies=in_folder)
+        assert state.capabilities == Capabilities(keyword=store.keyword)
         if not store.keyword:
             return
         found = state.keyword_search(["rivers"], 5)

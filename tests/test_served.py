@@ -157,7 +157,44 @@ def test_without_a_grammar_a_refusal_is_an_abstention(seed_settings: Settings):
     assert answer.citations == ()
 
 
-@pytest.mark.parametrize("end", ["cut", "error", "500", "503"])
+@pytest.mark.parametrize("end", ["done", "odd"])
+def test_a_reply_is_read_as_servers_write_it(end):
+    text = "One\u2028line\x85 of 和平.\n🍞"
+    with scripted(text, end=end) as server, remote(ServedModel("m", (server.url + "/v1",))) as model:
+        assert "".join(written(model, "")) == text
+
+
+def test_what_keeps_a_connection_alive_is_no_answer(monkeypatch):
+    monkeypatch.setattr("rag.served.READ_S", 0.5)
+    with (
+        scripted("Late.") as slow,
+        scripted("Soon.") as quick,
+        remote(ServedModel("m", (slow.url + "/v1", quick.url + "/v1"))) as model,
+    ):
+        slow.end = "pings"
+        began = time.monotonic()
+        assert written(model, "") == written(model, "") == ["Soon."]
+        assert time.monotonic() - began < 3
+
+
+def test_a_reply_that_is_cancelled_while_a_server_is_silent_asks_no_other():
+    stop = threading.Event()
+    with (
+        scripted("Late.") as slow,
+        scripted("Soon.") as other,
+        remote(ServedModel("m", (slow.url + "/v1", other.url + "/v1"))) as model,
+    ):
+        asked = len(other.asked)
+        slow.end = "pings"
+        threading.Timer(0.3, stop.set).start()
+        pieces = model.generate(
+            "Hello.", opening="", grammar="", bias={}, max_tokens=9, cancelled=stop.is_set
+        )
+        assert list(pieces) == []
+        assert len(other.asked) == asked
+
+
+@pytest.mark.parametrize("end", ["cut", "error", "401", "404", "500", "503"])
 def test_a_server_that_breaks_off_is_followed_by_the_next(end):
     lines = ["One line.\n", "Another.\n", "The last."]
     with (

@@ -89,7 +89,7 @@ class MilvusState:
         self._having: dict[str, int] = {}
         self.generation: str = meta["generation"]
         self.identity = EmbedderIdentity(**meta["embedder"])
-        self.capabilities = Capabilities(keyword=bool(meta["keyword"]), copies=False)
+        self.capabilities = Capabilities(keyword=bool(meta["keyword"]))
 
     def chunk_count(self) -> int:
         """See `State.chunk_count`."""
@@ -230,7 +230,7 @@ class MilvusState:
         return "".join(texts)[start - first * PART_CHARS : end - first * PART_CHARS]
 
     def copies(self, document: int, scope: Scope | None) -> dict[str, str]:
-        """None: Milvus can't say which documents are nearly the same (see `Capabilities`)."""
+        """None: Milvus can't say which documents are nearly the same."""
         return {}
 
     def damaged_vectors(self) -> IndexFileError:
