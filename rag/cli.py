@@ -185,7 +185,11 @@ _OPTIONS: dict[str, Any] = {
     "reader": _place(
         "reader", "what scores how well a sentence answers: embedded, none, or a trained reader's file"
     ),
-    "model": _place("model", "the language model: embedded, a .gguf file, or hf:owner/repo:pattern"),
+    "model": _place(
+        "model",
+        "the language model: embedded, a .gguf file, hf:owner/repo:pattern, or openai:NAME@URL[,URL...] for "
+        "one on servers, with its key in RAG_MODEL_KEY",
+    ),
     "mode": lambda parser: parser.add_argument(
         "--mode",
         choices=get_args(Mode),

@@ -3,8 +3,8 @@
 RagError
 ├── DocumentsError   the documents folder is missing, empty or unreadable
 ├── EvaluationError  an evaluation set or question file can't be read
-├── IndexFileError   the index is missing, damaged, locked or of another embedder
-├── ModelError       model weights are missing, damaged or not downloadable
+├── IndexFileError   the index is missing, damaged, locked, of another embedder, or its server is away
+├── ModelError       model weights are missing, damaged or not downloadable, or no server answers
 ├── PromptError      a prompt template is missing or lacks a placeholder
 ├── QuestionError    the question or its history can't be answered as it is
 └── SettingsError    a setting has a value that can't be used

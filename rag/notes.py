@@ -15,10 +15,9 @@ def notes(answer: Answer) -> tuple[str, ...]:
             f"Left out, as its quote doesn't bear it out: {_sentences(answer.dropped)} of the model's."
         )
     if answer.guarantee == "location":
-        dropped = f", {_sentences(answer.dropped)} of the model's left out" if answer.dropped else ""
+        dropped = f" Left out: {_sentences(answer.dropped)} of the model's." if answer.dropped else ""
         found.append(
-            "The model's server takes no grammar: what it quotes was looked for in the documents, and what "
-            f"doesn't stand there, or isn't borne out, passed over{dropped}."
+            f"The model's server takes no grammar: its quotes were looked for in the documents.{dropped}"
         )
     return tuple(found)
 

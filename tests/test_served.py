@@ -17,6 +17,7 @@ from rag.addresses import ServedModel, served_model
 from rag.errors import ModelError, SettingsError
 from rag.generation import LanguageModel
 from rag.grammar import compose_grammar, label_grammar
+from rag.notes import notes
 from rag.served import RemoteModel
 from rag.settings import Settings
 from rag.types import Answer
@@ -144,6 +145,10 @@ def test_without_a_grammar_quotes_are_located_and_what_is_not_there_is_dropped(s
     assert answer.text == f"“{part}” [{answer.citations[0].label}]"
     assert_exact(answer, seed_settings)
     assert answer.dropped == 5  # the sentences of the model's, the invented quote one of them
+    assert notes(answer) == (
+        "The model's server takes no grammar: its quotes were looked for in the documents. Left out: 5 "
+        "sentences of the model's.",
+    )
     assert "grammar" not in server.asked[-1]
     assert "painted" not in answer.text
 
