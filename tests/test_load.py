@@ -36,12 +36,10 @@ def ask_until(deadline: float, url: str, number: int, right: list[str], wrong: l
     """Ask again and again, and cancel every third; how many were cancelled."""
     chance = random.Random(number)
     cancelled = 0
-    client = gradio_client.Client(url, verbose=False)
     while time.monotonic() < deadline:
-        # The client gives a job that is sent while the stream of the one before ends to that stream, and so
-        # takes it for cancelled itself.
-        while client.streaming_future is not None:
-            time.sleep(0.01)
+        # One client for each question: it gives a job that is sent while the stream of the one before ends
+        # to that stream, and then takes it for cancelled itself.
+        client = gradio_client.Client(url, verbose=False)
         asked = chance.choice(QUESTIONS)
         job = client.submit(asked["question"], api_name="/answer")
         if chance.random() < 1 / 3:
