@@ -209,11 +209,11 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
             leaving(
                 on.leave,
                 None,
-                [conversation, session, editing],
+                [choice, conversation, session, editing],
                 cancels=replying,
                 js="() => rag.close()",
                 **private,
-            ).then(lambda: "", outputs=[kept_record], **private).then(**keeping).then(**painted)
+            ).then(**painted)
         clicks.edit(on.edit, [session], [session, box, editing, editing_note], **queued).success(
             js="() => rag.focus()"
         )

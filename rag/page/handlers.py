@@ -107,9 +107,9 @@ class Handlers:
         """The record to keep, "" for an empty conversation."""
         return record(session.conversation) if session.conversation.turns else ""
 
-    def leave(self) -> tuple[Messages, Session, Any]:
-        """Begin an empty conversation."""
-        return [], Session(), gr.Row(visible=False)
+    def leave(self) -> tuple[Any, Messages, Session, Any]:
+        """Begin an empty conversation; of those that are kept, none is chosen."""
+        return gr.Radio(value=None), [], Session(), gr.Row(visible=False)
 
     @told
     def edit(self, session: Session, event: gr.EventData) -> tuple[Session, str, Any, str]:
@@ -186,7 +186,7 @@ class Handlers:
         radio, _ = self.titles(found, session)
         known = {identity for _, identity in json.loads(found)["titles"]}
         if session.pending is None and chosen == session.conversation.id and chosen not in known:
-            return radio, *self.leave()
+            return radio, *self.leave()[1:]
         return radio, gr.skip(), gr.skip(), gr.skip()
 
     @told
