@@ -50,9 +50,13 @@ class StoredChunk:
 
 
 class Weighable(NamedTuple):
-    """What a chunk is weighed by: the vectors and stems of its sentences (see `StoredChunk`)."""
+    """What a chunk is weighed by: the vectors and stems of its sentences (see `StoredChunk`).
+
+    Those that weigh the same stand by `order`.
+    """
 
     id: int
+    order: tuple[str, int]
     sentence_vectors: bytes
     stems: tuple[str, ...]
 

@@ -291,12 +291,12 @@ def _worded(state: State, sought: Wanted, ids: Iterable[int]) -> dict[int, _Word
 
 
 def _ranked(state: State, found: Sequence[_Worded], vector: Vectors) -> list[tuple[int, float]]:
-    """The ids of the chunks with their scores, best first; of equal ones in an order that any index has."""
+    """The ids of the chunks with their scores, best first."""
     cosines = sentence_cosines(state, [chunk for chunk, _ in found], vector)
     scored = [
         (
             -passage_score([*zip(of_sentences, shares.lines, strict=True)], shares.covered, shares.in_order),
-            chunk.stems,
+            chunk.order,
             chunk.id,
         )
         for (chunk, shares), of_sentences in zip(found, cosines, strict=True)

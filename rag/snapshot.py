@@ -215,7 +215,7 @@ class Snapshot:
         )
         if len(rows) != len(ids):
             raise IndexFileError(f"{shown(self._folder)}/ lacks chunks. {REBUILD}")
-        return [Weighable(chunk, packed, _lines(stems)) for chunk, packed, stems in rows]
+        return [Weighable(chunk, ("", chunk), packed, _lines(stems)) for chunk, packed, stems in rows]
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """The chunks of these ids, in this order."""

@@ -182,7 +182,7 @@ def test_a_changed_document_alone_is_embedded(folders):
 
     assert kinds(report) == {"changed": ("b.txt",), "unchanged": ("a.txt", "c.txt")}
     assert folders.embedder.embedded == ["The war by the river."]
-    assert folders.found("peace") == [("c.txt", 0.0), ("b.txt", 0.0), ("a.txt", 0.0)]
+    assert folders.found("peace") == [("a.txt", 0.0), ("c.txt", 0.0), ("b.txt", 0.0)]
     assert {source for source, score in folders.found("war") if score} == {"a.txt", "b.txt"}
 
 

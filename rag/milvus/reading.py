@@ -153,7 +153,8 @@ class MilvusState:
     def weighables(self, ids: Sequence[int]) -> list[Weighable]:
         """See `State.weighables`."""
         return [
-            Weighable(chunk.id, chunk.sentence_vectors, chunk.stems) for chunk in self.chunks(sorted(ids))
+            Weighable(chunk.id, (chunk.source, chunk.start), chunk.sentence_vectors, chunk.stems)
+            for chunk in self.chunks(sorted(ids))
         ]
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
