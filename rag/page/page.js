@@ -7,6 +7,7 @@ window.rag = (() => {
   const ASKING = "rag.asking"; // a question that has no answer yet, of this tab
   const versions = {}; // when this tab last kept or opened each conversation
   let opener = null;
+  let tipped = null; // the link whose tip is shown, and where it stood then
 
   /* Without room, or where the browser forbids it, nothing is remembered; the page works all the same. */
   function remember(key, value) {
@@ -166,6 +167,7 @@ window.rag = (() => {
   function tip(link) {
     document.getElementById("tip")?.remove();
     document.querySelectorAll("[aria-describedby=tip]").forEach((one) => one.removeAttribute("aria-describedby"));
+    tipped = null;
     const words = link && link.querySelector(".tip");
     if (!words) return;
     const shown = document.body.appendChild(document.createElement("div"));
@@ -174,11 +176,19 @@ window.rag = (() => {
     shown.append(...words.cloneNode(true).childNodes);
     link.setAttribute("aria-describedby", "tip");
     const place = link.getBoundingClientRect();
+    tipped = { link, place };
     const width = Math.min(420, innerWidth - 24);
     shown.style.width = `${width}px`;
     shown.style.left = `${Math.max(12, Math.min(place.left, innerWidth - width - 12))}px`;
     const above = place.top - shown.offsetHeight - 8;
     shown.style.top = `${above > 8 ? above : place.bottom + 8}px`;
+  }
+
+  /* A tip goes when its link moves. */
+  function scrolled() {
+    if (!tipped) return;
+    const { left, top } = tipped.link.getBoundingClientRect();
+    if (left !== tipped.place.left || top !== tipped.place.top) tip(null);
   }
 
   /* Tells the server, by `trigger`, of what is clicked in the conversation. */
@@ -214,7 +224,7 @@ window.rag = (() => {
         if (event.target.closest?.("#chat a.label")) tip(null);
       });
     }
-    document.addEventListener("scroll", () => tip(null), true);
+    document.addEventListener("scroll", scrolled, true);
     document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       tip(null);

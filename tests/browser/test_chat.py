@@ -47,6 +47,18 @@ def test_pointing_at_a_citation_shows_its_quote(page):
     tip.wait_for(state="detached")
 
 
+def test_a_tip_stays_while_its_citation_stays_in_place(page):
+    ask(page, VISIT)
+    answered(page, 0).locator("a.label").hover()
+    tip = page.get_by_role("tooltip")
+    tip.wait_for()
+
+    page.evaluate("document.dispatchEvent(new Event('scroll'))")  # that of before, told of late
+    assert tip.count() == 1
+    page.evaluate("document.body.style.marginTop = '40px'; document.dispatchEvent(new Event('scroll'))")
+    assert tip.count() == 0
+
+
 def test_an_unanswerable_question_is_declined_with_the_nearest_passages(page):
     ask(page, "What is the capital of Australia?")
     declined = answered(page, 0)
