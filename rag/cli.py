@@ -146,10 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _place(name: str, text: str) -> Any:
+def _setting(name: str, text: str, metavar: str = "NAME", kinds: Any = None) -> Any:
+    how = {"metavar": metavar} if kinds is None else {"choices": get_args(kinds)}
     help_text = f"{text} (default: RAG_{name.upper()}, then {DEFAULTS[name]})"
-    metavar = "DIR" if name in _PLACES else "NAME"
-    return lambda parser: parser.add_argument(f"--{name}", metavar=metavar, help=help_text)
+    return lambda parser: parser.add_argument(f"--{name}", help=help_text, **how)
 
 
 def _positive(text: str) -> int:
@@ -164,43 +164,36 @@ _SEARCHING = (*_EMBEDDER, "retrieval", "reranker")
 _SCOPE = ("since", "until", "source")
 _MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
 _OPTIONS: dict[str, Any] = {
-    "documents": _place(
-        "documents", "the documents folder, which build, serve and doctor read; others read the index"
+    "documents": _setting(
+        "documents", "the documents folder, which build, serve and doctor read; others read the index", "DIR"
     ),
-    "index": _place("index", "the index: a folder, or milvus://host:port/collection"),
-    "retrieval": lambda parser: parser.add_argument(
-        "--retrieval",
-        choices=get_args(Retrieval),
-        help="search by meaning and by words, or by meaning alone (default: RAG_RETRIEVAL, then "
-        f"{DEFAULTS['retrieval']})",
+    "index": _setting("index", "the index: a folder, or milvus://host:port/collection", "DIR"),
+    "retrieval": _setting(
+        "retrieval", "search by meaning and by words, or by meaning alone", kinds=Retrieval
     ),
-    "embedder": _place("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
-    "precision": lambda parser: parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        help="the embedder's weights: in eight bits, where it allows that, or as they are (default: "
-        f"RAG_PRECISION, then {DEFAULTS['precision']})",
+    "embedder": _setting("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
+    "precision": _setting(
+        "precision",
+        "the embedder's weights: in eight bits, where it allows that, or as they are",
+        kinds=Precision,
     ),
-    "reranker": _place("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
-    "reader": _place(
+    "reranker": _setting("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
+    "reader": _setting(
         "reader", "what scores how well a sentence answers: embedded, none, or a trained reader's file"
     ),
-    "model": _place(
+    "model": _setting(
         "model",
         "the language model: embedded, a .gguf file, hf:owner/repo:pattern, or openai:NAME@URL[,URL...] for "
         "one on servers, with its key in RAG_MODEL_KEY",
     ),
-    "mode": lambda parser: parser.add_argument(
-        "--mode",
-        choices=get_args(Mode),
-        help="what the language model may write: quotes alone, or sentences of its own that a quote bears "
-        "out; auto: what it is large enough for (default: RAG_MODE, then auto)",
+    "mode": _setting(
+        "mode",
+        "what the language model may write: quotes alone, or sentences of its own that a quote bears out; "
+        "auto: what it is large enough for",
+        kinds=Mode,
     ),
-    "threshold": lambda parser: parser.add_argument(
-        "--threshold",
-        metavar="P",
-        help="answer when the confidence is at least P, 0 to 1; 0 always answers (default: RAG_THRESHOLD, "
-        f"then {DEFAULTS['threshold']})",
+    "threshold": _setting(
+        "threshold", "answer when the confidence is at least P, 0 to 1; 0 always answers", "P"
     ),
     "since": lambda parser: parser.add_argument(
         "--since", metavar="DATE", help="only documents from this day, month or year on, such as 2016-05"

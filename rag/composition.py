@@ -37,7 +37,6 @@ def read_composition(
     `Short`.
     """
     characters = (character for piece in pieces for character in piece)
-    separator = ""
     said: set[str] = set()
     quoted: set[tuple[int, int]] = set()
     while (line := _line(characters, evidence)) is not None:
@@ -47,26 +46,40 @@ def read_composition(
             if next(characters, "") != "\n":
                 return
             continue
+        claims = dict.fromkeys(prose[start:end] for start, end in sentences(prose))
+        new = [claim for claim in claims if claim not in said]
+        said.update(new)
+        yield from line_of(sentence, new, passages, first=not quoted, unsupported=unsupported, short=short)
         quoted.add(place)
-        kept: list[str] = []
-        for start, end in sentences(prose):
-            claim = prose[start:end]
-            if claim in said:
-                continue
-            said.add(claim)
-            reason = unsupported(claim, sentence.text)
-            if reason is None:
-                kept.append(claim)
-            else:
-                yield Dropped(claim, reason)
-        citation = citation_of(sentence, passages)
-        yield separator + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
-        yield citation
-        if not separator and (found := short(sentence)) is not None:
-            yield Short(found)
-        separator = SEPARATOR
         if next(characters, "") != "\n":
             return
+
+
+def line_of(
+    sentence: Sentence,
+    claims: Iterable[str],
+    passages: Sequence[Passage],
+    *,
+    first: bool,
+    unsupported: Callable[[str, str], str | None],
+    short: Callable[[Sentence], str | None],
+) -> Iterator[str | Short | Citation | Dropped]:
+    """The line of a quote, after the claims that it bears out; what isn't borne out comes before.
+
+    As in `read_composition`; the first line of an answer is followed by what `short` finds in the quote.
+    """
+    kept: list[str] = []
+    for claim in claims:
+        reason = unsupported(claim, sentence.text)
+        if reason is None:
+            kept.append(claim)
+        else:
+            yield Dropped(claim, reason)
+    citation = citation_of(sentence, passages)
+    yield ("" if first else SEPARATOR) + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
+    yield citation
+    if first and (found := short(sentence)) is not None:
+        yield Short(found)
 
 
 def _line(characters: Iterator[str], evidence: Sequence[Sentence]) -> tuple[str, Sentence] | None:

@@ -4,13 +4,14 @@ Not every server takes a grammar. What such a model puts between quotation marks
 evidence, and counts only as far as it stands there; everything else is as in `rag.composition`.
 """
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.composition import Dropped
+from rag.composition import Dropped, line_of
 from rag.grammar import NOT_IN_PROSE
-from rag.quotes import SEPARATOR, Short, citation_of
+from rag.quotes import Short
 from rag.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
@@ -46,7 +47,6 @@ def read_located(
     and what is between quotation marks and stands nowhere is a part of them. `unsupported` and `short` as in
     `rag.composition.read_composition`; without `unsupported` quotes alone are wanted.
     """
-    separator = ""
     told: set[tuple[int, int, int]] = set()
     text = "".join(pieces)
     place = 0
@@ -59,23 +59,13 @@ def read_located(
         prose, place = text[place:at], quoted.end
         found = quoted.sentence
         key = (found.passage, found.start, found.end)
-        again = key in told or len(told) == max_quotes
-        kept = []
-        for claim in _claims(prose) if unsupported is not None else ():
-            reason = "no other quote bears it out" if again else _unsaid(claim, found.text, unsupported)
-            if reason is None:
-                kept.append(claim)
-            else:
-                yield Dropped(claim, reason)
-        if again:
+        claims = _claims(prose) if unsupported is not None else []
+        if key in told or len(told) == max_quotes:
+            yield from (Dropped(claim, "no other quote bears it out") for claim in claims)
             continue
+        reason = functools.partial(_unsaid, unsupported=unsupported)
+        yield from line_of(found, claims, passages, first=not told, unsupported=reason, short=short)
         told.add(key)
-        citation = citation_of(found, passages)
-        yield separator + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
-        yield citation
-        if not separator and (said := short(found)) is not None:
-            yield Short(said)
-        separator = SEPARATOR
     if unsupported is not None and text.strip() != "[0]":
         for claim in _claims(text[place:]):
             yield Dropped(claim, "no quote that stands in the evidence follows it")
