@@ -42,6 +42,9 @@ EXAMPLES = {
 LOOK_S = 2
 """How often the page asks for the state of the index."""
 
+MAX_SESSIONS = 500
+"""Those of pages and programs that were heard of last: each takes 0.1 MB, and Gradio would keep 10,000."""
+
 THEME = gr.themes.Default(
     primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 ).set(
@@ -341,6 +344,7 @@ def launch(blocks: Any, serving: Serving, added: Mapping[str, Any] | None = None
             head=f"<script>{parts.joinpath('page.js').read_text('utf-8')}</script>",
             footer_links=[],
             max_file_size=MAX_BYTES,
+            state_session_capacity=MAX_SESSIONS,
             app_kwargs=dict(added or {}),
         )
     except (OSError, OverflowError) as error:
