@@ -57,10 +57,7 @@ def is_served(text: str) -> bool:
 
 
 def served_model(text: str) -> ServedModel:
-    """`openai:NAME@URL[,URL…]`; the key is that of `RAG_MODEL_KEY`, else of `OPENAI_API_KEY`.
-
-    `SettingsError` for anything else.
-    """
+    """`openai:NAME@URL[,URL…]`; the key is that of `RAG_MODEL_KEY`. `SettingsError` for anything else."""
     name, at, rest = text.removeprefix("openai:").partition("@http")
     urls = []
     for url in f"http{rest}".split(",") if at else ():
@@ -78,8 +75,7 @@ def served_model(text: str) -> ServedModel:
             "The setting model begins with openai:, but a model on servers is written "
             "openai:NAME@http://host:port, with commas between several; a key stands in RAG_MODEL_KEY."
         )
-    key = os.environ.get("RAG_MODEL_KEY") or os.environ.get("OPENAI_API_KEY", "")
-    return ServedModel(name, tuple(dict.fromkeys(urls)), key)
+    return ServedModel(name, tuple(dict.fromkeys(urls)), os.environ.get("RAG_MODEL_KEY", ""))
 
 
 def local_folder(place: Place) -> Path | None:

@@ -116,7 +116,9 @@ def _located(quote: str, label: int, evidence: Sequence[Sentence]) -> Sentence |
                 continue
             if len(text[start:end].encode()) < _LEAST_BYTES and text[start:end] != sentence.text:
                 continue
-            return replace(sentence, start=offset + start, end=offset + end, text=text[start:end], lead_in="")
+            part = replace(sentence, start=offset + start, end=offset + end, text=text[start:end], lead_in="")
+            # What a reader marked stands elsewhere in a part.
+            return part if part.text == sentence.text else replace(part, reading=None)
     return None
 
 

@@ -128,7 +128,8 @@ class Retriever:
                 sought = quoted = self.sought_by(searched, state)
             elif topic:
                 sought = mixed(sought, self.sought_by(topic, state), TOPIC_WEIGHT)
-            width = max(CANDIDATES, 2 * enough)
+            count = state.chunk_count()
+            width = min(max(CANDIDATES, 2 * enough), count)
             vector = None
             keyword: list[tuple[int, float]] = []
             worded: dict[int, _Worded] = {}
@@ -147,9 +148,9 @@ class Retriever:
                 worded |= _worded(state, sought, dict(dense).keys() - worded.keys())
                 ranked = _ranked(state, [*worded.values()], wider)
                 best = list(itertools.islice(without_copies(_read(state, ranked)), enough))
-                if len(best) == enough or len(dense) < width:
+                if len(best) == enough or len(dense) < width or width == count:
                     break
-                width = 4 * width  # what was found is copies of a few passages: look further
+                width = min(4 * width, count)  # what was found is copies of a few passages: look further
             if self._reranker is not None:
                 best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
             best = best[:k]

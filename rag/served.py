@@ -27,7 +27,7 @@ READ_S = 60.0
 """How long a server may be silent before the next one is asked, while it reads a prompt too."""
 
 AT_ONCE = 8
-"""So many questions are asked of a server at once; the others wait, and are told so."""
+"""So many questions are asked at once for each server; the others wait, and are told so."""
 
 _AWAY_S = 15.0
 """A server that failed isn't asked for so long, while there is another one."""
@@ -60,7 +60,8 @@ class RemoteModel:
         self._urls = served.urls
         headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
         timeout = httpx.Timeout(READ_S, connect=CONNECT_S)
-        self._client = httpx.Client(headers=headers, timeout=timeout)
+        # As many connections as are asked for: a wait for one would look like a server's.
+        self._client = httpx.Client(headers=headers, timeout=timeout, limits=httpx.Limits())
         self._turn = itertools.count()
         self._lock = threading.Lock()
         self._away: dict[str, float] = {}
@@ -128,12 +129,12 @@ class RemoteModel:
 
     def _in_turn(self) -> Iterator[str]:
         """The servers, another one first each time, those that failed a moment ago last."""
-        first = next(self._turn) % len(self._urls)
-        urls = [*self._urls[first:], *self._urls[:first]]
         with self._lock:
             now = time.monotonic()
-            away = {url for url, until in self._away.items() if until > now}
-        yield from sorted(urls, key=lambda url: url in away)
+            away = [url for url in self._urls if self._away.get(url, now) > now]
+        there = [url for url in self._urls if url not in away]
+        first = next(self._turn) % max(len(there), 1)
+        yield from [*there[first:], *there[:first], *away]
 
     def _reply(
         self,
@@ -247,7 +248,9 @@ def _refused(name: str, url: str, response: httpx.Response) -> _ServerError:
     """What a status other than 200 means."""
     status = response.status_code
     if status in (401, 403):
-        return _ServerError(f"{url} refuses the key that RAG_MODEL_KEY has")
+        keyed = "Authorization" in response.request.headers
+        why = "refuses the key that RAG_MODEL_KEY has" if keyed else "wants a key, which RAG_MODEL_KEY lacks"
+        return _ServerError(f"{url} {why}")
     if status == 404:
         return _ServerError(f"{url} has no model {name}, or isn't the root of an OpenAI-compatible API")
     kind = _RefusedError if status in (400, 422) else _ServerError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rag.composition import Dropped
 from rag.location import read_located
 from rag.quotes import Short
-from rag.types import Citation, Passage, Sentence, Signals
+from rag.types import Citation, Passage, Reading, Sentence, Signals
 
 SIGNALS = Signals(0.5, 0.5, 0.5, 0.5, of_the_kind=False, lacking=0.0)
 TEXT = "The war began in spring. He said “never again” and left.\r\nThe war began in spring, he wrote."
@@ -36,6 +36,21 @@ def read(
             short=lambda sentence: sentence.text[:3],
         )
     )
+
+
+def test_what_a_reader_marked_is_the_short_answer_of_a_whole_quote_alone():
+    read_by = [replace(one, reading=Reading(0.9, 8, 13, 0.9)) for one in EVIDENCE]
+    asked: list[Sentence] = []
+
+    def short(sentence: Sentence) -> None:
+        asked.append(sentence)
+
+    for reply in ("“The war began in spring.” [1]", "“war began in spring.” [1]"):
+        list(read_located([reply], read_by, PASSAGES, max_quotes=1, unsupported=None, short=short))
+    assert [(one.text, one.reading) for one in asked] == [
+        ("The war began in spring.", read_by[0].reading),
+        ("war began in spring.", None),
+    ]
 
 
 def quotes(found: list) -> list[tuple[int, int, str]]:

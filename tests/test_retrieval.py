@@ -117,6 +117,12 @@ def retriever_over(documents, embedder):
     return Retriever(LocalIndex(documents.parent / "index", identity), embedder)
 
 
+def test_more_passages_than_there_are_can_be_asked_for(retriever):
+    everything = retriever.retrieve("war", 100).passages
+    assert retriever.retrieve("war", 2**62).passages == everything
+    assert len(everything) > 1
+
+
 def test_copies_do_not_crowd_out_the_passage_that_answers(tmp_path, word_embedder):
     documents = tmp_path / "documents"
     documents.mkdir()

@@ -212,6 +212,27 @@ def test_a_server_that_breaks_off_is_followed_by_the_next(end):
             assert written(model, "") == lines
 
 
+def test_what_one_server_had_to_do_is_shared_by_the_others():
+    with scripted("One.") as first, scripted("One.") as second, scripted("One.") as third:
+        urls = tuple(server.url + "/v1" for server in (first, second, third))
+        with remote(ServedModel("m", urls)) as model:
+            before = len(second.asked), len(third.asked)
+            first.end = "503"
+            for _ in range(20):
+                written(model, "")
+        shares = [len(second.asked) - before[0], len(third.asked) - before[1]]
+        assert sum(shares) == 20
+        assert min(shares) >= 9
+
+
+def test_a_key_is_sent_only_where_it_is_meant_to_be(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "of-another-service")
+    monkeypatch.delenv("RAG_MODEL_KEY", raising=False)
+    assert served_model("openai:m@http://a:1").key == ""
+    monkeypatch.setenv("RAG_MODEL_KEY", "of-this-one")
+    assert served_model("openai:m@http://a:1").key == "of-this-one"
+
+
 def test_lines_that_were_passed_on_are_not_written_again():
     with (
         scripted("Other.\nAnother.") as whole,
@@ -249,6 +270,9 @@ def test_no_server_at_all_is_one_sentence_that_names_them(seed_settings: Setting
 
 def test_a_key_is_sent_and_a_wrong_one_is_told_of(tmp_path, monkeypatch):
     with llama_server(tmp_path / "log", "--api_key", "right") as (url, _):
+        monkeypatch.delenv("RAG_MODEL_KEY", raising=False)
+        with pytest.raises(ModelError, match=r"wants a key, which RAG_MODEL_KEY lacks\. Start one, or name"):
+            RemoteModel(served_model(f"openai:smol@{url}"))
         monkeypatch.setenv("RAG_MODEL_KEY", "wrong")
         with pytest.raises(ModelError, match=r"refuses the key that RAG_MODEL_KEY has\. Start one, or name"):
             RemoteModel(served_model(f"openai:smol@{url}"))
