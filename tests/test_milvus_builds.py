@@ -4,13 +4,15 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from rag.addresses import MilvusAddress
+from rag import milvus
+from rag.addresses import MilvusAddress, milvus_address
 from rag.errors import IndexFileError
-from rag.milvus import collections, server, writer
+from rag.milvus import collections, rows, server, writer
 from tests.conftest import ROOT, SEEDS
 from tests.test_contract import Store, embedded, everything, expected, opened, write
 
@@ -25,8 +27,8 @@ def store(tmp_path: Path) -> Store:
 
 def interrupted(store: Store, *texts: tuple[str, str], rebuild: bool = False) -> None:
     """A build that has put these in, and isn't finished; it gives its right back."""
-    with contextlib.suppress(KeyboardInterrupt), store.write(rebuild=rebuild) as writer:
-        writer.upsert([embedded(source, text) for source, text in texts])
+    with contextlib.suppress(KeyboardInterrupt), store.write(rebuild=rebuild) as writing:
+        writing.upsert([embedded(source, text) for source, text in texts])
         raise KeyboardInterrupt
 
 
@@ -34,12 +36,16 @@ def test_what_a_build_left_behind_is_put_right_by_the_next(store):
     write(store, {"a.txt": "War.", "b.txt": "Bread."})
     interrupted(store, ("a.txt", "Peace."), ("c.txt", "Salt."))
 
-    # Nothing is to be written: the first version of a.txt is in the folder again, c.txt is gone.
+    # The first version of a.txt is in the folder again, c.txt is gone.
     documents = {
         source: embedded(source, text) for source, text in {"a.txt": "War.", "b.txt": "Bread."}.items()
     }
-    with store.write() as writer:
-        writer.finish({source: one.document.sha256 for source, one in documents.items()})
+    with store.write() as writing:
+        before = writing.hashes()
+        writing.upsert(
+            [one for one in documents.values() if before.get(one.document.source) != one.document.sha256]
+        )
+        writing.finish({source: one.document.sha256 for source, one in documents.items()})
 
     with opened(store) as state:
         assert everything(state) == expected(documents)
@@ -50,9 +56,9 @@ def test_a_build_that_lacks_what_it_put_in_says_so(store):
     now = {"a.txt": documents["a.txt"].document.sha256, "b.txt": "0" * 64}
     with (
         pytest.raises(IndexFileError, match=r"lacks 1 documents that were put in, such as b\.txt"),
-        store.write() as writer,
+        store.write() as writing,
     ):
-        writer.finish(now)
+        writing.finish(now)
 
 
 def test_collections_of_others_are_left_alone(store):
@@ -80,14 +86,14 @@ def test_a_rebuild_goes_on_from_one_that_never_ended_but_not_from_the_index_befo
     monkeypatch.setattr(collections, "GRACE_S", 0.0)
     write(store, {"a.txt": "War."})
     interrupted(store, ("b.txt", "Salt."), rebuild=True)
-    with store.write(rebuild=True) as writer:
-        assert {*writer.hashes()} == {"b.txt"}
+    with store.write(rebuild=True) as writing:
+        assert {*writing.hashes()} == {"b.txt"}
         one = embedded("b.txt", "Salt.")
-        writer.finish({"b.txt": one.document.sha256})
-    with store.write(rebuild=True) as writer:
-        assert writer.hashes() == {}
-        writer.upsert([one])
-        writer.finish({"b.txt": one.document.sha256})
+        writing.finish({"b.txt": one.document.sha256})
+    with store.write(rebuild=True) as writing:
+        assert writing.hashes() == {}
+        writing.upsert([one])
+        writing.finish({"b.txt": one.document.sha256})
     with opened(store) as state:
         assert everything(state) == expected({"b.txt": one})
 
@@ -106,9 +112,104 @@ def test_a_second_builder_is_told_of_the_first(store):
         pass  # the right was given back
 
 
+def test_a_rebuild_and_two_first_builds_are_told_of_as_well(store, monkeypatch):
+    monkeypatch.setattr(collections, "GRACE_S", 0.0)
+    for rebuild in (False, True):  # the first build, then a rebuild
+        one = embedded("b.txt", "Salt.")
+        with store.write(rebuild=rebuild) as first:
+            first.upsert([one])
+            for other in (False, True):
+                second = store.write(rebuild=other)
+                with pytest.raises(IndexFileError, match=r"is being built by process"):
+                    second.__enter__()
+            first.finish({"b.txt": one.document.sha256})
+        with opened(store) as state:
+            assert everything(state) == expected({"b.txt": one})
+
+
+def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeypatch):
+    monkeypatch.setattr(writer, "RENEWED_S", 0.05)
+    monkeypatch.setattr(collections, "LEASE_S", 0.7)
+    with store.write():
+        time.sleep(1.5)
+        second = store.write()
+        with pytest.raises(IndexFileError, match=r"is being built by process"):
+            second.__enter__()
+
+
+def test_a_first_build_that_was_killed_is_gone_on_from_when_it_is_forgotten(store, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(collections.Hold, "give_back", lambda hold, client: None)
+        interrupted(store, ("a.txt", "War."))
+    second = store.write()
+    with pytest.raises(IndexFileError, match=r"one that was killed is forgotten after 120 s\."):
+        second.__enter__()
+    monkeypatch.setattr(collections, "LEASE_S", 0.0)
+    with store.write() as writing:
+        assert {*writing.hashes()} == {"a.txt"}
+
+
+@pytest.mark.parametrize("meta", [None, {"schema": "0"}])
+def test_a_rebuild_mends_an_index_that_no_longer_says_how_it_was_built(store, monkeypatch, meta):
+    monkeypatch.setattr(collections, "GRACE_S", 0.0)
+    write(store, {"a.txt": "War."})
+    client = server.connected(store.place)
+    (before,) = collections.own(client, store.place)
+    if meta is None:
+        client.delete(collections.documents_of(before), ids=[rows.META])
+    else:
+        collections.put_meta(client, before, meta)
+    with pytest.raises(IndexFileError, match=r"Rebuild it: rag build --rebuild"):
+        write(store, {"a.txt": "War."})
+
+    documents = write(store, {"a.txt": "War."}, rebuild=True)
+    with opened(store) as state:
+        assert everything(state) == expected(documents)
+    assert len(collections.own(client, store.place)) == 1
+
+
+def test_of_a_document_that_changes_one_version_answers(store):
+    write(store, {"a.txt": "War. War.", "b.txt": "Bread."})
+    changed = {"a.txt": embedded("a.txt", "Peace."), "b.txt": embedded("b.txt", "Bread.")}
+    with store.write() as writing:
+        writing.upsert([changed["a.txt"]])
+        with opened(store) as state:
+            assert everything(state) == expected(changed)
+            document = state.document("a.txt")
+            assert document is not None
+            assert state.text(document) == "Peace."
+        writing.finish({source: one.document.sha256 for source, one in changed.items()})
+
+
+def test_what_a_killed_build_put_in_gets_a_name_from_the_next(store):
+    write(store, {"a.txt": "War."})
+    with opened(store) as state:
+        before = state.generation
+    interrupted(store, ("b.txt", "Bread."))
+    documents = {
+        source: embedded(source, text) for source, text in {"a.txt": "War.", "b.txt": "Bread."}.items()
+    }
+    for changes in (True, False):
+        with store.write() as writing:
+            now = writing.hashes()
+            assert now == {source: one.document.sha256 for source, one in documents.items()}
+            writing.finish(now)
+        with opened(store) as state:
+            assert (state.generation != before) is changes
+            before = state.generation
+
+
+def test_the_next_build_drops_what_a_rebuild_left_that_never_ended(store):
+    write(store, {"a.txt": "War."})
+    interrupted(store, ("a.txt", "War."), rebuild=True)
+    client = server.connected(store.place)
+    assert len(client.list_collections()) == 4
+    write(store, {"a.txt": "War."})
+    assert len(client.list_collections()) == 2
+
+
 def test_a_builder_that_was_thought_dead_may_not_go_on(store, monkeypatch):
     write(store, {"a.txt": "War."})
-    monkeypatch.setattr(writer, "RENEWED_S", 0.0)
     with store.write() as late:
         monkeypatch.setattr(collections, "LEASE_S", 0.0)
         with store.write():
@@ -127,6 +228,7 @@ def test_another_process_reads_it_by_meaning_and_by_words(tmp_path):
     where = f"milvus://{tmp_path}/deep/index.db/articles"
     missing = ran("search", "Moscow", "--index", where)
     assert (missing.returncode, missing.stderr) == (1, f"rag: No index in {where}. Build it: rag build\n")
+    assert not milvus.exists(milvus_address(where))
     assert not (tmp_path / "deep").exists()
 
     built = ran("build", "--documents", str(SEEDS), "--index", where)

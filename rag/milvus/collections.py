@@ -1,8 +1,8 @@
 """The collections of an index in Milvus: which is in force, what is said of it, who builds it.
 
 An index of the name `articles` is an alias of a collection `articles_rag_1a2b3c4d` of chunks, beside which
-`articles_rag_1a2b3c4d_documents` has the documents' texts, and a row that says what the index is, and who
-builds it. A rebuild makes others and then points the alias to them.
+`articles_rag_1a2b3c4d_documents` has the documents' texts, a row that says what the index is, and one for
+each build at work. A rebuild makes others and then points the alias to them.
 """
 
 import contextlib
@@ -12,15 +12,25 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError
-from rag.milvus.rows import META, NO_VECTOR, meta_row
-from rag.milvus.server import ANSWER_S, BUILD_S, all_rows, connected, create, described, query, translated
+from rag.milvus.rows import BUILDER, META, NO_VECTOR, builder_row, key, meta_row
+from rag.milvus.server import (
+    ANSWER_S,
+    BUILD_S,
+    all_rows,
+    connected,
+    create,
+    described,
+    is_missing,
+    query,
+    translated,
+)
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity
 
@@ -32,7 +42,7 @@ GRACE_S = 5.0
 """Questions that began before a rebuild ended are answered from the collection before for so long."""
 
 LEASE_S = 120.0
-"""A build that hasn't written for so long has ended, though it didn't say so."""
+"""A build that hasn't said for so long that it goes on has ended, though it didn't say so."""
 
 NONE = "none"
 """The generation of an index that no build has finished."""
@@ -40,6 +50,9 @@ NONE = "none"
 
 def exists(address: MilvusAddress) -> bool:
     """Whether there is an index at the address; `IndexFileError` if that can't be told."""
+    with contextlib.suppress(OSError):
+        if is_missing(address):
+            return False
     with contextlib.closing(connected(address)) as client, translated(address):
         return collection_of(client, address) is not None
 
@@ -63,7 +76,7 @@ def _is_of(address: MilvusAddress, name: str) -> bool:
 
 def documents_of(chunks: str) -> str:
     """The collection of the documents of these chunks."""
-    return f"{chunks}documents_of"
+    return f"{chunks}_documents"
 
 
 def meta_of(client: Any, chunks: str) -> dict[str, Any]:
@@ -80,6 +93,11 @@ def meta_of(client: Any, chunks: str) -> dict[str, Any]:
     return meta
 
 
+def put_meta(client: Any, chunks: str, meta: Mapping[str, Any]) -> None:
+    """Say this of the index."""
+    client.upsert(documents_of(chunks), [meta_row(meta)], timeout=BUILD_S)
+
+
 def require_keyword(client: Any, address: MilvusAddress) -> None:
     """`IndexFileError` for a server that can't search by words."""
     version = str(client.get_server_version(timeout=ANSWER_S))
@@ -91,34 +109,37 @@ def require_keyword(client: Any, address: MilvusAddress) -> None:
         )
 
 
-def unfinished(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str | None:
-    """A collection that a build has begun and never finished, if it fits and no build is at work on it."""
-    for name, meta in own(client, address).items():
-        fits = EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword
-        if fits and meta["generation"] == NONE and not is_held(meta):
-            return name
-    return None
+def own(client: Any, address: MilvusAddress) -> list[str]:
+    """The collections of chunks that were made for this index, each with one of its documents."""
+    named = [name for name in client.list_collections(timeout=ANSWER_S) if _is_of(address, name)]
+    return [name for name in sorted(named) if _has_documents(client, name)]
 
 
-def own(client: Any, address: MilvusAddress) -> dict[str, dict[str, Any]]:
-    """The collections of chunks that were made for this index, with what is said of them."""
-    names = {*client.list_collections(timeout=ANSWER_S)}
-    found = {}
-    for name in sorted(names):
-        if _is_of(address, name) and documents_of(name) in names:
-            load(client, name)
-            with contextlib.suppress(IndexFileError, ValueError):
-                found[name] = meta_of(client, name)
-    return found
+def _has_documents(client: Any, chunks: str) -> bool:
+    """Whether there is a collection of their documents: another program's has other fields."""
+    found = described(client, documents_of(chunks))
+    return found is not None and {"part", "whole"} <= {field["name"] for field in found["fields"]}
 
 
-def load(client: Any, chunks: str) -> None:
-    """Have them in the server's memory: milvus-lite hasn't, in another process."""
-    for name in (chunks, documents_of(chunks)):
+def begun(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
+    """A collection that a build has begun and never finished, if one fits, else a new one."""
+    for name in own(client, address):
+        with contextlib.suppress(IndexFileError):
+            load(client, documents_of(name))
+            meta = meta_of(client, name)
+            fits = EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword
+            if fits and meta["generation"] == NONE:
+                return name
+    return _made(client, address, identity, keyword)
+
+
+def load(client: Any, *names: str) -> None:
+    """Have these collections in the server's memory: milvus-lite hasn't, in another process."""
+    for name in names:
         client.load_collection(name, timeout=BUILD_S)
 
 
-def made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
+def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
     """An empty collection and that of its documents; its name."""
     chunks = f"{address.collection}_rag_{secrets.token_hex(4)}"
     of_document = {"document": "number", "name": "number", "source": "text", "date": "text"}
@@ -134,54 +155,88 @@ def made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keywor
         ]
         for one in waiting:
             one.result()
-    meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": NONE}
-    client.upsert(documents_of(chunks), [meta_row(meta)], timeout=BUILD_S)
+    put_meta(
+        client,
+        chunks,
+        {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": NONE},
+    )
     return chunks
 
 
 def put_in_force(client: Any, address: MilvusAddress, chunks: str) -> None:
-    """Point the index's name to the collection, and drop the others that it had."""
+    """Point the index's name to the collection."""
     if collection_of(client, address) is None:
         client.create_alias(chunks, address.collection, timeout=BUILD_S)
     else:
         client.alter_alias(chunks, address.collection, timeout=BUILD_S)
         time.sleep(GRACE_S)
-    for name, meta in own(client, address).items():
-        if name != chunks and not is_held(meta):
-            client.drop_collection(name, timeout=BUILD_S)
-            client.drop_collection(documents_of(name), timeout=BUILD_S)
 
 
-def hold(client: Any, address: MilvusAddress, chunks: str, token: str, *, new: bool = False) -> None:
-    """Say who builds, and that it goes on; `IndexFileError` if another build has taken over."""
-    meta = meta_of(client, chunks)
-    builder = meta.get("builder") or {}
-    if not new and builder.get("token") != token:
-        require_free(address, meta)
-    who = {"token": token, "who": f"process {os.getpid()} on {socket.gethostname()}", "seen": time.time()}
-    client.upsert(documents_of(chunks), [meta_row(meta | {"builder": who})], timeout=BUILD_S)
+def drop(client: Any, names: Iterable[str]) -> None:
+    """Drop these collections of chunks, and those of their documents."""
+    for name in names:
+        client.drop_collection(name, timeout=BUILD_S)
+        client.drop_collection(documents_of(name), timeout=BUILD_S)
 
 
-def release(client: Any, chunks: str, token: str) -> None:
-    """Say that the build of this token has ended."""
-    meta = meta_of(client, chunks)
-    if (meta.get("builder") or {}).get("token") == token:
-        client.upsert(documents_of(chunks), [meta_row(meta | {"builder": None})], timeout=BUILD_S)
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The right to build an index: a row of this token in the collection `documents`.
+
+    A build puts its row in and then looks for others': of two that begin at once, one sees the other at
+    least, and gives way.
+    """
+
+    address: MilvusAddress
+    documents: str
+    token: str
+
+    def take(self, client: Any) -> None:
+        """Take it; `IndexFileError` while another build is at work, which is told of."""
+        self._put(client)
+        for name in own(client, self.address):
+            documents = documents_of(name)
+            load(client, documents)
+            for number, builder in _builders(client, documents, strong=True).items():
+                if number == key(self.token):
+                    continue
+                if time.time() - builder["seen"] < LEASE_S:
+                    self.give_back(client)
+                    raise IndexFileError(
+                        f"{self.address} is being built by {builder['who']}. Wait for it; one that was "
+                        f"killed is forgotten after {LEASE_S:g} s."
+                    )
+                client.delete(documents, ids=[number], timeout=BUILD_S)
+
+    def renew(self, client: Any) -> None:
+        """Say that the build goes on; `IndexFileError` if another one has taken over."""
+        self.require(client, strong=True)
+        self._put(client)
+
+    def require(self, client: Any, *, strong: bool = False) -> None:
+        """`IndexFileError` if another build has taken over; `strong` as in `rag.milvus.server.query`."""
+        builders = _builders(client, self.documents, strong=strong)
+        if key(self.token) not in builders:
+            who = next((builder["who"] for builder in builders.values()), "another process")
+            raise IndexFileError(
+                f"{self.address} is being built by {who}, which took this build for dead. Build it again "
+                "when that has ended: rag build"
+            )
+
+    def give_back(self, client: Any) -> None:
+        """Say that the build has ended."""
+        client.delete(self.documents, ids=[key(self.token)], timeout=BUILD_S)
+
+    def _put(self, client: Any) -> None:
+        who = f"process {os.getpid()} on {socket.gethostname()}"
+        row = builder_row(self.token, {"who": who, "seen": time.time()})
+        client.upsert(self.documents, [row], timeout=BUILD_S)
 
 
-def require_free(address: MilvusAddress, meta: Mapping[str, Any]) -> None:
-    """`IndexFileError` while a build is at work."""
-    if is_held(meta):
-        raise IndexFileError(
-            f"{address} is being built by {meta['builder']['who']}. Wait for it; one that was killed is "
-            f"forgotten after {LEASE_S:g} s."
-        )
-
-
-def is_held(meta: Mapping[str, Any]) -> bool:
-    """Whether a build is at work."""
-    builder = meta.get("builder")
-    return builder is not None and time.time() - builder["seen"] < LEASE_S
+def _builders(client: Any, documents: str, *, strong: bool) -> dict[int, dict[str, Any]]:
+    """Who builds, by the id of the row that says so."""
+    rows = query(client, documents, f"part == {BUILDER}", ["id", "text"], strong=strong)
+    return {row["id"]: json.loads(row["text"]) for row in rows}
 
 
 def whole_documents(client: Any, documents: str) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ class MilvusIndex:
         self._client = connected(address)
         with translated(address):
             if (chunks := collection_of(self._client, address)) is not None:
-                load(self._client, chunks)
+                load(self._client, chunks, documents_of(chunks))
         with self.open():
             pass  # what is wrong is told of now, not at the first question
 

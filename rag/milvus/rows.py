@@ -20,6 +20,9 @@ PART_CHARS = 16_000
 META = 0
 """The id of the row that says what the index is."""
 
+BUILDER = -2
+"""The part of a row that says who builds the index."""
+
 CHUNK_FIELDS = ["id", "document", "source", "start", "end", "text", "spans", "stems"]
 CHUNK_FIELDS += ["sentence_vectors", "vector"]
 _FIELD_BYTES = 65_000
@@ -44,6 +47,11 @@ _EMPTY_PART: dict[str, Any] = {
 def meta_row(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The row that says what the index is."""
     return _EMPTY_PART | {"id": META, "text": json.dumps(meta)}
+
+
+def builder_row(token: str, who: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of the build of this token."""
+    return _EMPTY_PART | {"id": key(token), "part": BUILDER, "text": json.dumps(who)}
 
 
 def document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
@@ -124,7 +132,7 @@ def _cut(text: str) -> str:
 
 
 def key(*of: object) -> int:
-    """A number of 63 bits: of 10 million rows two are the same with a chance of 1 in 100,000."""
+    """A number of 63 bits: of 10 million rows two are the same with a chance of 1 in 180,000."""
     digest = blake2b("\0".join(map(str, of)).encode(), digest_size=8).digest()
     return int.from_bytes(digest) >> 1 or 1
 

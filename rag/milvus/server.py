@@ -29,6 +29,11 @@ SEARCH = {"params": {"ef": 2 * MOST}}
 """How far the graph is searched: as if all were compared, for as many as are ever asked for."""
 
 
+def is_missing(address: MilvusAddress) -> bool:
+    """Whether it is a file that there isn't."""
+    return address.in_process and not Path(address.server).exists()
+
+
 def connected(address: MilvusAddress, *, make_folder: bool = False) -> Any:
     """A client of its own; `IndexFileError` if the server can't be reached or refuses.
 
@@ -50,7 +55,7 @@ def connected(address: MilvusAddress, *, make_folder: bool = False) -> Any:
         try:
             if make_folder:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            elif not path.exists():
+            elif is_missing(address):
                 raise IndexFileError(f"No index in {address}. Build it: rag build")
         except OSError as error:
             raise IndexFileError(f"{path} can't be used: {error.strerror}. Name another file.") from error
@@ -125,12 +130,16 @@ def _message(error: BaseException) -> str:
     return "".join(filter(str.isprintable, said))[:300].rstrip(".")
 
 
-def query(client: Any, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows that this is true of: of a document, or of ids."""
-    return [
-        dict(row)
-        for row in client.query(collection, filter=condition, output_fields=[*fields], timeout=ANSWER_S)
-    ]
+def query(
+    client: Any, collection: str, condition: str, fields: Sequence[str], *, strong: bool = False
+) -> list[dict[str, Any]]:
+    """The rows that this is true of: of a document, or of ids.
+
+    With `strong` what other processes wrote until now is seen too, which takes longer.
+    """
+    how = {"consistency_level": "Strong"} if strong else {}
+    rows = client.query(collection, filter=condition, output_fields=[*fields], timeout=ANSWER_S, **how)
+    return [*map(dict, rows)]
 
 
 def all_rows(client: Any, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ nothing, and what is read of a document is of one version.
 import contextlib
 import functools
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,23 +19,23 @@ from rag.errors import IndexFileError
 from rag.index import BlockWriter, EmbeddedDocument, require_identity
 from rag.milvus.collections import (
     NONE,
+    Hold,
+    begun,
     collection_of,
     documents_of,
-    hold,
+    drop,
     load,
-    made,
     meta_of,
+    own,
     put_in_force,
-    release,
-    require_free,
+    put_meta,
     require_keyword,
-    unfinished,
     whole_documents,
 )
-from rag.milvus.rows import chunk_rows, document_rows, embedded_text, key, meta_row
+from rag.milvus.rows import chunk_rows, document_rows, embedded_text, key
 from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, translated
 from rag.pooling import unit
-from rag.tables import EmbeddedText, text_hash
+from rag.tables import REBUILD, EmbeddedText, text_hash
 from rag.types import EmbedderIdentity
 
 _SETTLE_S = 120.0
@@ -57,13 +58,12 @@ _OFF = 1e-4
 class MilvusWriter:
     """The right to write into a collection, for all workers of a build (see `rag.index.BlockWriter`)."""
 
-    def __init__(self, address: MilvusAddress, chunks: str, token: str) -> None:
-        """Write into the collection `chunks` and the one of its documents, as the build of this token."""
-        self._address = address
-        self._client = connected(address)
+    def __init__(self, chunks: str, hold: Hold) -> None:
+        """Write into the collection `chunks` and the one of its documents, while the build has its hold."""
+        self._address = hold.address
+        self._client = connected(hold.address)
         self._documents = documents_of(chunks)
-        self._token = token
-        self._renewed = time.monotonic()
+        self._hold = hold
         self._before: dict[str, str] | None = None
         self.chunks = chunks
 
@@ -79,7 +79,7 @@ class MilvusWriter:
         """See `BlockWriter.connect`."""
         if self._address.in_process:
             raise IndexFileError(f"{self._address} is a file of one process. Name a server for a cluster.")
-        return functools.partial(MilvusWriter, self._address, self.chunks, self._token)
+        return functools.partial(MilvusWriter, self.chunks, self._hold)
 
     def known(self, sources: Sequence[str]) -> dict[bytes, EmbeddedText]:
         """See `BlockWriter.known`."""
@@ -91,30 +91,39 @@ class MilvusWriter:
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
         """See `BlockWriter.upsert`; `IndexFileError` if another build has taken over."""
-        self._renew()
         found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
-        # Before its chunks, so that each that is found has its document, which is whole when all are there.
-        self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
-        self._put(self.chunks, [row for _, rows in found for row in rows])
-        self._put(self._documents, [parts[0] for parts, _ in found])
+        firsts = [parts[0] for parts, _ in found]
+        with translated(self._address):
+            self._hold.require(self._client)
+            self._begin()
+            # Before its chunks, so that each that is found has its document, which is whole when all are
+            # there.
+            self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
+            self._put(self.chunks, [row for _, rows in found for row in rows])
+            self._put(self._documents, firsts)
+            # The version before goes as soon as this one answers.
+            names = [row["name"] for row in firsts]
+            for row in all_rows(
+                self._client, self._documents, f"part == 0 and name in {names}", ["document"]
+            ):
+                if all(row["document"] != first["document"] for first in firsts):
+                    self._delete(row["document"])
 
-    def _renew(self) -> None:
-        """Say that the build goes on."""
-        if time.monotonic() - self._renewed > RENEWED_S:
-            with translated(self._address):
-                hold(self._client, self._address, self.chunks, self._token)
-            self._renewed = time.monotonic()
+    def _begin(self) -> None:
+        """Say, before the first change, that the state isn't what it was when it was named."""
+        meta = meta_of(self._client, self.chunks)
+        if not meta.get("changing"):
+            put_meta(self._client, self.chunks, meta | {"changing": True})
 
     def _put(self, collection: str, rows: Sequence[dict[str, Any]]) -> None:
-        with translated(self._address):
-            for first in range(0, len(rows), _ROWS):
-                self._client.upsert(collection, [*rows[first : first + _ROWS]], timeout=BUILD_S)
+        for first in range(0, len(rows), _ROWS):
+            self._client.upsert(collection, [*rows[first : first + _ROWS]], timeout=BUILD_S)
 
     def finish(self, now: Mapping[str, str]) -> None:
         """See `BlockWriter.finish`."""
         fields = ["document", "source", "sha256", "whole", "chunks"]
         with translated(self._address):
-            hold(self._client, self._address, self.chunks, self._token)
+            self._hold.require(self._client, strong=True)
             expected = 0
             deleted = False
             there: dict[str, str] = {}
@@ -131,14 +140,14 @@ class MilvusWriter:
                     "another build took them out. Build it again: rag build"
                 )
             meta = meta_of(self._client, self.chunks)
-            unchanged = self._before == there and not deleted and meta["generation"] != NONE
-            if unchanged and count(self._client, self.chunks, "") == expected:
+            unchanged = self._before == there and not deleted and not meta.get("changing")
+            if unchanged and meta["generation"] != NONE and count(self._client, self.chunks, "") == expected:
                 return
             self._client.flush(self.chunks, timeout=BUILD_S)
             self._settle(expected)
-            self._client.upsert(
-                self._documents, [meta_row(meta | {"generation": secrets.token_hex(6)})], timeout=BUILD_S
-            )
+            self._hold.require(self._client, strong=True)
+            named = meta | {"generation": secrets.token_hex(6), "changing": False}
+            put_meta(self._client, self.chunks, named)
 
     def _delete(self, document: int) -> None:
         """Delete a version of a document, so that what is left, if it is interrupted, is found again."""
@@ -167,7 +176,6 @@ class MilvusWriter:
                     f"doesn't find them ({pending} wait for it). Look at the server's log, and build again: "
                     "rag build"
                 )
-            self._renew()
             time.sleep(0.2)
 
     def _finds(self) -> bool:
@@ -216,40 +224,66 @@ def writing(
     be. `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError` if
     the index was built with another embedder, or another build is at work.
     """
-    token = secrets.token_hex(8)
     with contextlib.closing(connected(address, make_folder=True)) as client:
         with translated(address):
             current = collection_of(client, address)
-            fresh = rebuild or current is None
             if keyword:
                 require_keyword(client, address)
-            if fresh:
-                left = unfinished(client, address, identity, keyword)
-                chunks = left or made(client, address, identity, keyword)
-            else:
-                assert current is not None, "an index that isn't made anew is there"
-                chunks = current
-            load(client, chunks)
-            meta = meta_of(client, chunks)
-            require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
-            if keyword and not meta["keyword"]:
-                raise IndexFileError(
-                    f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
-                    "rebuild it: rag build --rebuild"
-                )
-            if current is not None:
-                require_free(address, meta_of(client, current))
-            require_free(address, meta)
-            hold(client, address, chunks, token, new=True)
+            whole = current in own(client, address)
+            if current is not None and not whole and not rebuild:
+                raise IndexFileError(f"{address} lacks the texts of its documents. {REBUILD}")
+            # Of two first builds each begins a collection, and one gives way.
+            fresh = None if whole else begun(client, address, identity, keyword)
+            held = fresh or str(current)
+            load(client, documents_of(held))
+            hold = Hold(address, documents_of(held), secrets.token_hex(8))
+            hold.take(client)
         try:
-            with contextlib.closing(MilvusWriter(address, chunks, token)) as writer:
-                yield writer
-            if fresh:
+            with _renewed(hold):
                 with translated(address):
-                    put_in_force(client, address, chunks)
+                    if rebuild and fresh is None:
+                        fresh = begun(client, address, identity, keyword)
+                    chunks = fresh or held
+                    others = [name for name in own(client, address) if name not in (chunks, current)]
+                    drop(client, others)
+                    load(client, chunks, documents_of(chunks))
+                    meta = meta_of(client, chunks)
+                    require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
+                    if keyword and not meta["keyword"]:
+                        raise IndexFileError(
+                            f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
+                            "rebuild it: rag build --rebuild"
+                        )
+                with contextlib.closing(MilvusWriter(chunks, hold)) as writer:
+                    yield writer
+                with translated(address):
+                    if fresh is not None:
+                        put_in_force(client, address, fresh)
+                        if current is not None:
+                            drop(client, [current])
         finally:
             with contextlib.suppress(IndexFileError), translated(address):
-                release(client, chunks, token)
+                hold.give_back(client)
+
+
+@contextlib.contextmanager
+def _renewed(hold: Hold) -> Iterator[None]:
+    """Have a thread say now and then that the build goes on, however long a block is being embedded."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        with contextlib.suppress(IndexFileError), contextlib.closing(connected(hold.address)) as client:
+            while not ended.wait(RENEWED_S):
+                with contextlib.suppress(IndexFileError), translated(hold.address):
+                    hold.renew(client)
+
+    thread = threading.Thread(target=renew, name="renewing", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _pending(client: Any, chunks: str) -> int:
