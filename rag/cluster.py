@@ -96,8 +96,8 @@ class _EmbeddingWorker:
         try:
             self._embedder = load_embedder()
             self._writer = connect() if connect is not None else None
-        except RagError as error:  # of a worker that can't begin Ray would tell in its own words
-            self._error = error
+        except Exception as error:  # noqa: BLE001  of a worker that can't begin Ray would tell in its own words
+            self._error = _told(error)
         self._extraction = Extraction()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -113,9 +113,19 @@ class _EmbeddingWorker:
             if self._writer is None:
                 return items
             self._writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
-        except RagError as error:
-            return error
+        except Exception as error:  # noqa: BLE001  Ray would take it for a worker that died
+            return _told(error)
         return [*map(outcome, items)]
+
+
+def _told(error: Exception) -> RagError:
+    """What a person is told of a worker's error."""
+    if isinstance(error, RagError):
+        return error
+    return SettingsError(
+        f"A worker on {socket.gethostname()} failed ({error!r:.300}). Look at Ray's log there, and build "
+        "again."
+    )
 
 
 @contextlib.contextmanager
@@ -148,14 +158,13 @@ def _connected(address: str) -> Iterator[Any]:
 
 def _begin(ray: Any, address: str) -> None:
     host, colon, port = address.rpartition(":")
-    if address != "auto" and not (colon and port.isdecimal() and "/" not in host):
+    if not (colon and port.isdecimal() and "/" not in host):
         raise SettingsError(
             f"The Ray cluster is {address}; it is named by HOST:PORT, such as 127.0.0.1:6379."
         )
     try:
-        if address != "auto":  # Ray itself would try for minutes
-            with socket.create_connection((host, int(port)), _REACHED_S):
-                pass
+        with socket.create_connection((host, int(port)), _REACHED_S):
+            pass  # Ray itself would try for minutes
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, ValueError, RuntimeError) as error:
         raise SettingsError(

@@ -91,6 +91,7 @@ class LocalWriter:
         """Write through `writer`, and keep the documents in `spool` until all are there."""
         self._writer = writer
         self._spool = spool
+        self._there: set[str] = set()
 
     def hashes(self) -> dict[str, str]:
         """See `BlockWriter.hashes`."""
@@ -105,11 +106,11 @@ class LocalWriter:
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
         """See `BlockWriter.upsert`."""
-        there = {*self._spool.sources}
         for embedded in documents:
-            if embedded.document.source not in there:
+            if embedded.document.source not in self._there:
                 self._writer.keep(embedded.texts)
                 self._spool.add(embedded.document, embedded.pieces)
+                self._there.add(embedded.document.source)
 
     def finish(self, now: Mapping[str, str]) -> None:
         """See `BlockWriter.finish`."""

@@ -1,6 +1,7 @@
 """A build on two Ray nodes, one of which is killed midway, gives what a build on one machine gives."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -117,6 +118,11 @@ def test_a_file_that_ends_its_worker_takes_no_other_along(seen):
 
 def test_what_a_worker_lacks_is_one_sentence(seen):
     assert seen["no embedder"] == "The embedder is not on this node. Install it."
+
+
+def test_a_defect_in_a_worker_ends_the_build_and_is_told_of(seen):
+    said = re.escape("failed (ZeroDivisionError('of a defect')). Look at Ray's log there, and build again.")
+    assert re.fullmatch(rf"A worker on \S+ {said}", seen["defect"])
 
 
 def test_a_cluster_or_a_server_that_is_not_there_is_told_of(seen):

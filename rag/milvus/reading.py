@@ -41,11 +41,14 @@ class MilvusIndex:
         self._identity = identity
         self._keyword = keyword
         self._client = connected(address)
-        with translated(address):
-            if (chunks := collection_of(self._client, address)) is not None:
-                load(self._client, chunks, documents_of(chunks))
-        with self.open():
-            pass  # what is wrong is told of now, not at the first question
+        with contextlib.ExitStack() as failing:
+            failing.callback(self._client.close)
+            with translated(address):
+                if (chunks := collection_of(self._client, address)) is not None:
+                    load(self._client, chunks, documents_of(chunks))
+            with self.open():
+                pass  # what is wrong is told of now, not at the first question
+            failing.pop_all()
 
     @contextlib.contextmanager
     def open(self) -> "Iterator[MilvusState]":
@@ -87,13 +90,16 @@ class MilvusState:
         self._kept: dict[int, dict[str, Any]] = {}
         self._read: dict[int, dict[str, Any]] = {}
         self._having: dict[str, int] = {}
+        self._count: int | None = None
         self.generation: str = meta["generation"]
         self.identity = EmbedderIdentity(**meta["embedder"])
         self.capabilities = Capabilities(keyword=bool(meta["keyword"]))
 
     def chunk_count(self) -> int:
         """See `State.chunk_count`."""
-        return count(self._client, self._chunks, "")
+        if self._count is None:
+            self._count = count(self._client, self._chunks, "")
+        return self._count
 
     def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
         """See `State.dense_search`."""

@@ -101,6 +101,8 @@ def _told(address: MilvusAddress, error: BaseException) -> str:
         cause = (
             cause.__cause__ if cause.__cause__ is not cause else None
         )  # pymilvus raises some from themselves
+    if getattr(error, "code", None) == _NO_COLLECTION:
+        return f"{address} was rebuilt just now. Ask again."
     if address.in_process:
         return (
             f"{address} can't be used ({_message(error)}). It is a file of one process: end another that has "
@@ -119,8 +121,6 @@ def _told(address: MilvusAddress, error: BaseException) -> str:
             if address.tls
             else "whether it wants TLS (milvus+tls://)."
         )
-    if getattr(error, "code", None) == _NO_COLLECTION:
-        return f"{address} was rebuilt just now. Ask again."
     return f"{server} failed: {_message(error)}. Ask again, or look at its log."
 
 

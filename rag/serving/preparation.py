@@ -128,7 +128,8 @@ class Preparation:
         return report
 
     def _embedding(self, done: int, total: int) -> None:
-        self.state = f"Embedding the documents: {done} of {total} chunks…"
+        unit = "documents" if local_folder(self.settings.index) is None else "chunks"
+        self.state = f"Embedding the documents: {done} of {total} {unit}…"
 
 
 def _summary(report: BuildReport) -> str:

@@ -117,10 +117,11 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
             parts.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
         except RagError as error:
             said[name] = str(error)
-    try:
-        [*cluster.on_ray(address, no_embedder)([*files(hostile)], Unwritten())]
-    except RagError as error:
-        said["no embedder"] = str(error)
+    for name, load in (("no embedder", no_embedder), ("defect", Defective)):
+        try:
+            [*cluster.on_ray(address, load)([*files(hostile)], Unwritten())]
+        except RagError as error:
+            said[name] = str(error)
     print(json.dumps(said), flush=True)  # noqa: T201
 
 
@@ -138,6 +139,15 @@ class Killed:
 
     def embed_with_spans(self, texts, spans):
         return self.embedder.embed_with_spans(texts, spans)
+
+
+class Defective:
+    """An embedder that fails in a way that nobody thought of."""
+
+    max_tokens = 100
+
+    def count_tokens(self, texts):
+        raise ZeroDivisionError("of a defect")
 
 
 def no_embedder():
