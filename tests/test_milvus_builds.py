@@ -210,6 +210,7 @@ def test_the_next_build_drops_what_a_rebuild_left_that_never_ended(store):
 
 def test_a_builder_that_was_thought_dead_may_not_go_on(store, monkeypatch):
     write(store, {"a.txt": "War."})
+    monkeypatch.setattr(writer, "CHECKED_S", 0.0)
     with store.write() as late:
         monkeypatch.setattr(collections, "LEASE_S", 0.0)
         with store.write():

@@ -197,7 +197,7 @@ class Hold:
         for name in own(client, self.address):
             documents = documents_of(name)
             load(client, documents)
-            for number, builder in _builders(client, documents, strong=True).items():
+            for number, builder in _builders(client, documents).items():
                 if number == key(self.token):
                     continue
                 if time.time() - builder["seen"] < LEASE_S:
@@ -210,12 +210,12 @@ class Hold:
 
     def renew(self, client: Any) -> None:
         """Say that the build goes on; `IndexFileError` if another one has taken over."""
-        self.require(client, strong=True)
+        self.require(client)
         self._put(client)
 
-    def require(self, client: Any, *, strong: bool = False) -> None:
-        """`IndexFileError` if another build has taken over; `strong` as in `rag.milvus.server.query`."""
-        builders = _builders(client, self.documents, strong=strong)
+    def require(self, client: Any) -> None:
+        """`IndexFileError` if another build has taken over."""
+        builders = _builders(client, self.documents)
         if key(self.token) not in builders:
             who = next((builder["who"] for builder in builders.values()), "another process")
             raise IndexFileError(
@@ -233,9 +233,9 @@ class Hold:
         client.upsert(self.documents, [row], timeout=BUILD_S)
 
 
-def _builders(client: Any, documents: str, *, strong: bool) -> dict[int, dict[str, Any]]:
-    """Who builds, by the id of the row that says so."""
-    rows = query(client, documents, f"part == {BUILDER}", ["id", "text"], strong=strong)
+def _builders(client: Any, documents: str) -> dict[int, dict[str, Any]]:
+    """Who builds now, by the id of the row that says so."""
+    rows = query(client, documents, f"part == {BUILDER}", ["id", "text"], seen="Strong")
     return {row["id"]: json.loads(row["text"]) for row in rows}
 
 

@@ -5,7 +5,7 @@ import importlib.util
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError
@@ -131,14 +131,21 @@ def _message(error: BaseException) -> str:
 
 
 def query(
-    client: Any, collection: str, condition: str, fields: Sequence[str], *, strong: bool = False
+    client: Any,
+    collection: str,
+    condition: str,
+    fields: Sequence[str],
+    *,
+    seen: Literal["Strong", "Session", "Eventually"] = "Session",
 ) -> list[dict[str, Any]]:
-    """The rows that this is true of: of a document, or of ids.
+    """The rows that this is true of: of some documents, or of ids.
 
-    With `strong` what other processes wrote until now is seen too, which takes longer.
+    What other processes wrote until now is `seen` too, what this one wrote, or what was written a while ago:
+    each is faster than the one before, by as long as the server takes to have what was written.
     """
-    how = {"consistency_level": "Strong"} if strong else {}
-    rows = client.query(collection, filter=condition, output_fields=[*fields], timeout=ANSWER_S, **how)
+    rows = client.query(
+        collection, filter=condition, output_fields=[*fields], consistency_level=seen, timeout=ANSWER_S
+    )
     return [*map(dict, rows)]
 
 

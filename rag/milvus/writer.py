@@ -33,7 +33,7 @@ from rag.milvus.collections import (
     whole_documents,
 )
 from rag.milvus.rows import chunk_rows, document_rows, embedded_text, key
-from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, translated
+from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, query, translated
 from rag.pooling import unit
 from rag.tables import REBUILD, EmbeddedText, text_hash
 from rag.types import EmbedderIdentity
@@ -43,6 +43,12 @@ _SETTLE_S = 120.0
 
 RENEWED_S = 20.0
 """How often a build says that it goes on."""
+
+_DELETED = 50
+"""So many documents are deleted at a time."""
+
+CHECKED_S = 20.0
+"""How often a writer looks whether another build has taken over: to look takes 0.2 s."""
 
 _ROWS = 200
 """So many rows are sent at a time, 2 MB; the server takes 64 MB."""
@@ -65,6 +71,7 @@ class MilvusWriter:
         self._documents = documents_of(chunks)
         self._hold = hold
         self._before: dict[str, str] | None = None
+        self._next_check = 0.0
         self.chunks = chunks
 
     def hashes(self) -> dict[str, str]:
@@ -94,26 +101,30 @@ class MilvusWriter:
         found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
         firsts = [parts[0] for parts, _ in found]
         with translated(self._address):
-            self._hold.require(self._client)
             self._begin()
             # Before its chunks, so that each that is found has its document, which is whole when all are
             # there.
             self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
             self._put(self.chunks, [row for _, rows in found for row in rows])
             self._put(self._documents, firsts)
-            # The version before goes as soon as this one answers.
-            names = [row["name"] for row in firsts]
-            for row in all_rows(
-                self._client, self._documents, f"part == 0 and name in {names}", ["document"]
-            ):
-                if all(row["document"] != first["document"] for first in firsts):
-                    self._delete(row["document"])
+            # The version before goes as soon as this one answers. One of a moment ago may be overlooked: it
+            # goes at the end.
+            versions = f"part == 0 and name in {[row['name'] for row in firsts]}"
+            there = {
+                row["document"]
+                for row in query(self._client, self._documents, versions, ["document"], seen="Eventually")
+            }
+            self._delete(sorted(there - {row["document"] for row in firsts}))
 
     def _begin(self) -> None:
-        """Say, before the first change, that the state isn't what it was when it was named."""
+        """See now and then that the build has its hold, and say that the state isn't what was named."""
+        if time.monotonic() < self._next_check:
+            return
+        self._hold.require(self._client)
         meta = meta_of(self._client, self.chunks)
         if not meta.get("changing"):
             put_meta(self._client, self.chunks, meta | {"changing": True})
+        self._next_check = time.monotonic() + CHECKED_S
 
     def _put(self, collection: str, rows: Sequence[dict[str, Any]]) -> None:
         for first in range(0, len(rows), _ROWS):
@@ -123,42 +134,45 @@ class MilvusWriter:
         """See `BlockWriter.finish`."""
         fields = ["document", "source", "sha256", "whole", "chunks"]
         with translated(self._address):
-            self._hold.require(self._client, strong=True)
+            self._hold.require(self._client)
             expected = 0
-            deleted = False
+            gone: list[int] = []
             there: dict[str, str] = {}
             for row in all_rows(self._client, self._documents, "part == 0", fields):
                 if now.get(row["source"]) != row["sha256"]:
-                    self._delete(row["document"])
-                    deleted = True
+                    gone.append(row["document"])
                 elif row["whole"]:
                     expected += row["chunks"]
                     there[row["source"]] = row["sha256"]
+            self._delete(gone)
             if lacking := [source for source in now if source not in there]:
                 raise IndexFileError(
                     f"{self._address} lacks {len(lacking)} documents that were put in, such as {lacking[0]}: "
                     "another build took them out. Build it again: rag build"
                 )
             meta = meta_of(self._client, self.chunks)
-            unchanged = self._before == there and not deleted and not meta.get("changing")
+            unchanged = self._before == there and not gone and not meta.get("changing")
             if unchanged and meta["generation"] != NONE and count(self._client, self.chunks, "") == expected:
                 return
             self._client.flush(self.chunks, timeout=BUILD_S)
             self._settle(expected)
-            self._hold.require(self._client, strong=True)
+            self._hold.require(self._client)
             named = meta | {"generation": secrets.token_hex(6), "changing": False}
             put_meta(self._client, self.chunks, named)
 
-    def _delete(self, document: int) -> None:
-        """Delete a version of a document, so that what is left, if it is interrupted, is found again."""
-        for collection, condition in (
-            (self.chunks, f"document == {document}"),
-            (self._documents, f"document == {document} and part > 0"),
-            (self._documents, f"document == {document}"),
-        ):
-            ids = [row["id"] for row in all_rows(self._client, collection, condition, ["id"])]
-            for first in range(0, len(ids), MOST):
-                self._client.delete(collection, ids=ids[first : first + MOST], timeout=BUILD_S)
+    def _delete(self, documents: Sequence[int]) -> None:
+        """Delete versions of documents, so that what is left, if it is interrupted, is found again."""
+        for first in range(0, len(documents), _DELETED):
+            some = f"document in {documents[first : first + _DELETED]}"
+            for collection, condition in (
+                (self.chunks, some),
+                (self._documents, f"{some} and part > 0"),
+                (self._documents, some),
+            ):
+                found = query(self._client, collection, condition, ["id"], seen="Strong")
+                ids = [row["id"] for row in found]
+                for at in range(0, len(ids), MOST):
+                    self._client.delete(collection, ids=ids[at : at + MOST], timeout=BUILD_S)
 
     def _settle(self, expected: int) -> None:
         """Wait until there are as many chunks as expected, and search finds those that are looked for."""
