@@ -58,6 +58,9 @@ def is_served(text: str) -> bool:
 
 def served_model(text: str) -> ServedModel:
     """`openai:NAME@URL[,URL…]`; the key is that of `RAG_MODEL_KEY`. `SettingsError` for anything else."""
+    key = os.environ.get("RAG_MODEL_KEY", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError("RAG_MODEL_KEY has characters that no key has. Set it anew.")
     name, at, rest = text.removeprefix("openai:").partition("@http")
     urls = []
     for url in f"http{rest}".split(",") if at else ():
@@ -75,7 +78,7 @@ def served_model(text: str) -> ServedModel:
             "The setting model begins with openai:, but a model on servers is written "
             "openai:NAME@http://host:port, with commas between several; a key stands in RAG_MODEL_KEY."
         )
-    return ServedModel(name, tuple(dict.fromkeys(urls)), os.environ.get("RAG_MODEL_KEY", ""))
+    return ServedModel(name, tuple(dict.fromkeys(urls)), key)
 
 
 def local_folder(place: Place) -> Path | None:

@@ -11,16 +11,17 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import rag
 from rag.addresses import local_folder
 from rag.errors import IndexFileError, RagError, shown
+from rag.options import given, parser
 from rag.scope import scope
-from rag.settings import DEFAULTS, Mode, Precision, Retrieval, Settings, resolve
+from rag.settings import Settings, resolve
 from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.types import Answer, Event, Failure, Waiting
 
@@ -33,9 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="replace")
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
-        status: int = arguments.run(arguments)
+        status = _RUN[arguments.command](arguments)
         if sys.stdout is not None:
             sys.stdout.flush()
         return status
@@ -50,181 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="rag", description="Ask a folder of documents; every answer is quoted from them, word for word."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, run: Any, text: str, *options: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text)
-        made.set_defaults(run=run)
-        for option in options:
-            _OPTIONS[option](made)
-        return made
-
-    build = command(
-        "build",
-        _build,
-        "Bring the index in step with the documents.",
-        *_PLACES,
-        *_EMBEDDER,
-        "retrieval",
-        "json",
-    )
-    build.add_argument("--watch", action="store_true", help="then again whenever a document changes")
-    build.add_argument("--rebuild", action="store_true", help="start from nothing")
-    build.add_argument(
-        "--ray",
-        metavar="ADDRESS",
-        help="embed on the workers of this Ray cluster, such as 127.0.0.1:6379, which can read the documents "
-        "under the same path",
-    )
-    ask = command("ask", _ask, "Answer one question.", *_PLACES, *_MODELS, *_SCOPE, "json")
-    ask.add_argument("question", metavar="QUESTION")
-    search = command(
-        "search", _search, "Show the passages nearest to a query.", *_PLACES, *_SEARCHING, *_SCOPE, "json"
-    )
-    search.add_argument("query", metavar="QUERY")
-    search.add_argument("-k", type=int, default=10, metavar="N", help="how many passages (default 10)")
-    command("chat", _chat, "Hold a conversation in the terminal.", *_PLACES, *_MODELS, *_SCOPE)
-    serve = command("serve", _serve, "Open the chat in the browser.", *_PLACES, *_MODELS)
-    serve.add_argument("--host", help="the address to listen on (default: RAG_HOST, then 127.0.0.1)")
-    serve.add_argument(
-        "--port", type=int, help="the page's port (default: RAG_PORT, then the first free one from 7860)"
-    )
-    serve.add_argument("--user", help="who may use the page, with the password in RAG_PASSWORD")
-    serve.add_argument(
-        "--read-only",
-        action="store_true",
-        default=None,
-        help="keep the page from changing the documents (default: RAG_READ_ONLY)",
-    )
-    serve.add_argument(
-        "--mcp",
-        action="store_true",
-        help="speak the Model Context Protocol on stdin and stdout in place of the page; with --port, and "
-        "without --mcp, the page's server speaks it at /mcp",
-    )
-    evaluate = command("eval", _eval, "Measure search and answers.", *_PLACES, *_MODELS, "json")
-    evaluate.add_argument(
-        "datasets",
-        nargs="*",
-        metavar="DATASET",
-        help="a set's name, or a .jsonl file of questions (default: all sets)",
-    )
-    evaluate.add_argument(
-        "--bench",
-        metavar="DIR",
-        default="../shared/bench",
-        help="the folder of the sets (default %(default)s)",
-    )
-    evaluate.add_argument(
-        "--of", metavar="DATASET", help="ask the questions of this set's documents, which should refuse them"
-    )
-    some = evaluate.add_mutually_exclusive_group()
-    some.add_argument(
-        "--each", type=_positive, metavar="N", help="ask N answerable questions and N others of each set"
-    )
-    some.add_argument(
-        "--limit", type=_positive, metavar="N", help="ask N questions of each set, drawn at random"
-    )
-    evaluate.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draw them with this seed (default 0)"
-    )
-    evaluate.add_argument("--search-only", action="store_true", help="don't answer, which takes longer")
-    doctor = command(
-        "doctor",
-        _doctor,
-        "Prove that the index is whole and in step with the documents; exit status 1 if it isn't.",
-        *_PLACES,
-        *_EMBEDDER,
-        "json",
-    )
-    doctor.add_argument("--repair", action="store_true", help="mend what can be mended without the documents")
-    command("models", _models, "List the models: recommended, and present.")
-    return parser
-
-
-def _setting(name: str, text: str, metavar: str = "NAME", kinds: Any = None) -> Any:
-    how = {"metavar": metavar} if kinds is None else {"choices": get_args(kinds)}
-    help_text = f"{text} (default: RAG_{name.upper()}, then {DEFAULTS[name]})"
-    return lambda parser: parser.add_argument(f"--{name}", help=help_text, **how)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
-    return int(text)
-
-
-_PLACES = ("documents", "index")
-_EMBEDDER = ("embedder", "precision")
-_SEARCHING = (*_EMBEDDER, "retrieval", "reranker")
-_SCOPE = ("since", "until", "source")
-_MODELS = (*_SEARCHING, "reader", "model", "mode", "threshold")
-_OPTIONS: dict[str, Any] = {
-    "documents": _setting(
-        "documents", "the documents folder, which build, serve and doctor read; others read the index", "DIR"
-    ),
-    "index": _setting("index", "the index: a folder, or milvus://host:port/collection", "DIR"),
-    "retrieval": _setting(
-        "retrieval", "search by meaning and by words, or by meaning alone", kinds=Retrieval
-    ),
-    "embedder": _setting("embedder", "the embedder: embedded, a folder, or hf:owner/repo"),
-    "precision": _setting(
-        "precision",
-        "the embedder's weights: in eight bits, where it allows that, or as they are",
-        kinds=Precision,
-    ),
-    "reranker": _setting("reranker", "the reranker: none, a cross-encoder's folder, or hf:owner/repo"),
-    "reader": _setting(
-        "reader", "what scores how well a sentence answers: embedded, none, or a trained reader's file"
-    ),
-    "model": _setting(
-        "model",
-        "the language model: embedded, a .gguf file, hf:owner/repo:pattern, or openai:NAME@URL[,URL...] for "
-        "one on servers, with its key in RAG_MODEL_KEY",
-    ),
-    "mode": _setting(
-        "mode",
-        "what the language model may write: quotes alone, or sentences of its own that a quote bears out; "
-        "auto: what it is large enough for",
-        kinds=Mode,
-    ),
-    "threshold": _setting(
-        "threshold", "answer when the confidence is at least P, 0 to 1; 0 always answers", "P"
-    ),
-    "since": lambda parser: parser.add_argument(
-        "--since", metavar="DATE", help="only documents from this day, month or year on, such as 2016-05"
-    ),
-    "until": lambda parser: parser.add_argument(
-        "--until", metavar="DATE", help="only documents up to this day, month or year"
-    ),
-    "source": lambda parser: parser.add_argument(
-        "--source",
-        dest="sources",
-        action="append",
-        metavar="SOURCE",
-        help="only this document, named by its path in the documents folder; repeat it for more",
-    ),
-    "json": lambda parser: parser.add_argument("--json", action="store_true", help="print JSON"),
-}
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    """What a build or an examination is told of."""
-    return resolve(
-        documents=arguments.documents,
-        index=arguments.index,
-        embedder=arguments.embedder,
-        precision=arguments.precision,
-        retrieval=getattr(arguments, "retrieval", None),
-    )
-
-
 def _build(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments)
+    settings = resolve(**given(arguments))
     failed = _build_once(arguments, settings, rebuild=arguments.rebuild)
     if arguments.watch:
         from rag.watching import changes
@@ -273,16 +101,7 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    passages = rag.search(
-        arguments.query,
-        k=arguments.k,
-        index=arguments.index,
-        embedder=arguments.embedder,
-        precision=arguments.precision,
-        retrieval=arguments.retrieval,
-        reranker=arguments.reranker,
-        **_scope(arguments),
-    )
+    passages = rag.search(arguments.query, k=arguments.k, **_of_index(arguments), **_scope(arguments))
     if arguments.json:
         print(as_json([asdict(passage) for passage in passages]))
     else:
@@ -295,18 +114,7 @@ def _eval(arguments: argparse.Namespace) -> int:
     from rag.evaluation.report import table
     from rag.evaluation.run import Report
 
-    settings = resolve(
-        documents=arguments.documents,
-        index=arguments.index,
-        embedder=arguments.embedder,
-        precision=arguments.precision,
-        model=arguments.model,
-        retrieval=arguments.retrieval,
-        reranker=arguments.reranker,
-        reader=arguments.reader,
-        mode=arguments.mode,
-        threshold=arguments.threshold,
-    )
+    settings = resolve(**given(arguments))
     reports: list[Report] = []
     skipped: list[Skipped] = []
 
@@ -345,18 +153,13 @@ def _scope(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"since": arguments.since, "until": arguments.until, "sources": arguments.sources}
 
 
+def _of_index(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were given, for what reads the index and not the documents."""
+    return {name: value for name, value in given(arguments).items() if name != "documents"}
+
+
 def _engine(arguments: argparse.Namespace) -> Any:
-    return rag.load(
-        index=arguments.index,
-        model=arguments.model,
-        embedder=arguments.embedder,
-        precision=arguments.precision,
-        retrieval=arguments.retrieval,
-        reranker=arguments.reranker,
-        reader=arguments.reader,
-        mode=arguments.mode,
-        threshold=arguments.threshold,
-    )
+    return rag.load(**_of_index(arguments))
 
 
 def _chat(arguments: argparse.Namespace) -> int:
@@ -383,11 +186,10 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    named = {name: getattr(arguments, name) for name in ("documents", "index", *_MODELS)}
     if arguments.mcp and arguments.port is None:
         from rag.serving.tools import serve_tools
 
-        serve_tools(resolve(**named))
+        serve_tools(resolve(**given(arguments)))
         return 0
     from rag.shipped import shipped
 
@@ -401,7 +203,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         user=arguments.user,
         read_only=arguments.read_only,
-        **named,
+        **given(arguments),
     )
     return 0
 
@@ -409,7 +211,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from rag import parts
 
-    settings = _settings(arguments)
+    settings = resolve(**given(arguments))
     if arguments.repair:
         parts.repair(settings)
     found = parts.examine(settings)
@@ -450,3 +252,15 @@ def _print_streamed(events: Any) -> Answer:
             print("\n" + sources(event))
             return event
     raise AssertionError("a stream ends with its Answer")
+
+
+_RUN: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "build": _build,
+    "ask": _ask,
+    "search": _search,
+    "chat": _chat,
+    "serve": _serve,
+    "eval": _eval,
+    "doctor": _doctor,
+    "models": _models,
+}

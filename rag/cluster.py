@@ -165,9 +165,17 @@ def _begin(ray: Any, address: str) -> None:
     try:
         with socket.create_connection((host, int(port)), _REACHED_S):
             pass  # Ray itself would try for minutes
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, OverflowError) as error:
         raise SettingsError(
             f"No Ray cluster answers at {address}. Start one (ray start --head), or name another: --ray "
             "HOST:PORT"
+        ) from error
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (OSError, ValueError, RuntimeError) as error:
+        ray.shutdown()  # it may be half connected
+        said = " ".join(str(error).split())[:300].rstrip(".")
+        raise SettingsError(
+            f"The Ray cluster at {address} can't be joined ({said}). Build on one of its nodes, with its "
+            "releases of Ray and Python."
         ) from error

@@ -121,7 +121,8 @@ def examine_state(documents: Path, state: State, place: Place) -> Diagnosis:
         found.extend(_lost({source: Coverage(wanted, inside)}))
         characters, covered, chunks = characters + wanted, covered + inside, chunks + len(near)
     if chunks != (counted := state.chunk_count()):
-        found.append(f"{place} has {counted} chunks, but its documents have {chunks}. {REBUILD}")
+        mended = BUILD if counted > chunks else REBUILD  # a build that ended early leaves some
+        found.append(f"{place} has {counted} chunks, but its documents have {chunks}. {mended}")
     found.extend(_of_folder(documents, state, notes))
     figures = Figures(
         documents=len(indexed),

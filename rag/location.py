@@ -117,6 +117,8 @@ def _located(quote: str, label: int, evidence: Sequence[Sentence]) -> Sentence |
             if len(text[start:end].encode()) < _LEAST_BYTES and text[start:end] != sentence.text:
                 continue
             part = replace(sentence, start=offset + start, end=offset + end, text=text[start:end], lead_in="")
+            if part.start < sentence.start:
+                part = replace(part, page=sentence.led_page, copies=sentence.led_copies)
             # What a reader marked stands elsewhere in a part.
             return part if part.text == sentence.text else replace(part, reading=None)
     return None

@@ -1,6 +1,7 @@
 """Settings → the real parts, joined: the one place that decides what is loaded, and when."""
 
 import functools
+import socket
 import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -106,12 +107,30 @@ def _writing(settings: Settings, *, rebuild: bool) -> AbstractContextManager[Blo
 
 def _run(settings: Settings, ray: str | None) -> blocks.Run:
     """What embeds files and writes them: this process, or a Ray cluster."""
-    load = functools.partial(embedder, settings)
     if ray is None:
-        return blocks.in_this_process(load)
+        return blocks.in_this_process(functools.partial(embedder, settings))
     from rag import cluster
 
-    return cluster.on_ray(ray, load)
+    identity = _identity(find_embedder(settings.embedder, download), settings.precision)
+    return cluster.on_ray(ray, functools.partial(embedder_of, identity, settings))
+
+
+def embedder_of(identity: EmbedderIdentity, settings: Settings) -> Embedder:
+    """The embedder that these settings name on this machine; `ModelError` if it is another than there."""
+    weights = find_embedder(settings.embedder, download)
+    if (found := _identity(weights, settings.precision)) != identity:
+        raise ModelError(
+            f"{socket.gethostname()} has {_told(found)}, but the machine that began the build has "
+            f"{_told(identity)}. Install the same release of rag there, and the same weights."
+        )
+    return _embedder((weights, settings.precision))
+
+
+def _told(identity: EmbedderIdentity) -> str:
+    return (
+        f"{identity.name} (sha256 {identity.weights_sha256[:12]}…, {identity.dimension} dimensions, "
+        f"{identity.precision}, chunks {identity.chunking})"
+    )
 
 
 def embedder(settings: Settings) -> Embedder:

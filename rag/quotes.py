@@ -82,7 +82,12 @@ def with_lead_ins(chosen: Sequence[Sentence], *, max_chars: int) -> tuple[Senten
         if lead_in and len(lead_in) <= room and (sentence.passage, end) not in taken:
             room -= len(lead_in)
             sentence = replace(
-                sentence, start=sentence.start - len(lead_in), text=lead_in + sentence.text, lead_in=""
+                sentence,
+                start=sentence.start - len(lead_in),
+                text=lead_in + sentence.text,
+                lead_in="",
+                page=sentence.led_page,
+                copies=sentence.led_copies,
             )
         found.append(sentence)
     return tuple(found)

@@ -271,6 +271,7 @@ def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Ins
         for sentence, speaking in zip(found.sentences, signals, strict=True):
             first, last = sentence.span
             before = passage.text[place - passage.start : first - passage.start]
+            lead_in = before if refers_back(sentence.text) else ""
             yield Sentence(
                 number,
                 first,
@@ -278,10 +279,12 @@ def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Ins
                 sentence.text,
                 quote_score(speaking),
                 speaking,
-                before if refers_back(sentence.text) else "",
+                lead_in,
                 before,
                 page=found.about.page(first),
                 copies=_saying(sentence.text, found.copies),
+                led_page=found.about.page(first - len(lead_in)),
+                led_copies=_saying(lead_in + sentence.text, found.copies),
             )
             place = first
 

@@ -61,7 +61,14 @@ class RemoteModel:
         headers = {"Authorization": f"Bearer {served.key}"} if served.key else {}
         timeout = httpx.Timeout(READ_S, connect=CONNECT_S)
         # As many connections as are asked for: a wait for one would look like a server's.
-        self._client = httpx.Client(headers=headers, timeout=timeout, limits=httpx.Limits())
+        try:
+            self._client = httpx.Client(headers=headers, timeout=timeout, limits=httpx.Limits())
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            said = _plain(str(error)).rstrip(".")
+            raise ModelError(
+                f"The proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY can't be used ({said}). Set another, or "
+                "none."
+            ) from error
         self._turn = itertools.count()
         self._lock = threading.Lock()
         self._away: dict[str, float] = {}
@@ -207,6 +214,8 @@ class RemoteModel:
                     ended = ended or last
                     if piece:
                         yield piece
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise _ServerError(f"{url} is no address ({_plain(str(error))})") from error
         except httpx.TimeoutException as error:
             raise _ServerError(f"{url} doesn't answer (waited {_waited(error):g} s)") from error
         except httpx.HTTPError as error:

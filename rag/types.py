@@ -118,7 +118,8 @@ class Sentence:
     made of it: `reading`, None where none read it. `before` is the text right before it in its passage, the
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
     else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the documents
-    that tell the same story and say the same here.
+    that tell the same story and say the same here. `led_page` and `led_copies` are those of the lead-in and
+    the sentence together.
     """
 
     passage: int
@@ -132,6 +133,8 @@ class Sentence:
     reading: Reading | None = None
     page: int | None = None
     copies: tuple[str, ...] = ()
+    led_page: int | None = None
+    led_copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

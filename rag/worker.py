@@ -67,6 +67,7 @@ class Worker:
         self._running = 0
         self._warming = False
         self._loading = threading.Lock()
+        self._tried = 0
         self._changed = threading.Condition()
         for _ in range(at_once):
             threading.Thread(target=self._serve, name="language-model", daemon=True).start()
@@ -100,6 +101,21 @@ class Worker:
             self._warming = True
             self._changed.notify()
 
+    def _has_model(self) -> bool:
+        """Load the model, unless another thread has; who waits for one that fails to load is told so."""
+        tried = self._tried
+        with self._loading:
+            if self.model is None and self._tried == tried:
+                try:
+                    self.model = self._load()
+                except Exception as error:  # noqa: BLE001  whatever it is, it belongs to who asks
+                    with self._changed:
+                        self._tried += 1
+                        told, self._jobs = self._jobs, []
+                    for job in told:
+                        job.results.put(_Ended(error))
+            return self.model is not None
+
     def _tell_places(self) -> None:
         waiting = [job for job in self._jobs if not job.cancelled()]
         for ahead, job in enumerate(waiting, self._running - self._at_once + 1):
@@ -113,12 +129,9 @@ class Worker:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._warming)
                 self._warming = False
-            try:
-                # Before a question is taken: one that waits for the model is not behind another one.
-                with self._loading:
-                    self.model = self.model or self._load()
-            except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asks
-                error = raised
+            # Before a question is taken: one that waits for the model is not behind another one.
+            if not self._has_model():
+                continue
             with self._changed:
                 if not self._jobs:
                     continue

@@ -120,6 +120,16 @@ def test_what_a_worker_lacks_is_one_sentence(seen):
     assert seen["no embedder"] == "The embedder is not on this node. Install it."
 
 
+def test_a_worker_with_other_weights_is_told_of(seen):
+    found = re.fullmatch(
+        r"\S+ has all-MiniLM-L6-v2 \(sha256 53aa51172d14…, 384 dimensions, int8, .*\), but the machine that "
+        r"began the build has all-MiniLM-L6-v2 \(sha256 000000000000…, .*\)\. Install the same release of "
+        r"rag there, and the same weights\.",
+        seen["other embedder"],
+    )
+    assert found is not None, seen["other embedder"]
+
+
 def test_a_defect_in_a_worker_ends_the_build_and_is_told_of(seen):
     said = re.escape("failed (ZeroDivisionError('of a defect')). Look at Ray's log there, and build again.")
     assert re.fullmatch(rf"A worker on \S+ {said}", seen["defect"])

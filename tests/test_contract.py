@@ -122,6 +122,17 @@ def test_there_is_none_until_one_is_built(store):
         store.read()
 
 
+def test_one_that_was_emptied_finds_nothing(store):
+    write(store)
+    write(store, {})
+    with opened(store) as state:
+        assert state.chunk_count() == 0
+        assert list(state.dense_search(vector("war"), state.chunk_count())) == []
+        assert state.documents() == {}
+        if store.keyword:
+            assert list(state.keyword_search(["war"], state.chunk_count())) == []
+
+
 def test_it_has_each_chunk_once_where_it_stands(store):
     documents = write(store)
 

@@ -123,6 +123,18 @@ def test_a_sentence_may_be_quoted_with_the_one_that_it_needs():
     assert quotes(found) == [(0, SPANS[1][1], TEXT[: SPANS[1][1]])]
 
 
+def test_a_quote_of_what_stands_before_has_its_page_and_copies():
+    of_both = {"led_page": 1, "led_copies": ("c.txt",)}
+    of_it = {"page": 2, "copies": ("b.txt", "c.txt")}
+    evidence = replace(EVIDENCE[1], lead_in=TEXT[: SPANS[1][0]], **of_it, **of_both)
+    found = read("“The war began in spring.” [1] “again” and left.” [1]", evidence=[evidence])
+    cited = [one for one in found if isinstance(one, Citation)]
+    assert [(one.quote, one.page, one.copies) for one in cited] == [
+        ("The war began in spring.", 1, ("c.txt",)),
+        ("again” and left.", 2, ("b.txt", "c.txt")),
+    ]
+
+
 def test_a_part_of_a_sentence_without_blanks_is_found():
     text = "俄罗斯总统在莫斯科会见了来访的外国记者。"
     evidence = [Sentence(0, 0, len(text), text, 1.0, SIGNALS)]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rag import milvus
+from rag import doctor, milvus
 from rag.addresses import MilvusAddress, milvus_address
 from rag.errors import IndexFileError
 from rag.milvus import collections, rows, server, writer
 from tests.conftest import ROOT, SEEDS
-from tests.test_contract import Store, embedded, everything, expected, opened, write
+from tests.test_contract import IDENTITY, Store, embedded, everything, expected, opened, write
 
-pytest.importorskip("pymilvus")
+pymilvus = pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
 
 
@@ -125,6 +125,103 @@ def test_a_rebuild_and_two_first_builds_are_told_of_as_well(store, monkeypatch):
             first.finish({"b.txt": one.document.sha256})
         with opened(store) as state:
             assert everything(state) == expected({"b.txt": one})
+
+
+def test_a_first_build_that_another_one_overtook_leaves_what_that_built(store, monkeypatch):
+    real = writer.begun
+    built = {}
+
+    def late(*arguments):
+        monkeypatch.setattr(writer, "begun", real)
+        built.update(write(store, {"a.txt": "War."}))
+        return real(*arguments)
+
+    monkeypatch.setattr(writer, "begun", late)
+    second = store.write()
+    with pytest.raises(IndexFileError, match=r"was built by another process just now\. Build it: rag build"):
+        second.__enter__()
+    with opened(store) as state:
+        assert everything(state) == expected(built)
+    with store.write() as writing:
+        assert {*writing.hashes()} == {"a.txt"}
+
+
+def test_a_build_that_is_stopped_while_it_takes_its_right_gives_it_back(store, monkeypatch):
+    write(store, {"a.txt": "War."})
+    with monkeypatch.context() as stopped:
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        stopped.setattr(collections.Hold, "_look", stop)
+        with pytest.raises(KeyboardInterrupt):
+            store.write().__enter__()
+    with store.write() as writing:
+        assert {*writing.hashes()} == {"a.txt"}
+
+
+def test_a_deletion_that_breaks_off_leaves_no_document_without_its_chunks(store, monkeypatch):
+    texts = {"a.txt": "War and bread.", "b.txt": "Bread."}
+    documents = write(store, texts)
+    with monkeypatch.context() as broken:
+        delete = pymilvus.MilvusClient.delete
+
+        def once(client, collection, *arguments, **options):
+            broken.setattr(pymilvus.MilvusClient, "delete", refuse)
+            return delete(client, collection, *arguments, **options)
+
+        def refuse(*_, **__):
+            raise pymilvus.MilvusException(message="no memory")
+
+        broken.setattr(pymilvus.MilvusClient, "delete", once)
+        with pytest.raises(IndexFileError, match="no memory"), store.write() as writing:
+            writing.finish({"b.txt": documents["b.txt"].document.sha256})
+    monkeypatch.setattr(collections, "LEASE_S", 0.0)
+    with store.write() as writing:
+        before = writing.hashes()
+        assert {*before} == {"b.txt"}
+        writing.upsert([documents["a.txt"]])
+        writing.finish({source: one.document.sha256 for source, one in documents.items()})
+    with opened(store) as state:
+        assert everything(state) == expected(documents)
+
+
+def test_the_doctor_asks_for_no_rebuild_where_a_build_is_enough(store, tmp_path, monkeypatch):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name, text in (("a.txt", "War."), ("b.txt", "Bread.")):
+        (folder / name).write_text(text)
+    write(store, {"a.txt": "War."})
+    with monkeypatch.context() as killed:
+        put = writer.MilvusWriter._put
+
+        def chunks_alone(writing, collection, rows):
+            put(writing, collection, rows)
+            if collection == writing.chunks:
+                raise KeyboardInterrupt
+
+        killed.setattr(writer.MilvusWriter, "_put", chunks_alone)
+        interrupted(store, ("b.txt", "Bread."))
+    with opened(store) as state:
+        fault = f"{store.place} has 2 chunks, but its documents have 1. {doctor.BUILD}"
+        assert fault in doctor.examine_state(folder, state, store.place).faults
+    write(store, {"a.txt": "War.", "b.txt": "Bread."})
+    with opened(store) as state:
+        assert not any("chunks" in fault for fault in doctor.examine_state(folder, state, store.place).faults)
+
+
+def test_collections_whose_creation_broke_off_are_in_nobodys_way(store):
+    write(store, {"a.txt": "War."})
+    client = server.connected(store.place)
+    (whole,) = collections.own(client, store.place)
+    half = collections._made(client, store.place, IDENTITY, keyword=True)
+    client.release_collection(collections.documents_of(half))
+    client.drop_index(collections.documents_of(half), "vector")
+    assert len(collections.own(client, store.place)) == 2
+    documents = write(store, {"a.txt": "War.", "b.txt": "Bread."})
+    with opened(store) as state:
+        assert everything(state) == expected(documents)
+    assert collections.own(client, store.place) == [whole]
 
 
 def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeypatch):

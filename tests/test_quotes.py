@@ -166,6 +166,14 @@ def test_a_quote_takes_in_what_it_refers_back_to_where_there_is_room():
     assert chosen("1]", evidence=[HE, EVIDENCE[2]], max_chars=30)[0] == "“He denied.” [1]"
 
 
+def test_a_quote_that_takes_in_more_has_the_page_and_the_copies_of_the_whole():
+    he = replace(HE, page=2, copies=("b.txt", "c.txt"), led_page=1, led_copies=("c.txt",))
+    whole = Citation(1, "a.txt", 39, 60, "Bob spoke.\nHe denied.", page=1, copies=("c.txt",))
+    alone = Citation(1, "a.txt", 50, 60, "He denied.", page=2, copies=("b.txt", "c.txt"))
+    assert chosen(evidence=[he], max_chars=21)[1] == whole
+    assert chosen(evidence=[he], max_chars=20)[1] == alone
+
+
 def test_a_quote_does_not_take_in_another():
     bob = Sentence(0, 39, 49, "Bob spoke.", 0.5, NOTHING)
     assert chosen("1]", evidence=[HE, bob]) == [

@@ -233,6 +233,29 @@ def test_a_key_is_sent_only_where_it_is_meant_to_be(monkeypatch):
     assert served_model("openai:m@http://a:1").key == "of-this-one"
 
 
+def test_a_key_with_the_end_of_its_line_is_taken_without_it_and_what_is_no_key_is_not_repeated(monkeypatch):
+    monkeypatch.setenv("RAG_MODEL_KEY", " sk-secret\r\n")
+    assert served_model("openai:m@http://a:1").key == "sk-secret"
+    for key in ("sk-sec\rret", "sk-sécret", "sk\x1b[0m"):
+        monkeypatch.setenv("RAG_MODEL_KEY", key)
+        with pytest.raises(SettingsError) as told:
+            served_model("openai:m@http://a:1")
+        assert str(told.value) == "RAG_MODEL_KEY has characters that no key has. Set it anew."
+
+
+@pytest.mark.parametrize("host", ["höst_x", "xn--", "a..b"])
+def test_a_name_that_no_server_can_have_is_told_of(host):
+    with pytest.raises(ModelError, match=rf"^http://{host}:80/v1 is no address \(.*\)\. Start one, or name"):
+        RemoteModel(served_model(f"openai:m@http://{host}:80"))
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a"])
+def test_a_proxy_that_cannot_be_used_is_told_of(proxy, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ModelError, match=r"^The proxy of HTTP_PROXY, .* can't be used \(.*\)\. Set another"):
+        RemoteModel(served_model("openai:m@http://127.0.0.1:80"))
+
+
 def test_lines_that_were_passed_on_are_not_written_again():
     with (
         scripted("Other.\nAnother.") as whole,

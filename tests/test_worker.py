@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -228,6 +229,37 @@ def test_a_model_that_fails_to_load_is_tried_again():
         list(worker.run(say("a")))
     assert list(worker.run(say("b"))) == ["b"]
     assert loads == []
+
+
+def test_who_waits_for_a_model_that_fails_to_load_is_told_without_a_second_try():
+    loading, fail = threading.Event(), threading.Event()
+    loads = []
+
+    def load():
+        loads.append(1)
+        loading.set()
+        assert fail.wait(30)
+        raise OSError("no memory")
+
+    worker = Worker(load, at_once=4)
+    told = []
+
+    def ask():
+        with pytest.raises(OSError, match=r"^no memory$"):
+            list(worker.run(say("a")))
+        told.append(1)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert loading.wait(30)
+    while len(worker._jobs) < 4:
+        time.sleep(0.01)
+    fail.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(told) == 4
+    assert len(loads) == 1
 
 
 def test_a_question_that_waits_for_the_model_to_load_is_behind_no_other():

@@ -121,10 +121,17 @@ def _has_documents(client: Any, chunks: str) -> bool:
     return found is not None and {"part", "whole"} <= {field["name"] for field in found["fields"]}
 
 
+def is_ready(client: Any, chunks: str) -> bool:
+    """Whether the collection of their documents can be asked: not where its creation broke off."""
+    return bool(client.list_indexes(documents_of(chunks), timeout=ANSWER_S))
+
+
 def begun(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
     """A collection that a build has begun and never finished, if one fits, else a new one."""
     for name in own(client, address):
         with contextlib.suppress(IndexFileError):
+            if not is_ready(client, name):
+                continue
             load(client, documents_of(name))
             meta = meta_of(client, name)
             fits = EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword
@@ -193,20 +200,28 @@ class Hold:
 
     def take(self, client: Any) -> None:
         """Take it; `IndexFileError` while another build is at work, which is told of."""
-        self._put(client)
-        for name in own(client, self.address):
-            documents = documents_of(name)
-            load(client, documents)
-            for number, builder in _builders(client, documents).items():
-                if number == key(self.token):
-                    continue
-                if time.time() - builder["seen"] < LEASE_S:
-                    self.give_back(client)
-                    raise IndexFileError(
-                        f"{self.address} is being built by {builder['who']}. Wait for it; one that was "
-                        f"killed is forgotten after {LEASE_S:g} s."
-                    )
-                client.delete(documents, ids=[number], timeout=BUILD_S)
+        try:
+            self._put(client)
+            for name in own(client, self.address):
+                if is_ready(client, name):
+                    self._look(client, documents_of(name))
+        except BaseException:
+            with contextlib.suppress(IndexFileError), translated(self.address):
+                self.give_back(client)
+            raise
+
+    def _look(self, client: Any, documents: str) -> None:
+        """`IndexFileError` if another build is at work there; one that has ended is forgotten."""
+        load(client, documents)
+        for number, builder in _builders(client, documents).items():
+            if number == key(self.token):
+                continue
+            if time.time() - builder["seen"] < LEASE_S:
+                raise IndexFileError(
+                    f"{self.address} is being built by {builder['who']}. Wait for it; one that was "
+                    f"killed is forgotten after {LEASE_S:g} s."
+                )
+            client.delete(documents, ids=[number], timeout=ANSWER_S)
 
     def renew(self, client: Any) -> None:
         """Say that the build goes on; `IndexFileError` if another one has taken over."""
@@ -225,12 +240,12 @@ class Hold:
 
     def give_back(self, client: Any) -> None:
         """Say that the build has ended."""
-        client.delete(self.documents, ids=[key(self.token)], timeout=BUILD_S)
+        client.delete(self.documents, ids=[key(self.token)], timeout=ANSWER_S)
 
     def _put(self, client: Any) -> None:
         who = f"process {os.getpid()} on {socket.gethostname()}"
         row = builder_row(self.token, {"who": who, "seen": time.time()})
-        client.upsert(self.documents, [row], timeout=BUILD_S)
+        client.upsert(self.documents, [row], timeout=ANSWER_S)
 
 
 def _builders(client: Any, documents: str) -> dict[int, dict[str, Any]]:

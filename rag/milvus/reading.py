@@ -114,6 +114,8 @@ class MilvusState:
         return [(chunk, abs(score)) for chunk, score in found]
 
     def _search(self, field: str, sought: Any, k: int, scope: Scope | None, params: dict[str, Any]) -> Found:
+        if k < 1:  # of an index without documents
+            return []
         (hits,) = self._client.search(
             self._chunks,
             data=[sought],

@@ -44,6 +44,9 @@ _EMPTY_PART: dict[str, Any] = {
 }
 
 
+PART_FIELDS = ["id", *_EMPTY_PART]
+
+
 def meta_row(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The row that says what the index is."""
     return _EMPTY_PART | {"id": META, "text": json.dumps(meta)}

@@ -32,7 +32,7 @@ from rag.milvus.collections import (
     require_keyword,
     whole_documents,
 )
-from rag.milvus.rows import chunk_rows, document_rows, embedded_text, key
+from rag.milvus.rows import PART_FIELDS, chunk_rows, document_rows, embedded_text, key
 from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, query, translated
 from rag.pooling import unit
 from rag.tables import REBUILD, EmbeddedText, text_hash
@@ -164,6 +164,9 @@ class MilvusWriter:
         """Delete versions of documents, so that what is left, if it is interrupted, is found again."""
         for first in range(0, len(documents), _DELETED):
             some = f"document in {documents[first : first + _DELETED]}"
+            # First they are whole no longer, so that none counts as there whose chunks have gone.
+            firsts = query(self._client, self._documents, f"{some} and part == 0", PART_FIELDS, seen="Strong")
+            self._put(self._documents, [row | {"whole": False} for row in firsts])
             for collection, condition in (
                 (self.chunks, some),
                 (self._documents, f"{some} and part > 0"),
@@ -252,6 +255,9 @@ def writing(
             load(client, documents_of(held))
             hold = Hold(address, documents_of(held), secrets.token_hex(8))
             hold.take(client)
+            if collection_of(client, address) != current:  # another build ended after it was asked
+                hold.give_back(client)
+                raise IndexFileError(f"{address} was built by another process just now. Build it: rag build")
         try:
             with _renewed(hold):
                 with translated(address):

@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rag import blocks, cluster, parts
 from rag.documents import files
+from rag.downloads import download
 from rag.errors import ModelError, RagError
+from rag.models import find_embedder
 from rag.settings import resolve
 from tests.isolated import open_loopback
 from tests.isolated.milvus import started_server
@@ -117,7 +119,9 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
             parts.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
         except RagError as error:
             said[name] = str(error)
-    for name, load in (("no embedder", no_embedder), ("defect", Defective)):
+    here = parts._identity(find_embedder("embedded", download), "int8")
+    other = functools.partial(parts.embedder_of, replace(here, weights_sha256="0" * 64), settings)
+    for name, load in (("no embedder", no_embedder), ("defect", Defective), ("other embedder", other)):
         try:
             [*cluster.on_ray(address, load)([*files(hostile)], Unwritten())]
         except RagError as error:
