@@ -255,12 +255,13 @@ def writing(
             load(client, documents_of(held))
             hold = Hold(address, documents_of(held), secrets.token_hex(8))
             hold.take(client)
-            if collection_of(client, address) != current:  # another build ended after it was asked
-                hold.give_back(client)
-                raise IndexFileError(f"{address} was built by another process just now. Build it: rag build")
         try:
             with _renewed(hold):
                 with translated(address):
+                    if collection_of(client, address) != current:  # another build ended after that was asked
+                        raise IndexFileError(
+                            f"{address} was built by another process just now. Build it: rag build"
+                        )
                     if rebuild and fresh is None:
                         fresh = begun(client, address, identity, keyword)
                     chunks = fresh or held
