@@ -12,11 +12,15 @@ import pytest
 
 import rag
 from rag import parts
+from rag.addresses import milvus_address
 from rag.errors import IndexFileError, SettingsError
+from rag.milvus import collections
+from rag.milvus.server import connected
 from rag.sentences import sentences
 from rag.settings import Settings, resolve
 from tests.conftest import ROOT, SEEDS
 from tests.isolated.milvus import Server, milvus_server
+from tests.test_contract import IDENTITY
 
 pytest.importorskip("pymilvus")
 
@@ -95,6 +99,19 @@ def test_the_doctor_and_the_list_of_documents_know_it(settings: Settings):
     assert {(one.state, one.characters is not None) for one in parts.listed(settings)} == {("indexed", True)}
     with pytest.raises(IndexFileError, match="is mended by a build"):
         parts.repair(settings)
+
+
+def test_collections_whose_creation_broke_off_are_in_nobodys_way(server, tmp_path):
+    (tmp_path / "a.txt").write_text("War and peace.")
+    where = f"milvus://root:Milvus@127.0.0.1:{server.port}/broken"
+    address = milvus_address(where)
+    client = connected(address)
+    for kind in ("added", "unchanged"):  # a first build, and one of what is there
+        half = collections._made(client, address, IDENTITY, keyword=False)
+        client.release_collection(collections.documents_of(half))
+        client.drop_index(collections.documents_of(half), "vector")
+        assert getattr(rag.build(tmp_path, index=where, retrieval="dense"), kind) == ("a.txt",)
+        assert collections.own(client, address) == [collections.collection_of(client, address)]
 
 
 def test_an_unchanged_build_writes_nothing(place, settings):

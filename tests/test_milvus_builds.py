@@ -14,7 +14,7 @@ from rag.addresses import MilvusAddress, milvus_address
 from rag.errors import IndexFileError
 from rag.milvus import collections, rows, server, writer
 from tests.conftest import ROOT, SEEDS
-from tests.test_contract import IDENTITY, Store, embedded, everything, expected, opened, write
+from tests.test_contract import Store, embedded, everything, expected, opened, write
 
 pymilvus = pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
@@ -208,20 +208,6 @@ def test_the_doctor_asks_for_no_rebuild_where_a_build_is_enough(store, tmp_path,
     write(store, {"a.txt": "War.", "b.txt": "Bread."})
     with opened(store) as state:
         assert not any("chunks" in fault for fault in doctor.examine_state(folder, state, store.place).faults)
-
-
-def test_collections_whose_creation_broke_off_are_in_nobodys_way(store):
-    write(store, {"a.txt": "War."})
-    client = server.connected(store.place)
-    (whole,) = collections.own(client, store.place)
-    half = collections._made(client, store.place, IDENTITY, keyword=True)
-    client.release_collection(collections.documents_of(half))
-    client.drop_index(collections.documents_of(half), "vector")
-    assert len(collections.own(client, store.place)) == 2
-    documents = write(store, {"a.txt": "War.", "b.txt": "Bread."})
-    with opened(store) as state:
-        assert everything(state) == expected(documents)
-    assert collections.own(client, store.place) == [whole]
 
 
 def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeypatch):
