@@ -199,16 +199,14 @@ class Hold:
     token: str
 
     def take(self, client: Any) -> None:
-        """Take it; `IndexFileError` while another build is at work, which is told of."""
-        try:
-            self._put(client)
-            for name in own(client, self.address):
-                if is_ready(client, name):
-                    self._look(client, documents_of(name))
-        except BaseException:
-            with contextlib.suppress(IndexFileError), translated(self.address):
-                self.give_back(client)
-            raise
+        """Take it; `IndexFileError` while another build is at work, which is told of.
+
+        To be given back even so.
+        """
+        self._put(client)
+        for name in own(client, self.address):
+            if is_ready(client, name):
+                self._look(client, documents_of(name))
 
     def _look(self, client: Any, documents: str) -> None:
         """`IndexFileError` if another build is at work there; one that has ended is forgotten."""

@@ -253,9 +253,10 @@ def writing(
             fresh = None if whole else begun(client, address, identity, keyword)
             held = fresh or str(current)
             load(client, documents_of(held))
-            hold = Hold(address, documents_of(held), secrets.token_hex(8))
-            hold.take(client)
+        hold = Hold(address, documents_of(held), secrets.token_hex(8))
         try:
+            with translated(address):
+                hold.take(client)
             with _renewed(hold):
                 with translated(address):
                     if collection_of(client, address) != current:  # another build ended after that was asked
