@@ -97,7 +97,7 @@ def build(
 
 
 def _writing(settings: Settings, *, rebuild: bool) -> AbstractContextManager[BlockWriter]:
-    identity = _identity(find_embedder(settings.embedder, download), settings.precision)
+    identity = _identity_of(settings)
     if isinstance(settings.index, Path):
         return local.writing(settings.index, identity, rebuild=rebuild)
     from rag import milvus
@@ -111,19 +111,17 @@ def _run(settings: Settings, ray: str | None) -> blocks.Run:
         return blocks.in_this_process(functools.partial(embedder, settings))
     from rag import cluster
 
-    identity = _identity(find_embedder(settings.embedder, download), settings.precision)
-    return cluster.on_ray(ray, functools.partial(embedder_of, identity, settings))
+    return cluster.on_ray(ray, functools.partial(embedder_of, _identity_of(settings), settings))
 
 
 def embedder_of(identity: EmbedderIdentity, settings: Settings) -> Embedder:
     """The embedder that these settings name on this machine; `ModelError` if it is another than there."""
-    weights = find_embedder(settings.embedder, download)
-    if (found := _identity(weights, settings.precision)) != identity:
+    if (found := _identity_of(settings)) != identity:
         raise ModelError(
             f"{socket.gethostname()} has {_told(found)}, but the machine that began the build has "
             f"{_told(identity)}. Install the same release of rag there, and the same weights."
         )
-    return _embedder((weights, settings.precision))
+    return embedder(settings)
 
 
 def _told(identity: EmbedderIdentity) -> str:
@@ -169,8 +167,7 @@ def examine(settings: Settings) -> doctor.Diagnosis:
     if isinstance(settings.index, MilvusAddress):
         with open_index(replace(settings, retrieval="dense")).open() as state:
             return doctor.examine_state(settings.documents, state, settings.index)
-    weights = find_embedder(settings.embedder, download)
-    return doctor.examine(settings.documents, settings.index, _identity(weights, settings.precision))
+    return doctor.examine(settings.documents, settings.index, _identity_of(settings))
 
 
 def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
@@ -191,8 +188,7 @@ def repair(settings: Settings) -> None:
     """Mend what can be mended in the index without the documents (see `rag.doctor`)."""
     if isinstance(settings.index, MilvusAddress):
         raise IndexFileError(f"{settings.index} is mended by a build: rag build, or rag build --rebuild")
-    weights = find_embedder(settings.embedder, download)
-    doctor.repair(settings.index, _identity(weights, settings.precision))
+    doctor.repair(settings.index, _identity_of(settings))
 
 
 def retriever(settings: Settings) -> Retriever:
@@ -276,6 +272,10 @@ def _bar(unit: str) -> Progress:
             bar.close()
 
     return show
+
+
+def _identity_of(settings: Settings) -> EmbedderIdentity:
+    return _identity(find_embedder(settings.embedder, download), settings.precision)
 
 
 def _identity(weights: Weights, precision: Precision) -> EmbedderIdentity:

@@ -17,9 +17,7 @@ from pathlib import Path
 
 from rag import blocks, cluster, parts
 from rag.documents import files
-from rag.downloads import download
 from rag.errors import ModelError, RagError
-from rag.models import find_embedder
 from rag.settings import resolve
 from tests.isolated import open_loopback
 from tests.isolated.milvus import started_server
@@ -119,8 +117,8 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
             parts.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
         except RagError as error:
             said[name] = str(error)
-    here = parts._identity(find_embedder("embedded", download), "int8")
-    other = functools.partial(parts.embedder_of, replace(here, weights_sha256="0" * 64), settings)
+    elsewhere = replace(parts._identity_of(settings), weights_sha256="0" * 64)
+    other = functools.partial(parts.embedder_of, elsewhere, settings)
     for name, load in (("no embedder", no_embedder), ("defect", Defective), ("other embedder", other)):
         try:
             [*cluster.on_ray(address, load)([*files(hostile)], Unwritten())]
