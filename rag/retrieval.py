@@ -283,8 +283,8 @@ def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Ins
                 before,
                 page=found.about.page(first),
                 copies=_saying(sentence.text, found.copies),
-                led_page=found.about.page(first - len(lead_in)),
-                led_copies=_saying(lead_in + sentence.text, found.copies),
+                led_page=found.about.page(first - len(lead_in)) if lead_in else None,
+                led_copies=_saying(lead_in + sentence.text, found.copies) if lead_in else (),
             )
             place = first
 

@@ -119,7 +119,7 @@ class Sentence:
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
     else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the documents
     that tell the same story and say the same here. `led_page` and `led_copies` are those of the lead-in and
-    the sentence together.
+    the sentence together, where there is one.
     """
 
     passage: int

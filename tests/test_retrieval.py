@@ -328,3 +328,15 @@ def test_what_only_one_copy_adds_is_found(tmp_path, word_embedder):
     sentences = retriever_over(documents, word_embedder).retrieve("salt came", 5).sentences
     assert {s.copies for s in sentences if s.text == update} == {()}
     assert {s.copies for s in sentences if s.text.startswith("The war of number 39")} == {("early.txt",)}
+
+
+def test_a_sentence_with_what_it_refers_to_has_the_copies_that_say_both(tmp_path, word_embedder):
+    ends = {
+        "early.txt": "Bread came at last. He left it there.",
+        "late.txt": "Salt came first. He left it there.",
+    }
+    documents = folder_of(tmp_path, {name: f"{story('It began.')} {end}" for name, end in ends.items()})
+    found = retriever_over(documents, word_embedder).retrieve("salt came first", 5).sentences
+    (he,) = (s for s in found if s.text == "He left it there." and s.lead_in.startswith("Salt"))
+    assert (he.copies, he.led_copies) == (("early.txt",), ())
+    assert {(s.led_page, s.led_copies) for s in found if not s.lead_in} == {(None, ())}
