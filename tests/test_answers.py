@@ -1,6 +1,5 @@
 """The product on its own articles, with the embedded models: right answers, refusals, exact quotes."""
 
-import json
 import threading
 from dataclasses import replace
 
@@ -10,18 +9,7 @@ from rag import parts
 from rag.engine import Engine
 from rag.settings import Settings
 from rag.types import Answer
-from tests.conftest import ROOT
-
-QUESTIONS = json.loads((ROOT / "tests" / "questions.json").read_text("utf-8"))
-
-
-def assert_exact(answer: Answer, settings: Settings) -> None:
-    """Every citation is found in its file, at its offsets, and in the answer's text."""
-    for citation in answer.citations:
-        with (settings.documents / citation.source).open(encoding="utf-8", newline="") as file:
-            assert file.read()[citation.start : citation.end] == citation.quote
-        assert f"“{citation.quote}” [{citation.label}]" in answer.text
-        assert answer.passages[citation.label - 1].source == citation.source
+from tests.support.answers import QUESTIONS, assert_exact
 
 
 @pytest.mark.parametrize("row", QUESTIONS["answerable"], ids=lambda row: row["question"])

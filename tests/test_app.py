@@ -21,8 +21,8 @@ from rag.page.handlers import told
 from rag.page.panes import Panes
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve
-from tests.conftest import ROOT
-from tests.page.examples import DECLINED, parsed, text_of, texts_of
+from tests.support import ROOT
+from tests.support.chat_examples import DECLINED, parsed, text_of, texts_of
 
 app = pytest.importorskip("app")
 

@@ -6,31 +6,10 @@ from rag import parts
 from rag.chunks import MAX_CHARS, chunks
 from rag.models import find_embedder
 from rag.types import Chunk
-from tests.conftest import SEEDS, WordEmbedder
+from tests.support import SEEDS
+from tests.support.fakes import WordEmbedder
+from tests.support.texts import PIECES
 
-PIECES = st.sampled_from(
-    [
-        "The war ended. ",
-        "Dr. No said: “Peace!” ",
-        "bread; salt, river ",
-        "\r\n",
-        "\r\n\r\n",
-        "\n",
-        "\n \n",
-        "\t",
-        "   ",
-        "\u00a0",
-        "\u2028",
-        "👩‍👩‍👧 ",
-        "🌊🌊",
-        "和平。战争！",
-        "川が流れる、",
-        "x" * 900,
-        "long-word" * 30,
-        "e\u0301",
-        "a",
-    ]
-)
 TEXTS = st.one_of(
     st.lists(PIECES, max_size=60).map("".join),
     st.builds(lambda pieces, n: "".join(pieces) * n, st.lists(PIECES, max_size=6), st.integers(1, 40)),

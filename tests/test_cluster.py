@@ -10,8 +10,8 @@ import pytest
 
 from rag import parts, store
 from rag.settings import resolve
-from tests.conftest import ROOT, SEEDS
-from tests.isolated import ISOLATED, require_isolation
+from tests.support import ROOT, SEEDS
+from tests.support.isolation import ISOLATED, require_isolation
 
 DOCUMENTS = 400
 
@@ -45,12 +45,12 @@ def chunks(index) -> dict[tuple[str, int, int], tuple[str, np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def seen(folder, tmp_path_factory):
-    """What builds on two nodes saw (see `tests.isolated.ray_build`)."""
+    """What builds on two nodes saw (see `tests.support.ray_build`)."""
     for package in ("ray", "pymilvus", "milvus"):
         pytest.importorskip(package)
     require_isolation()
     place = tmp_path_factory.mktemp("r")
-    program = [sys.executable, "-m", "tests.isolated.ray_build"]
+    program = [sys.executable, "-m", "tests.support.ray_build"]
     ran = subprocess.run(
         [*ISOLATED, *program, folder, place / "index", place / "ray", place / "programs"],
         stdout=subprocess.PIPE,

@@ -5,8 +5,8 @@ import subprocess
 import sys
 import time
 
-from tests.conftest import ROOT
-from tests.test_indexing import Folders
+from tests.support import ROOT
+from tests.support.folders import Folders
 
 READERS = 8
 BUILDS = 40
@@ -15,8 +15,8 @@ import json, sys, time
 from pathlib import Path
 from rag.local import LocalIndex
 from rag.retrieval import Retriever
-from tests.conftest import WordEmbedder
-from tests.test_indexing import IDENTITY
+from tests.support.fakes import WordEmbedder
+from tests.support.folders import IDENTITY
 
 place = Path(sys.argv[1])
 retriever = Retriever(LocalIndex(place / "index", IDENTITY), WordEmbedder())

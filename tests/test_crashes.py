@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support import ROOT
 
 COMPILER = shutil.which("cc")
 pytestmark = pytest.mark.skipif(
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.skipif(
 def faults(tmp_path_factory, request) -> list[dict]:
     place = tmp_path_factory.mktemp("faults")
     library = place / "faults.so"
-    source = ROOT / "tests" / "faults.c"
+    source = ROOT / "tests" / "support" / "faults.c"
     subprocess.run([COMPILER, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", place, *request.param],
+        [sys.executable, "-m", "tests.support.faults", place, *request.param],
         cwd=ROOT,
         # A process that was forked can't use the threads that the first one made.
         env={**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"},

@@ -13,9 +13,9 @@ import pytest
 
 from rag import doctor, store
 from rag.errors import IndexFileError
-from tests.conftest import VOCABULARY
-from tests.test_indexing import IDENTITY, TEXTS, Folders
-from tests.test_vectors import index_of
+from tests.support.fakes import VOCABULARY
+from tests.support.folders import IDENTITY, TEXTS, Folders
+from tests.support.vectors import index_of
 
 NAN = "0000c07f"
 REPAIR = "Mend it: rag doctor --repair"

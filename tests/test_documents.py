@@ -9,7 +9,7 @@ from rag.documents import File, files, read, read_folder
 from rag.errors import DocumentsError
 from rag.extraction import Extraction
 from rag.types import Document, Failure
-from tests.files import pdf
+from tests.support.files import pdf
 
 READABLE = ".txt .md .html .htm .pdf .docx .eml"
 

@@ -17,7 +17,7 @@ from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
 from rag.worker import Worker
 from rag.writing import CAPABLE_PARAMETERS
-from tests.conftest import QueuedModel, ScriptedReader, WordEmbedder
+from tests.support.fakes import QueuedModel, ScriptedReader, WordEmbedder
 
 WAR = "Old news.\nThe war began in spring. Bread was dear."
 PEACE = "Peace came over the river."

@@ -11,8 +11,8 @@ from rag import extraction
 from rag.errors import UnreadableError
 from rag.extraction import Extraction
 from rag.formats import Extract
-from tests.conftest import ROOT
-from tests.files import BOMB, packed, pdf, word
+from tests.support import ROOT
+from tests.support.files import BOMB, packed, pdf, word
 
 WAR = pdf("War")
 READ = Extract("War", pages=(0,))
@@ -143,7 +143,7 @@ def test_the_working_folder_is_no_place_for_modules(tmp_path, monkeypatch, sourc
 
 def test_a_program_that_found_the_package_in_its_working_folder_may_leave_it(tmp_path):
     code = (
-        "import os, sys; from tests.files import pdf; from rag.extraction import Extraction\n"
+        "import os, sys; from tests.support.files import pdf; from rag.extraction import Extraction\n"
         f"assert sys.path[0] == ''; os.chdir({str(tmp_path)!r})\n"
         "with Extraction() as documents: print(documents.extract(pdf('War'), '.pdf').text)"
     )

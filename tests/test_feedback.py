@@ -12,8 +12,8 @@ from rag.errors import IndexFileError
 from rag.evaluation.datasets import Question, read_dataset
 from rag.feedback import rate
 from rag.types import Answer, Citation
-from tests.conftest import ROOT
-from tests.test_indexing import IDENTITY, TEXTS, Folders
+from tests.support import ROOT
+from tests.support.folders import IDENTITY, TEXTS, Folders
 
 QUOTED = Answer(
     question="What came?",

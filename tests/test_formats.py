@@ -11,7 +11,7 @@ from rag.formats.pdf import read_pdf
 from rag.formats.plain import clean, decode_stated, title
 from rag.formats.web_page import read_web_page
 from rag.formats.word import read_word
-from tests.files import pdf, word, word_of
+from tests.support.files import pdf, word, word_of
 
 RIVER = "The river froze in January, and the bridge stood alone for weeks until the thaw came in March."
 BREAD = "Bread was dear that winter, and salt was dearer still, so that many went without either of them."

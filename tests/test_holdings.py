@@ -10,7 +10,7 @@ from rag.errors import DocumentsError
 from rag.holdings import Listed, add, is_stale, listed, remove
 from rag.settings import resolve
 from rag.types import Failure
-from tests.test_indexing import TEXTS, Folders
+from tests.support.folders import TEXTS, Folders
 
 windows = sys.platform == "win32"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rag import store
-from tests.conftest import ROOT
-from tests.files import BOMB, pdf, word_of
+from tests.support import ROOT
+from tests.support.files import BOMB, pdf, word_of
 
 WAR = b"War and bread."
 BINARY = "is binary, not text"
@@ -158,7 +158,7 @@ BUILD = r"""
 import json, re, resource, sys
 from dataclasses import asdict
 from pathlib import Path
-from tests.test_indexing import Folders
+from tests.support.folders import Folders
 report = Folders(Path(sys.argv[1])).build()
 # Not ru_maxrss of this process: it counts what the process that started it had taken until then.
 building = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from rag.settings import Settings
-from tests.conftest import ROOT
-from tests.files import pdf
-from tests.test_indexing import Folders
+from tests.support import ROOT
+from tests.support.files import pdf
+from tests.support.folders import Folders
 
 HEAVY = {
     "sentence_transformers": {"encoders.py"},
@@ -128,7 +128,7 @@ def test_an_unchanged_build_loads_nothing_that_reads_documents(tmp_path):
     assert len(folders.build().added) == 5
 
     code = (
-        "from pathlib import Path\nfrom tests.test_indexing import Folders\n"
+        "from pathlib import Path\nfrom tests.support.folders import Folders\n"
         "report = Folders(Path(sys.argv[1])).build(load_embedder=None)\nassert len(report.unchanged) == 5"
     )
     assert loaded(code, str(tmp_path)) & READING == set()

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,58 +11,14 @@ import pytest
 from rag import extraction, indexing, store
 from rag.documents import read, read_folder
 from rag.errors import DocumentsError, IndexFileError
-from rag.indexing import build_index, embedder_identity
+from rag.indexing import build_index
 from rag.local import LocalIndex
-from rag.retrieval import Retriever
 from rag.types import BuildReport, Failure
-from tests.conftest import ROOT, WordEmbedder
-from tests.files import pdf
-from tests.test_vectors import index_of
-
-IDENTITY = embedder_identity("words", "ab" * 32, WordEmbedder.dimension)
-TEXTS = {
-    "a.txt": "War and war and bread.",
-    "b.txt": "Peace by the river.",
-    "c.txt": "Salt, bread and the river.",
-}
-
-
-class Folders:
-    """A documents folder and an index of it, with an embedder that records what it embeds."""
-
-    def __init__(self, place: Path) -> None:
-        self.documents = place / "docs"
-        self.index = place / "index"
-        self.embedder = WordEmbedder()
-
-    def write(self, texts: dict[str, str]) -> None:
-        self.documents.mkdir(exist_ok=True)
-        for source, text in texts.items():
-            (self.documents / source).write_text(text, encoding="utf-8", newline="")
-
-    def build(self, **options) -> BuildReport:
-        self.embedder.embedded.clear()
-        given = {
-            "identity": IDENTITY,
-            "load_embedder": lambda: self.embedder,
-            "progress": lambda done, total: None,
-        }
-        return build_index(self.documents, self.index, **{**given, **options})
-
-    def found(self, question: str, k: int = 5) -> list[tuple[str, float]]:
-        """The (source, score) of the passages, as a process that starts now finds them."""
-        passages = Retriever(LocalIndex(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
-        return [(passage.source, round(passage.score, 6)) for passage in passages]
-
-    def state(self) -> str:
-        return (self.index / "current").read_text()
-
-    def store(self) -> Path:
-        return self.index / self.state()
-
-    def vectors_file(self) -> Path:
-        (path,) = self.index.glob("vectors-*.faiss")
-        return path
+from tests.support import ROOT
+from tests.support.fakes import WordEmbedder
+from tests.support.files import pdf
+from tests.support.folders import IDENTITY, TEXTS, Folders, mangle
+from tests.support.vectors import index_of
 
 
 @pytest.fixture
@@ -397,7 +352,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from rag import store, vectors
-from tests.test_indexing import Folders
+from tests.support.folders import Folders
 
 def die(*_): os._exit(9)
 
@@ -497,21 +452,6 @@ def test_a_reader_that_comes_during_the_swap_sees_the_old_state(folders):
                 assert [*snapshot.hashes()] == ["a.txt", "b.txt", "c.txt"]
         with store.reading(folders.index) as snapshot:
             assert [*snapshot.hashes()] == ["b.txt", "c.txt"]
-
-
-def mangle(how: str, path: Path) -> None:
-    content = path.read_bytes()
-    half = len(content) // 2
-    if how == "missing":
-        path.unlink()
-    elif how == "empty":
-        path.write_bytes(b"")
-    elif how == "truncated":
-        path.write_bytes(content[:half])
-    elif how == "overwritten":
-        path.write_bytes(content[:half] + bytes(range(255, 235, -1)) + content[half + 20 :])
-    elif how == "text":
-        path.write_text("not this kind of file")
 
 
 HOWS = ["missing", "empty", "truncated", "overwritten", "text"]

@@ -14,8 +14,8 @@ from typing import Any
 import gradio_client
 import pytest
 
-from tests.conftest import ROOT, SEEDS
-from tests.servers import served
+from tests.support import ROOT, SEEDS
+from tests.support.page_server import served
 
 pytestmark = pytest.mark.load
 

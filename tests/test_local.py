@@ -7,8 +7,8 @@ import pytest
 from rag import doctor
 from rag.local import LocalIndex
 from rag.retrieval import Retriever
-from tests.conftest import WordEmbedder
-from tests.test_indexing import IDENTITY, Folders, mangle
+from tests.support.fakes import WordEmbedder
+from tests.support.folders import IDENTITY, Folders, mangle
 
 WORDS = ("war", "peace", "bread", "salt", "river", "tall", "old", "green")
 

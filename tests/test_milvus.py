@@ -18,9 +18,9 @@ from rag.milvus import collections
 from rag.milvus.server import connected
 from rag.sentences import sentences
 from rag.settings import Settings, resolve
-from tests.conftest import ROOT, SEEDS
-from tests.isolated.milvus import Server, milvus_server
-from tests.test_contract import IDENTITY
+from tests.support import ROOT, SEEDS
+from tests.support.milvus_server import Server, milvus_server
+from tests.support.stores import IDENTITY
 
 pytest.importorskip("pymilvus")
 

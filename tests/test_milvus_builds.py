@@ -13,8 +13,8 @@ from rag import doctor, milvus
 from rag.addresses import MilvusAddress, milvus_address
 from rag.errors import IndexFileError
 from rag.milvus import collections, rows, server, writer
-from tests.conftest import ROOT, SEEDS
-from tests.test_contract import Store, embedded, everything, expected, opened, write
+from tests.support import ROOT, SEEDS
+from tests.support.stores import Store, embedded, everything, expected, opened, write
 
 pymilvus = pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")

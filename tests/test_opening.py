@@ -5,8 +5,8 @@ import pytest
 from rag.errors import QuestionError
 from rag.local import LocalIndex
 from rag.opening import Excerpt, Opened, excerpt, opened
-from tests.files import pdf
-from tests.test_indexing import IDENTITY, Folders
+from tests.support.files import pdf
+from tests.support.folders import IDENTITY, Folders
 
 LONG = "War and bread.\n" * 2_000
 

@@ -4,7 +4,7 @@ import pytest
 
 from rag.errors import PromptError
 from rag.prompt import PLACEHOLDERS, evidence_line, read_template, read_templates, render, render_rewrite
-from tests.conftest import ROOT
+from tests.support import ROOT
 
 NAME = "quote.txt"
 LOCAL = Path("prompts", NAME)

@@ -22,7 +22,7 @@ from rag.models import Pooled, find_embedder, pooled
 from rag.networks import Network, cached, converted
 from rag.quantised import QuantisedEmbedder
 from rag.store import reading
-from tests.conftest import SEEDS
+from tests.support import SEEDS
 
 TEXT = "Normandy is a region of France. Its capital is Rouen."
 SPANS = [(0, 31), (32, 53)]

@@ -1,6 +1,5 @@
 """What a reader is made of; what it learnt is tested in `tests/training`, what it is worth by `rag eval`."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from rag.downloads import download
 from rag.errors import ModelError
 from rag.models import find_embedder, find_reader
-from rag.networks import Network, converted
-from rag.reader import CrossEncoderReader, reader_module
+from rag.reader import CrossEncoderReader
 from rag.types import Reading
+from tests.support.readers import reader_of
 
 QUESTION = "When did the war begin?"
 TEXTS = ("The war began in May 1914. « Nobody had wanted it.", "Snow fell.", "Bread was dear in all towns.")
@@ -30,11 +29,6 @@ def reader() -> CrossEncoderReader:
     assert found is not None
     base, learnt = found
     return reader_of(base.path.parent, learnt.path)
-
-
-def reader_of(folder: Path, learnt: Path) -> CrossEncoderReader:
-    network = Network(converted(partial(reader_module, folder, learnt), eight_bits=False))
-    return CrossEncoderReader(network, folder, name=str(learnt))
 
 
 def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:

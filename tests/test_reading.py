@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rag.reading import MAX_BEFORE_CHARS, MAX_QUESTION_CHARS, READ, READER_WEIGHT, SURE, marked, read, read_as
 from rag.types import Reading, Sentence, Signals
-from tests.conftest import ScriptedReader
+from tests.support.fakes import ScriptedReader
 
 NOTHING = Signals(0, 0, 0, 0, False, 0)
 ONE = Sentence(0, 20, 35, "It began\nin May.", 0.9, NOTHING, before="The war was long.\n ")

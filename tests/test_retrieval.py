@@ -14,7 +14,7 @@ from rag.local import LocalIndex
 from rag.retrieval import Retriever
 from rag.scope import scope
 from rag.types import Match
-from tests.conftest import WordEmbedder
+from tests.support.fakes import WordEmbedder
 
 
 @pytest.fixture

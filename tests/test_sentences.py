@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.sentences import sentences
-from tests.test_chunks import PIECES
+from tests.support.texts import PIECES
 
 
 def split(text: str, max_chars: int = 300) -> list[str]:

@@ -21,9 +21,9 @@ from rag.notes import notes
 from rag.served import RemoteModel
 from rag.settings import Settings
 from rag.types import Answer
-from tests.conftest import ROOT
-from tests.model_servers import free_port, llama_server, scripted
-from tests.test_answers import QUESTIONS, assert_exact
+from tests.support import ROOT
+from tests.support.answers import QUESTIONS, assert_exact
+from tests.support.model_servers import free_port, llama_server, scripted
 
 GRAMMAR = r'root ::= line "\n" line "\n" line' + "\nline ::= [a-z ]{60}"
 

@@ -6,10 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.vectors import VectorIndex
-
-
-def index_of(ids: np.ndarray, vectors: np.ndarray) -> VectorIndex:
-    return VectorIndex.made(vectors.shape[1], len(ids), lambda: iter([(ids, vectors)]))
+from tests.support.vectors import index_of
 
 
 def made(seed: int, count: int, dimension: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 from rag.errors import ModelError
 from rag.types import Waiting
 from rag.worker import Worker
-from tests.conftest import QueuedModel
+from tests.support.fakes import QueuedModel
 
 
 class Gate:

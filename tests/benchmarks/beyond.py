@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks.rows import Row, ran
 from tests.benchmarks.searching import POOL
-from tests.isolated.milvus import milvus_server
+from tests.support.milvus_server import milvus_server
 
 MOST = 100_000
 """So many passages at most: the server of the tests writes some hundreds a second on two cores."""
@@ -55,7 +55,7 @@ from rag import parts
 from rag.evaluation.datasets import read_dataset
 from rag.settings import resolve
 from tests.benchmarks.rows import share
-from tests.conftest import SEEDS
+from tests.support import SEEDS
 bench, place, kept = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 questions = [one.text for one in read_dataset("wikipedia490", bench, SEEDS).questions]
 random.Random(0).shuffle(questions)

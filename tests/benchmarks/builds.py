@@ -17,7 +17,7 @@ from rag.downloads import download
 from rag.evaluation.datasets import read_dataset
 from rag.models import find_embedder
 from tests.benchmarks.rows import Row, ran
-from tests.conftest import ROOT, SEEDS
+from tests.support import ROOT, SEEDS
 
 DOCUMENTS = 60
 """Of Wikipedia's 490 articles, drawn at random, unless all are asked for."""

@@ -17,7 +17,7 @@ from rag.models import find_embedder
 from rag.sentences import sentences
 from rag.settings import Precision, resolve
 from tests.benchmarks.rows import Row
-from tests.conftest import SEEDS
+from tests.support import SEEDS
 
 CHUNKS = 1024
 REPEATS = 3

@@ -17,7 +17,7 @@ from rag.prompt import read_templates, render
 from rag.settings import resolve
 from rag.types import Answer
 from tests.benchmarks.rows import Row
-from tests.conftest import SEEDS
+from tests.support import SEEDS
 
 QUESTIONS = 40
 TOKENS = 48

@@ -20,7 +20,7 @@ from rag.pooling import unit
 from rag.sentences import sentences
 from rag.tables import EmbeddedText
 from rag.types import Chunk, Document
-from tests.conftest import SEEDS
+from tests.support import SEEDS
 
 POOL = 20_000
 """Sentences to draw from."""

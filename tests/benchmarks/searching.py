@@ -45,7 +45,7 @@ from rag.evaluation.datasets import read_dataset
 from rag.settings import resolve
 from rag.words import terms
 from tests.benchmarks.rows import share
-from tests.conftest import SEEDS
+from tests.support import SEEDS
 bench, index = Path(sys.argv[1]), Path(sys.argv[2])
 questions = [one.text for one in read_dataset("wikipedia490", bench, SEEDS).questions]
 random.Random(0).shuffle(questions)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import rag
 from tests.benchmarks.rows import Row, ran
-from tests.conftest import ROOT, SEEDS
+from tests.support import ROOT, SEEDS
 
 REPEATS = 5
 QUESTION = "Until when did the EU extend its curbs on Syria?"

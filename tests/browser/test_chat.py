@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import answered, ask, on_screen, tab
-from tests.conftest import SEEDS
-from tests.servers import served
+from tests.support import SEEDS
+from tests.support.page_server import served
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import answered, ask, tab
-from tests.servers import served
+from tests.support.page_server import served
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,8 @@ import pytest
 from rag.page.conversation import Conversation, Turn, record
 from rag.types import Citation, Passage
 from tests.browser.conftest import answered, ask, tab
-from tests.hostile_texts import HOSTILE
-from tests.page.examples import ANSWER
+from tests.support.chat_examples import ANSWER
+from tests.support.texts import HOSTILE
 
 pytestmark = pytest.mark.browser
 

@@ -20,7 +20,7 @@ from rag.page.markup import note_html, question_html, turn_html
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve
 from rag.types import Event, Passage
-from tests.page.examples import ANSWER, DECLINED, PASSAGE, skeleton, text_of, texts_of
+from tests.support.chat_examples import ANSWER, DECLINED, PASSAGE, skeleton, text_of, texts_of
 
 ID = "0123456789abcdef" * 2
 FIRST = Turn("When did it freeze?", ANSWER)

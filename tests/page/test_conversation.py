@@ -22,8 +22,8 @@ from rag.page.conversation import (
     renamed,
 )
 from rag.types import Answer, Citation, Evidence, Match, Passage
-from tests.hostile_texts import HOSTILE
-from tests.page.examples import ANSWER, DECLINED, PASSAGE, quoting
+from tests.support.chat_examples import ANSWER, DECLINED, PASSAGE, quoting
+from tests.support.texts import HOSTILE
 
 ID = "0123456789abcdef" * 2
 STOPPED = Turn("And why?", None, "Stopped.")

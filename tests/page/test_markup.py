@@ -18,8 +18,7 @@ from rag.page.markup import (
     turn_html,
 )
 from rag.types import Citation, Passage
-from tests.hostile_texts import HOSTILE
-from tests.page.examples import (
+from tests.support.chat_examples import (
     ANSWER,
     CITATION,
     DECLINED,
@@ -31,6 +30,7 @@ from tests.page.examples import (
     text_of,
     texts_of,
 )
+from tests.support.texts import HOSTILE
 
 SECOND = Passage("b.pdf", 0, 16, "Bread was dear. ", 0.5, page=3)
 TWICE = replace(

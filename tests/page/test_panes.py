@@ -9,8 +9,7 @@ from rag.opening import Opened
 from rag.page import panes
 from rag.page.panes import MAX_LISTED, documents_html, inside_html, source_html
 from rag.types import Citation, Evidence, Match, Passage
-from tests.hostile_texts import HOSTILE
-from tests.page.examples import (
+from tests.support.chat_examples import (
     ANSWER,
     CITATION,
     DECLINED,
@@ -22,6 +21,7 @@ from tests.page.examples import (
     text_of,
     texts_of,
 )
+from tests.support.texts import HOSTILE
 
 TEXT = "x" * 100 + PASSAGE.text + "\r\n  wide.\n"
 OPENED = Opened("a.txt", TEXT, 111, 134, changed=False, title=None, date=None, page=None, sha256="0" * 64)

@@ -10,7 +10,7 @@ import pytest
 from rag.engine import Engine
 from rag.errors import ModelError
 from rag.settings import Settings
-from tests.serving.servers import TalkingEngine, served
+from tests.support.api_server import TalkingEngine, served
 
 QUESTION = "Who is the Kremlin spokesman?"
 

@@ -12,7 +12,7 @@ import pytest
 
 from rag.engine import Engine
 from rag.settings import Settings
-from tests.conftest import ROOT
+from tests.support import ROOT
 
 gradio_client = pytest.importorskip("gradio_client")
 
@@ -23,7 +23,7 @@ QUESTION = "Who is the Kremlin spokesman?"
 def opened(*folders: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """The address of the page, and its process; whatever that has to say of errors, it mustn't."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.serving.page", *folders],
+        [sys.executable, "-m", "tests.support.page_process", *folders],
         cwd=ROOT,
         text=True,
         stdin=subprocess.PIPE,

@@ -8,7 +8,7 @@ import pytest
 
 from rag.engine import Engine
 from rag.serving.guard import Login, is_this_server
-from tests.serving.servers import served
+from tests.support.api_server import served
 
 LOGIN = Login("reader", "pass wörd")
 

@@ -9,7 +9,7 @@ import gradio_client
 import httpx
 import pytest
 
-from tests.servers import served
+from tests.support.page_server import served
 
 SECRET = "The secret of the vault is 7391."
 OUTSIDE = (

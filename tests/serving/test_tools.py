@@ -14,8 +14,8 @@ from mcp.client.stdio import StdioServerParameters
 from rag.engine import Engine
 from rag.serving.guard import Login
 from rag.settings import Settings
-from tests.conftest import ROOT
-from tests.serving.servers import TalkingEngine, served
+from tests.support import ROOT
+from tests.support.api_server import TalkingEngine, served
 
 QUESTION = "Who is the Kremlin spokesman?"
 

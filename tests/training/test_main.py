@@ -9,8 +9,8 @@ import pytest
 from rag.training.__main__ import main
 from rag.training.examples import SETS, write
 from rag.training.figures import figures
-from tests.conftest import ScriptedReader
-from tests.training.test_reader import CANDIDATES, EXAMPLES
+from tests.support.fakes import ScriptedReader
+from tests.support.training_examples import CANDIDATES, EXAMPLES
 
 
 def test_a_reader_comes_with_its_card(tmp_path, capsys):

@@ -9,25 +9,10 @@ from rag.errors import ModelError
 from rag.models import find_embedder
 from rag.reading import read_as
 from rag.training import reader
-from rag.training.examples import Candidate, Example
 from rag.training.figures import figures
 from rag.training.siblings import Siblings
-from tests.test_reader import reader_of
-
-PLACES = {"Rhine": "Chur", "Danube": "Donau", "Elbe": "Bohemia", "Seine": "Burgundy", "Thames": "Kemble"}
-CANDIDATES = tuple(Candidate(f"The {river} rises in {place}.", "") for river, place in PLACES.items())
-EXAMPLES = [
-    Example(
-        "rivers",
-        False,
-        f"Where does the {river} rise?",
-        True,
-        CANDIDATES,
-        (number,),
-        (len(f"The {river} rises in "), len(f"The {river} rises in {place}")),
-    )
-    for number, (river, place) in enumerate(PLACES.items())
-] + [Example("rivers", False, f"Who swam in the {river}?", False, CANDIDATES, ()) for river in PLACES]
+from tests.support.readers import reader_of
+from tests.support.training_examples import EXAMPLES
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from rag import blocks, cluster, parts
 from rag.documents import files
 from rag.errors import ModelError, RagError
 from rag.settings import resolve
-from tests.isolated import open_loopback
-from tests.isolated.milvus import started_server
+from tests.support.isolation import open_loopback
+from tests.support.milvus_server import started_server
 
 PORT = 6399
 KILLING = "This text ends the process that reads it."

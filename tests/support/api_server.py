@@ -12,7 +12,7 @@ from rag.serving.guard import Login
 from rag.serving.programs import Programs
 from rag.serving.server import additions
 from rag.worker import Worker
-from tests.conftest import QueuedModel
+from tests.support.fakes import QueuedModel
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Builds with a fault at each call that changes a file, for `tests/test_crashes.py`.
 
-Runs with tests/faults.c loaded. Each build is a process of its own over a copy of the same index; what is
-then found is printed, a line of JSON for each fault. Of an index of many chunks, as `EXACT` counts them, the
-FAISS file stays as long as no more than `CHANGES` come and go.
+Runs with tests/support/faults.c loaded. Each build is a process of its own over a copy of the same index;
+what is then found is printed, a line of JSON for each fault. Of an index of many chunks, as `EXACT` counts
+them, the FAISS file stays as long as no more than `CHANGES` come and go.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rag import index, vectors
 from rag.errors import RagError
-from tests.test_indexing import Folders
+from tests.support.folders import Folders
 
 QUESTIONS = ("war", "peace", "salt")
 KILLS = 50

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.isolated import ISOLATED, open_loopback, require_isolation
+from tests.support import ROOT
+from tests.support.isolation import ISOLATED, open_loopback, require_isolation
 
 
 class Server:
@@ -65,7 +65,7 @@ def milvus_server(folder: Path, programs: Path, **options: object) -> Iterator[S
     pytest.importorskip("milvus", reason="the package milvus==2.3.5 has the server")
     require_isolation()
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        program = [sys.executable, "-m", "tests.isolated.milvus"]
+        program = [sys.executable, "-m", "tests.support.milvus_server"]
         process = subprocess.Popen(
             [*ISOLATED, *program, str(listening.fileno()), folder, programs, json.dumps(options)],
             pass_fds=[listening.fileno()],

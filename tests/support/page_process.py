@@ -1,7 +1,7 @@
 """The page in a process of its own, as Gradio's server leaves sockets and loops open in the one it is in.
 
-`python -m tests.serving.page DOCUMENTS INDEX` prints its address; without folders it has an engine that never
-stops by itself, and `free` is printed once the model has been freed. It ends with its stdin.
+`python -m tests.support.page_process DOCUMENTS INDEX` prints its address; without folders it has an engine
+that never stops by itself, and `free` is printed once the model has been freed. It ends with its stdin.
 """
 
 import sys
@@ -11,7 +11,7 @@ from rag.serving.preparation import Preparation
 from rag.serving.programs import Programs
 from rag.serving.server import additions
 from rag.settings import resolve, resolve_serving
-from tests.serving.servers import TalkingEngine
+from tests.support.api_server import TalkingEngine
 
 
 def main(folders: list[str]) -> None:

@@ -3,6 +3,8 @@
 What they would run sets the title of the page, so that a browser can tell.
 """
 
+from hypothesis import strategies as st
+
 _RUN = "document.title='pwned'"
 
 HOSTILE: tuple[str, ...] = (
@@ -48,4 +50,28 @@ HOSTILE: tuple[str, ...] = (
     "Donaudampfschifffahrt" * 100,
     "<" * 300,
     "日本語の文書には空白がない。" * 30,
+)
+
+PIECES = st.sampled_from(
+    [
+        "The war ended. ",
+        "Dr. No said: “Peace!” ",
+        "bread; salt, river ",
+        "\r\n",
+        "\r\n\r\n",
+        "\n",
+        "\n \n",
+        "\t",
+        "   ",
+        "\u00a0",
+        "\u2028",
+        "👩‍👩‍👧 ",
+        "🌊🌊",
+        "和平。战争！",
+        "川が流れる、",
+        "x" * 900,
+        "long-word" * 30,
+        "e\u0301",
+        "a",
+    ]
 )

@@ -1,0 +1,71 @@
+"""A small documents folder and its index, over an embedder of five words."""
+
+from pathlib import Path
+
+from rag.indexing import build_index, embedder_identity
+from rag.local import LocalIndex
+from rag.retrieval import Retriever
+from rag.types import BuildReport
+from tests.support.fakes import WordEmbedder
+
+IDENTITY = embedder_identity("words", "ab" * 32, WordEmbedder.dimension)
+
+
+TEXTS = {
+    "a.txt": "War and war and bread.",
+    "b.txt": "Peace by the river.",
+    "c.txt": "Salt, bread and the river.",
+}
+
+
+class Folders:
+    """A documents folder and an index of it, with an embedder that records what it embeds."""
+
+    def __init__(self, place: Path) -> None:
+        self.documents = place / "docs"
+        self.index = place / "index"
+        self.embedder = WordEmbedder()
+
+    def write(self, texts: dict[str, str]) -> None:
+        self.documents.mkdir(exist_ok=True)
+        for source, text in texts.items():
+            (self.documents / source).write_text(text, encoding="utf-8", newline="")
+
+    def build(self, **options) -> BuildReport:
+        self.embedder.embedded.clear()
+        given = {
+            "identity": IDENTITY,
+            "load_embedder": lambda: self.embedder,
+            "progress": lambda done, total: None,
+        }
+        return build_index(self.documents, self.index, **{**given, **options})
+
+    def found(self, question: str, k: int = 5) -> list[tuple[str, float]]:
+        """The (source, score) of the passages, as a process that starts now finds them."""
+        passages = Retriever(LocalIndex(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
+        return [(passage.source, round(passage.score, 6)) for passage in passages]
+
+    def state(self) -> str:
+        return (self.index / "current").read_text()
+
+    def store(self) -> Path:
+        return self.index / self.state()
+
+    def vectors_file(self) -> Path:
+        (path,) = self.index.glob("vectors-*.faiss")
+        return path
+
+
+def mangle(how: str, path: Path) -> None:
+    content = path.read_bytes()
+    half = len(content) // 2
+    if how == "missing":
+        path.unlink()
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "truncated":
+        path.write_bytes(content[:half])
+    elif how == "overwritten":
+        path.write_bytes(content[:half] + bytes(range(255, 235, -1)) + content[half + 20 :])
+    elif how == "text":
+        path.write_text("not this kind of file")

@@ -1,0 +1,93 @@
+"""One interface over the stores that tests write and read."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rag import local, milvus
+from rag.addresses import MilvusAddress
+from rag.chunks import chunks
+from rag.index import BlockWriter, EmbeddedDocument, Index
+from rag.indexing import embedder_identity
+from rag.sentences import sentences
+from rag.tables import EmbeddedText, text_hash
+from rag.types import Document, EmbedderIdentity
+from tests.support.fakes import WordEmbedder
+
+IDENTITY = embedder_identity("words", "0" * 64, WordEmbedder.dimension)
+
+
+TEXTS = {
+    "2016-05-12 war.txt": "War and bread. The wars went on.",
+    'bread\'s "best" \\ 100%.txt': "Bread and salt.\r\n\r\nSalt again 🍞, and peace.",
+    "deep/river.txt": "The river. A river froze.",
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """One of the implementations: where it is, how it is written and read."""
+
+    place: Path | MilvusAddress
+    keyword: bool
+
+    def write(
+        self, identity: EmbedderIdentity = IDENTITY, *, rebuild: bool = False
+    ) -> AbstractContextManager[BlockWriter]:
+        if isinstance(self.place, Path):
+            return local.writing(self.place, identity, rebuild=rebuild)
+        return milvus.writing(self.place, identity, keyword=self.keyword, rebuild=rebuild)
+
+    def read(self, identity: EmbedderIdentity = IDENTITY) -> Index:
+        if isinstance(self.place, Path):
+            return local.LocalIndex(self.place, identity)
+        return milvus.MilvusIndex(self.place, identity, keyword=self.keyword)
+
+
+def embedded(source: str, text: str, **about) -> EmbeddedDocument:
+    embedder = WordEmbedder()
+    pieces = chunks(text, count_tokens=embedder.count_tokens, max_tokens=8)
+    texts = list(dict.fromkeys(piece.text for piece in pieces))
+    spans = [sentences(piece) for piece in texts]
+    vectors, of_sentences = embedder.embed_with_spans(texts, spans)
+    found = tuple(map(EmbeddedText, texts, vectors, spans, of_sentences))
+    sha256 = text_hash(text).hex()
+    return EmbeddedDocument(Document(source, text, sha256, **about), pieces, found)
+
+
+def write(store: Store, texts=TEXTS, *, rebuild: bool = False) -> dict[str, EmbeddedDocument]:
+    """Bring the index in step with these documents."""
+    documents = {source: embedded(source, text) for source, text in texts.items()}
+    with store.write(rebuild=rebuild) as writer:
+        writer.upsert([documents[source] for source in texts])
+        writer.finish({source: one.document.sha256 for source, one in documents.items()})
+    return documents
+
+
+def vector(text: str) -> np.ndarray:
+    return WordEmbedder().embed([text])[0]
+
+
+def everything(state) -> set[tuple[str, int, int, str]]:
+    """All chunks, each once."""
+    found = state.dense_search(vector("war"), 1_000)
+    assert len(found) == len({chunk for chunk, _ in found}) == state.chunk_count()
+    return {(one.source, one.start, one.end, one.text) for one in state.chunks([i for i, _ in found])}
+
+
+def expected(documents: dict[str, EmbeddedDocument]) -> set[tuple[str, int, int, str]]:
+    return {
+        (source, piece.start, piece.end, piece.text)
+        for source, one in documents.items()
+        for piece in one.pieces
+    }
+
+
+@contextlib.contextmanager
+def opened(store: Store) -> Iterator:
+    with contextlib.closing(store.read()) as index, index.open() as state:
+        yield state
