@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from rag.chunks import MAX_TOKENS, chunks
 from rag.documents import File, read
 from rag.encoders import Embedder
 from rag.extraction import Extraction
 from rag.index import BlockWriter, EmbeddedDocument
 from rag.indexing import Progress, listed_files, nothing_readable
-from rag.sentences import sentences
 from rag.tables import EmbeddedText, text_hash
+from rag.text.chunking import MAX_TOKENS, chunks
+from rag.text.sentences import sentences
 from rag.types import BuildReport, Failure
 
 BLOCK = 32

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.copies import NEAR, Hashes, bands, min_hashes, shingles
 from rag.integrity import mend
 from rag.snapshot import Snapshot
 from rag.tables import EmbeddedText, pack_numbers, pack_vectors, stem_lines, term_counts, text_hash
+from rag.text.near_duplicates import NEAR, Hashes, bands, min_hashes, shingles
 from rag.types import Chunk, Document
 
 _COMPARED = 50

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rag.grammar import NOT_IN_PROSE
 from rag.quotes import SEPARATOR, Short, citation_of
-from rag.sentences import sentences
+from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
 

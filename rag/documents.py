@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.dates import first_date
 from rag.decoding import decode
 from rag.errors import DocumentsError, UnreadableError, shown
 from rag.extraction import Extraction
 from rag.formats import KINDS, Extract, require_text
 from rag.formats.plain import title
+from rag.text.dates import first_date
 from rag.types import Document, Failure
 
 READABLE = (".txt", ".md", *KINDS)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.errors import QuestionError
-from rag.words import STOP_WORDS, names, stem, words
+from rag.text.analyzer import STOP_WORDS, names, stem, words
 
 History = Sequence[tuple[str, str]]
 """Earlier (question, answer text) pairs, oldest first."""

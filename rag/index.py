@@ -33,8 +33,8 @@ class StoredChunk:
     """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors and stems.
 
     `document` is the id of its document, of the version that was cut. The vectors are packed (see
-    `rag.tables`), the stems of a sentence are a line (see `rag.words`). Documents that are nearly the same
-    tell the same `story`.
+    `rag.tables`), the stems of a sentence are a line (see `rag.text.analyzer`). Documents that are nearly the
+    same tell the same `story`.
     """
 
     id: int

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rag import store
 from rag.changes import Writer
-from rag.chunks import CHUNKING, MAX_TOKENS, chunks
 from rag.documents import TEXTS, File, files, read
 from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
 from rag.extraction import Extraction
 from rag.local import save_vectors
-from rag.sentences import SENTENCES, sentences
 from rag.spool import Spool
 from rag.tables import EmbeddedText, text_hash
+from rag.text.chunking import CHUNKING, MAX_TOKENS, chunks
+from rag.text.sentences import SENTENCES, sentences
 from rag.types import BuildReport, EmbedderIdentity, Failure
 
 _BATCH = 256

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.copies import bands
 from rag.tables import KEYWORDS, Vectors, stem_lines, term_counts, text_hash, unpack_spans
+from rag.text.near_duplicates import bands
 
 _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be."""

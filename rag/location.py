@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from rag.composition import Dropped, line_of
 from rag.grammar import NOT_IN_PROSE
 from rag.quotes import Short
-from rag.sentences import sentences
+from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
 _OPENING, _CLOSING = '“"«„', '”"»“'

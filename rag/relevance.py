@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from rag.text.analyzer import STOP_WORDS, joined, line, stem, words
 from rag.types import Signals
-from rag.words import STOP_WORDS, joined, line, stem, words
 
 BEST_COVERAGE = 0.25
 """How much the question's words count against the cosine in the best sentence of a passage."""
@@ -33,7 +33,7 @@ sentence holds the answer in 0.85, without the last three in 0.82."""
 class Wanted:
     """What a question's words are worth: the weight of each stem, and of each pair of stems in order.
 
-    Stems and pairs are lines (see `rag.words`).
+    Stems and pairs are lines (see `rag.text.analyzer`).
     """
 
     rarity: Mapping[str, float]

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from rag.answer_type import asked_for, has_answer_of
-from rag.chunks import MAX_CHARS, MAX_TOKENS
-from rag.copies import NEAR, Shingles, nearness, said_in, shingles
 from rag.encoders import Embedder, Reranker
 from rag.index import About, Index, State, StoredChunk, Weighable, sentence_cosines
 from rag.pooling import Vectors, unit
 from rag.processors import cpu_count
 from rag.relevance import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
-from rag.sentences import refers_back
+from rag.text.analyzer import joined, line, names, stem, terms
+from rag.text.answer_type import asked_for, has_answer_of
+from rag.text.chunking import MAX_CHARS, MAX_TOKENS
+from rag.text.near_duplicates import NEAR, Shingles, nearness, said_in, shingles
+from rag.text.sentences import refers_back
 from rag.types import Match, Passage, Scope, Sentence, Signals
 from rag.widening import widened
-from rag.words import joined, line, names, stem, terms
 
 CANDIDATES = 50
 """How many chunks each search brings."""

@@ -6,8 +6,8 @@ Only where the question asks for a time, a number or a name, and the sentence ha
 import re
 from collections.abc import Callable
 
-from rag.answer_type import DAY, HOW, MONTH, WHERE, Kind, asked_for, spans_of
-from rag.words import STOP_WORDS, stem, words
+from rag.text.analyzer import STOP_WORDS, stem, words
+from rag.text.answer_type import DAY, HOW, MONTH, WHERE, Kind, asked_for, spans_of
 
 _WORD = re.compile(r"[^\W_]+")
 _LENGTH = "kilomet|metre|meter|mile|km|feet|foot|ft|inch"

@@ -19,8 +19,8 @@ from rag.tables import (
     unpack_numbers,
     unpack_spans,
 )
+from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
-from rag.words import stem
 
 _COPIES = 20
 _POSTINGS = 2_000

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rag.words import STOP_WORDS, names, stem, words
+from rag.text.analyzer import STOP_WORDS, names, stem, words
 
 MIN_SIMILARITY = 0.3
 """The least cosine of sentence and quote. Those of the test set that are borne out have 0.33 and more."""

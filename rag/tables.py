@@ -23,8 +23,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from rag.text.analyzer import line, stems
 from rag.types import EmbedderIdentity
-from rag.words import line, stems
 
 SCHEMA_VERSION = 5
 REBUILD = "Rebuild it: rag build --rebuild"
@@ -123,7 +123,7 @@ def cosines(packed: Sequence[bytes], vector: Vectors) -> list[list[float]]:
 
 
 def stem_lines(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    """The stems of each of these spans of a text, as a line (see `rag.words`)."""
+    """The stems of each of these spans of a text, as a line (see `rag.text.analyzer`)."""
     return [line(stems(text[start:end])) for start, end in spans]
 
 

@@ -17,8 +17,8 @@ from rag.grammar import ONE_LINE, compose_grammar
 from rag.location import read_located
 from rag.prompt import Templates, render, render_rewrite
 from rag.quotes import Short, choose_quotes
-from rag.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.settings import Mode
+from rag.text.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.types import Citation, Passage, Sentence
 from rag.worker import Work
 

@@ -10,7 +10,7 @@ import pytest
 from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError, QuestionError
 from rag.index import Capabilities, sentence_cosines
-from rag.sentences import sentences
+from rag.text.sentences import sentences
 from rag.types import Scope
 from tests.support.milvus_server import milvus_server
 from tests.support.stores import IDENTITY, TEXTS, Store, embedded, everything, expected, opened, vector, write

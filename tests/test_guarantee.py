@@ -16,7 +16,7 @@ from rag.generation import LlamaModel, _GrammarChoice
 from rag.grammar import compose_grammar
 from rag.models import find_language_model
 from rag.quotes import choose_quotes
-from rag.sentences import sentences
+from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence, Signals
 
 NOTHING = Signals(0, 0, 0, 0, False, 0)

@@ -16,8 +16,8 @@ from rag.addresses import milvus_address
 from rag.errors import IndexFileError, SettingsError
 from rag.milvus import collections
 from rag.milvus.server import connected
-from rag.sentences import sentences
 from rag.settings import Settings, resolve
+from rag.text.sentences import sentences
 from tests.support import ROOT, SEEDS
 from tests.support.milvus_server import Server, milvus_server
 from tests.support.stores import IDENTITY

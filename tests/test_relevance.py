@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from rag.relevance import coverage, mixed, pair_coverage, passage_score, quote_score, wanted
+from rag.text.analyzer import joined, line
 from rag.types import Signals
-from rag.words import joined, line
 
 RARITY = {"bread": 3.0, "war": 1.0}
 

@@ -4,10 +4,10 @@ import contextlib
 import re
 from typing import Any
 
-from rag.dates import first_date
 from rag.errors import UnreadableError
 from rag.formats import Extract
 from rag.formats.plain import clean, title
+from rag.text.dates import first_date
 
 _BETWEEN_PAGES = "\n\n"
 # PDFium joins a word that is hyphenated at the end of a line, and writes one of these for the hyphen.

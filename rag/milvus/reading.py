@@ -23,8 +23,8 @@ from rag.milvus.collections import collection_of, documents_of, load, meta_of, w
 from rag.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
 from rag.milvus.server import ANSWER_S, MOST, SEARCH, connected, count, query, translated
 from rag.tables import REBUILD
+from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
-from rag.words import stem
 
 _ROWS = 200
 

@@ -23,7 +23,7 @@ _NOT_CONNECTED, _NO_COLLECTION = 2, 100
 
 _GRAPH = {"M": 16, "efConstruction": 200}
 _ANALYSER = {"tokenizer": "standard"}
-"""What is searched by words are stems already (see `rag.words`)."""
+"""What is searched by words are stems already (see `rag.text.analyzer`)."""
 
 SEARCH = {"params": {"ef": 2 * MOST}}
 """How far the graph is searched: as if all were compared, for as many as are ever asked for."""

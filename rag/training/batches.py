@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from rag.text.analyzer import STOP_WORDS, stems, words
 from rag.training.examples import Candidate, Example, without_answers
 from rag.training.siblings import Siblings
-from rag.words import STOP_WORDS, stems, words
 
 LIST = 4
 """How many sentences of a question are read together."""

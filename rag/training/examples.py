@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from rag import parts
-from rag.answer_type import asked_for
 from rag.engine import PASSAGES
 from rag.evaluation.datasets import Dataset, Question, read_dataset
 from rag.evaluation.metrics import normalised
@@ -22,6 +21,7 @@ from rag.evaluation.run import indexed
 from rag.evidence import ranked
 from rag.settings import DEFAULTS, resolve
 from rag.short_answer import short_answer
+from rag.text.answer_type import asked_for
 from rag.types import Passage, Sentence
 
 SETS = {

@@ -8,7 +8,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
-from rag.words import STOP_WORDS
+from rag.text.analyzer import STOP_WORDS
 
 NEAREST, FARTHEST = 0.52, 0.35
 """The cosine of siblings: with more they mean the same, with less they have nothing in common."""

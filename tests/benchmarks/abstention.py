@@ -33,8 +33,8 @@ from rag.evidence import ranked
 from rag.reader import Reader
 from rag.reading import read
 from rag.retrieval import Retriever
-from rag.sentences import MAX_CHARS
 from rag.settings import DEFAULTS, resolve
+from rag.text.sentences import MAX_CHARS
 from rag.training.examples import judges
 from rag.types import Sentence
 from rag.writing import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES

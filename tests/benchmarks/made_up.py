@@ -17,8 +17,8 @@ from rag.evaluation.datasets import read_dataset
 from rag.local import save_vectors
 from rag.models import find_embedder
 from rag.pooling import unit
-from rag.sentences import sentences
 from rag.tables import EmbeddedText
+from rag.text.sentences import sentences
 from rag.types import Chunk, Document
 from tests.support import SEEDS
 

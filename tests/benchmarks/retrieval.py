@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rag import chunks, indexing, parts, relevance
+from rag import indexing, parts, relevance
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
@@ -31,7 +31,8 @@ from rag.index import sentence_cosines
 from rag.relevance import Wanted, coverage, pair_coverage, weighed
 from rag.retrieval import CANDIDATES, Retriever
 from rag.settings import resolve
-from rag.words import STOP_WORDS, joined, line, stem, terms, words
+from rag.text import chunking
+from rag.text.analyzer import STOP_WORDS, joined, line, stem, terms, words
 
 SETS = ("chroma", "squad2", "wikipedia490", "news2025")
 LIMIT = 400
@@ -255,11 +256,13 @@ def main() -> None:
     parser.add_argument("--bench", default="../shared/bench")
     parser.add_argument("--limit", type=int, default=LIMIT)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-chars", type=int, default=chunks.MAX_CHARS, help="another size of the chunks")
+    parser.add_argument(
+        "--max-chars", type=int, default=chunking.MAX_CHARS, help="another size of the chunks"
+    )
     parser.add_argument("--fit", action="store_true")
     arguments = parser.parse_args()
-    if arguments.max_chars != chunks.MAX_CHARS:
-        chunks.MAX_CHARS = arguments.max_chars
+    if arguments.max_chars != chunking.MAX_CHARS:
+        chunking.MAX_CHARS = arguments.max_chars
         indexing.CHUNKING = f"recursive-{arguments.max_chars}"
 
     measured: list[Measured] = []

@@ -43,7 +43,7 @@ import faiss, numpy as np
 from rag import parts
 from rag.evaluation.datasets import read_dataset
 from rag.settings import resolve
-from rag.words import terms
+from rag.text.analyzer import terms
 from tests.benchmarks.rows import share
 from tests.support import SEEDS
 bench, index = Path(sys.argv[1]), Path(sys.argv[2])

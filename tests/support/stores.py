@@ -10,11 +10,11 @@ import numpy as np
 
 from rag import local, milvus
 from rag.addresses import MilvusAddress
-from rag.chunks import chunks
 from rag.index import BlockWriter, EmbeddedDocument, Index
 from rag.indexing import embedder_identity
-from rag.sentences import sentences
 from rag.tables import EmbeddedText, text_hash
+from rag.text.chunking import chunks
+from rag.text.sentences import sentences
 from rag.types import Document, EmbedderIdentity
 from tests.support.fakes import WordEmbedder
 

@@ -1,7 +1,7 @@
 import sqlite3
 
 from rag.tables import KEYWORDS
-from rag.words import MAX_TERMS, stem, stems, terms, words
+from rag.text.analyzer import MAX_TERMS, stem, stems, terms, words
 
 
 def test_words_are_in_lower_case_without_accents_and_in_order():

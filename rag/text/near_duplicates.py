@@ -12,7 +12,7 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from rag.words import words
+from rag.text.analyzer import words
 
 NEAR = 0.8
 _BANDS = 21

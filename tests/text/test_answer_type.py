@@ -1,6 +1,6 @@
 import pytest
 
-from rag.answer_type import asked_for, has_answer_of, spans_of
+from rag.text.answer_type import asked_for, has_answer_of, spans_of
 
 
 @pytest.mark.parametrize(

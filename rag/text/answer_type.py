@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from rag.words import STOP_WORDS, stem, stems, words
+from rag.text.analyzer import STOP_WORDS, stem, stems, words
 
 Kind = Literal["number", "time", "name", "reason", "any"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rag.dates import first_date
+from rag.text.dates import first_date
 
 
 @pytest.mark.parametrize(

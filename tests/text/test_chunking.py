@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import parts
-from rag.chunks import MAX_CHARS, chunks
 from rag.models import find_embedder
+from rag.text.chunking import MAX_CHARS, chunks
 from rag.types import Chunk
 from tests.support import SEEDS
 from tests.support.fakes import WordEmbedder

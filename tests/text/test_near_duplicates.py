@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from rag.copies import NEAR, bands, min_hashes, nearness, said_in, shingles
+from rag.text.near_duplicates import NEAR, bands, min_hashes, nearness, said_in, shingles
 
 STORY = " ".join(f"word{number}" for number in range(200))
 

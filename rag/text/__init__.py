@@ -1,0 +1,1 @@
+"""Text → words, sentences and chunks, and the rules of a language."""
