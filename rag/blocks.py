@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rag.documents import File, read
-from rag.encoders import Embedder
 from rag.extraction import Extraction
 from rag.index import BlockWriter, EmbeddedDocument
 from rag.indexing import Progress, listed_files, nothing_readable
+from rag.models.embedder import Embedder
 from rag.tables import EmbeddedText, text_hash
 from rag.text.chunking import MAX_TOKENS, chunks
 from rag.text.sentences import sentences

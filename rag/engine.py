@@ -15,10 +15,10 @@ from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import considered, ranked
 from rag.followup import Asked, History, in_context
+from rag.models.reader import Reader
 from rag.opening import Excerpt, Opened, excerpt, opened
 from rag.prompt import Templates
 from rag.quotes import Short
-from rag.reader import Reader
 from rag.reading import READ, marked, read
 from rag.retrieval import Retrieval, Retriever
 from rag.scope import Date, scope

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.errors import ModelError
-from rag.processors import cpu_count
+from rag.models.cpu import cpu_count
 
 _LOOKED_AT = 100
 """So many tokens the grammar looks at where it doesn't let the likeliest one."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from rag import store
 from rag.changes import Writer
 from rag.documents import TEXTS, File, files, read
-from rag.encoders import Embedder
 from rag.errors import DocumentsError, shown
 from rag.extraction import Extraction
 from rag.local import save_vectors
+from rag.models.embedder import Embedder
 from rag.spool import Spool
 from rag.tables import EmbeddedText, text_hash
 from rag.text.chunking import CHUNKING, MAX_TOKENS, chunks

@@ -12,21 +12,24 @@ from typing import TypeVar
 
 from rag import blocks, doctor, holdings, local, store
 from rag.addresses import MilvusAddress, Place, ServedModel, is_served, served_model
-from rag.downloads import download
-from rag.encoders import (
-    CrossEncoderReranker,
-    Embedder,
-    Reranker,
-    SentenceTransformerEmbedder,
-    token_module,
-)
 from rag.engine import Engine
 from rag.errors import IndexFileError, ModelError
 from rag.generation import LlamaModel
 from rag.holdings import Listed
 from rag.index import BlockWriter, Index
 from rag.indexing import Progress, build_index, embedder_identity
-from rag.models import (
+from rag.models.embedder import (
+    CrossEncoderReranker,
+    Embedder,
+    Reranker,
+    SentenceTransformerEmbedder,
+    token_module,
+)
+from rag.models.hub import download
+from rag.models.int8_embedder import QuantisedEmbedder
+from rag.models.openvino_runtime import cached
+from rag.models.reader import CrossEncoderReader, Reader, reader_module
+from rag.models.registry import (
     Weights,
     embedding_dimension,
     find_embedder,
@@ -35,10 +38,7 @@ from rag.models import (
     find_reranker,
     pooled,
 )
-from rag.networks import cached
 from rag.prompt import read_templates
-from rag.quantised import QuantisedEmbedder
-from rag.reader import CrossEncoderReader, Reader, reader_module
 from rag.retrieval import Retriever
 from rag.settings import Precision, Retrieval, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rag.reader import Reader
+from rag.models.reader import Reader
 from rag.types import Reading, Sentence
 
 READ = 8

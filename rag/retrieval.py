@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from rag.encoders import Embedder, Reranker
 from rag.index import About, Index, State, StoredChunk, Weighable, sentence_cosines
-from rag.pooling import Vectors, unit
-from rag.processors import cpu_count
+from rag.models.cpu import cpu_count
+from rag.models.embedder import Embedder, Reranker
+from rag.models.pooling import Vectors, unit
 from rag.relevance import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
 from rag.text.analyzer import joined, line, names, stem, terms
 from rag.text.answer_type import asked_for, has_answer_of

@@ -29,7 +29,7 @@ Retrieval = Literal["hybrid", "dense"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the documents and the index are (absolute), which models to use (see `rag.models`), and how.
+    """Where the documents and the index are (absolute), which models to use (`rag.models.registry`), and how.
 
     `precision` is that of the embedder's weights: eight bits, for embedders that allow it, or as they are.
     `retrieval` is `hybrid`, by meaning and by words, or `dense`, by meaning alone.

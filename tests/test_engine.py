@@ -9,7 +9,7 @@ from rag.errors import QuestionError
 from rag.generation import LlamaModel
 from rag.indexing import build_index, embedder_identity
 from rag.local import LocalIndex
-from rag.models import find_language_model
+from rag.models.registry import find_language_model
 from rag.prompt import read_templates
 from rag.reading import READER_WEIGHT
 from rag.retrieval import Retriever

@@ -5,11 +5,11 @@ from pathlib import Path
 import llama_cpp
 import pytest
 
-from rag.downloads import download
 from rag.errors import ModelError
 from rag.generation import CONTEXT_TOKENS, LlamaModel, _GrammarChoice
 from rag.grammar import literal
-from rag.models import find_language_model
+from rag.models.hub import download
+from rag.models.registry import find_language_model
 
 SENTENCES = ["The minister spoke on Monday.", "He denied it.", "A" * 3 + " long list" * 40]
 GRAMMAR = 'root ::= "0]" | ' + " | ".join(

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from llama_cpp import LogitsProcessorList
 
 from rag.composition import read_composition
-from rag.downloads import download
 from rag.evidence import ranked, within_budget
 from rag.generation import LlamaModel, _GrammarChoice
 from rag.grammar import compose_grammar
-from rag.models import find_language_model
+from rag.models.hub import download
+from rag.models.registry import find_language_model
 from rag.quotes import choose_quotes
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence, Signals

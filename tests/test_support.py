@@ -3,7 +3,7 @@
 import pytest
 
 from rag import parts
-from rag.encoders import Embedder
+from rag.models.embedder import Embedder
 from rag.settings import Settings
 from rag.support import unsupported
 

@@ -34,7 +34,7 @@ from rag.milvus.collections import (
 )
 from rag.milvus.rows import PART_FIELDS, chunk_rows, document_rows, embedded_text, key
 from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, query, translated
-from rag.pooling import unit
+from rag.models.pooling import unit
 from rag.tables import REBUILD, EmbeddedText, text_hash
 from rag.types import EmbedderIdentity
 

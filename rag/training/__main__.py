@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rag.downloads import download
 from rag.errors import RagError
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.report import table
 from rag.evaluation.run import evaluate, sample
-from rag.models import find_embedder
-from rag.networks import Network, converted
-from rag.reader import CrossEncoderReader, reader_module
+from rag.models.hub import download
+from rag.models.openvino_runtime import Network, converted
+from rag.models.reader import CrossEncoderReader, reader_module
+from rag.models.registry import find_embedder
 from rag.settings import DEFAULTS, resolve
 from rag.training import examples
 from rag.training.examples import judges

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rag.models import EMBEDDED_EMBEDDER
+from rag.models.registry import EMBEDDED_EMBEDDER
 from rag.training.examples import HELD_OUT, SETS, Example
 from rag.training.reader import FROZEN_LAYERS, HEAD_RATE, QUESTIONS, RATE
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rag.evaluation.metrics import token_f1
-from rag.reader import Reader
+from rag.models.reader import Reader
 from rag.reading import read_as
 from rag.training.examples import Example
 

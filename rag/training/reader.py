@@ -2,7 +2,7 @@
 
 Listwise: the softmax over the scores of a question's sentences and a 0 that stands for none of them. A second
 head marks where the short answer begins and ends in the sentence that answers. The embeddings of words stay
-as they are, and only what the layers changed is written (see `rag.deltas`).
+as they are, and only what the layers changed is written (see `rag.models.weight_deltas`).
 """
 
 import itertools
@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import cross_entropy
 
-from rag.deltas import write_deltas
-from rag.encoders import load_cross_encoder
 from rag.errors import ModelError
-from rag.reader import MAX_TOKENS, encode, forward, sentence_tokens
+from rag.models.embedder import load_cross_encoder
+from rag.models.reader import MAX_TOKENS, encode, forward, sentence_tokens
+from rag.models.weight_deltas import write_deltas
 from rag.reading import read_as
 from rag.training.batches import List, epoch
 from rag.training.examples import Example

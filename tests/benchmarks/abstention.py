@@ -30,7 +30,7 @@ from rag.evaluation.datasets import Question, off_topic, read_dataset
 from rag.evaluation.metrics import normalised
 from rag.evaluation.run import indexed, sample
 from rag.evidence import ranked
-from rag.reader import Reader
+from rag.models.reader import Reader
 from rag.reading import read
 from rag.retrieval import Retriever
 from rag.settings import DEFAULTS, resolve

@@ -25,9 +25,9 @@ import itertools, sys, time
 from pathlib import Path
 from rag import milvus, parts
 from rag.addresses import milvus_address
-from rag.downloads import download
+from rag.models.hub import download
 from rag.index import EmbeddedDocument
-from rag.models import find_embedder
+from rag.models.registry import find_embedder
 from tests.benchmarks import made_up
 bench, kept, chunks = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
 place = milvus_address(sys.argv[3])

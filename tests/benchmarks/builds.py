@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rag.downloads import download
 from rag.evaluation.datasets import read_dataset
-from rag.models import find_embedder
+from rag.models.hub import download
+from rag.models.registry import find_embedder
 from tests.benchmarks.rows import Row, ran
 from tests.support import ROOT, SEEDS
 

@@ -9,10 +9,10 @@ from typing import get_args
 from sentence_transformers import SentenceTransformer
 
 from rag import parts
-from rag.downloads import download
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.run import evaluate
-from rag.models import find_embedder
+from rag.models.hub import download
+from rag.models.registry import find_embedder
 from rag.settings import Precision, resolve
 from rag.text.chunking import MAX_TOKENS, chunks
 from rag.text.sentences import sentences

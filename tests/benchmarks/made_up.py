@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from rag import parts, store
-from rag.downloads import download
 from rag.evaluation.datasets import read_dataset
 from rag.local import save_vectors
-from rag.models import find_embedder
-from rag.pooling import unit
+from rag.models.hub import download
+from rag.models.pooling import unit
+from rag.models.registry import find_embedder
 from rag.tables import EmbeddedText
 from rag.text.sentences import sentences
 from rag.types import Chunk, Document

@@ -23,10 +23,11 @@ IMPORTS = {
 }
 LOADS = """
 import threading
-from rag import networks, parts
-from rag.downloads import download
+from rag import parts
+from rag.models import openvino_runtime
+from rag.models.hub import download
 from rag.generation import LlamaModel
-from rag.models import find_embedder, find_language_model, find_reader
+from rag.models.registry import find_embedder, find_language_model, find_reader
 def load():
     found = find_language_model("embedded", download)
     LlamaModel(found.path, found.name)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from rag.pooling import each_alone
+from rag.models.pooling import each_alone
 from rag.types import Reading
 
 VOCABULARY = ("war", "peace", "bread", "salt", "river")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.models import EMBEDDED_LANGUAGE_MODEL, embedded_path
+from rag.models.registry import EMBEDDED_LANGUAGE_MODEL, embedded_path
 
 
 def free_port() -> int:

@@ -3,8 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from rag.networks import Network, converted
-from rag.reader import CrossEncoderReader, reader_module
+from rag.models.openvino_runtime import Network, converted
+from rag.models.reader import CrossEncoderReader, reader_module
 
 
 def reader_of(folder: Path, learnt: Path) -> CrossEncoderReader:

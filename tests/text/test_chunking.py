@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import parts
-from rag.models import find_embedder
+from rag.models.registry import find_embedder
 from rag.text.chunking import MAX_CHARS, chunks
 from rag.types import Chunk
 from tests.support import SEEDS

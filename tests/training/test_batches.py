@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from rag.downloads import download
-from rag.models import find_embedder
+from rag.models.hub import download
+from rag.models.registry import find_embedder
 from rag.training.batches import HARDEST, LIST, drawn, epoch, made_wrong
 from rag.training.examples import Candidate, Example
 from rag.training.siblings import Siblings

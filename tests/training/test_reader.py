@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.downloads import download
 from rag.errors import ModelError
-from rag.models import find_embedder
+from rag.models.hub import download
+from rag.models.registry import find_embedder
 from rag.reading import read_as
 from rag.training import reader
 from rag.training.figures import figures

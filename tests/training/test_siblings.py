@@ -1,7 +1,7 @@
 import pytest
 
-from rag.downloads import download
-from rag.models import find_embedder
+from rag.models.hub import download
+from rag.models.registry import find_embedder
 from rag.training.siblings import Siblings
 
 

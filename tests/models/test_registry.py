@@ -10,9 +10,9 @@ import platformdirs
 import pytest
 
 import rag
-from rag.encoders import SentenceTransformerEmbedder
 from rag.errors import ModelError
-from rag.models import (
+from rag.models.embedder import SentenceTransformerEmbedder
+from rag.models.registry import (
     EMBEDDED_EMBEDDER,
     EMBEDDED_LANGUAGE_MODEL,
     EMBEDDED_READER,
@@ -92,11 +92,11 @@ def test_a_reader_is_what_it_learnt_beside_the_weights_that_it_begins_from(tmp_p
     assert find_reader("none") is None
     shipped = embedded_path(EMBEDDED_READER)
     assert find_reader("embedded") == (base, Weights("rag-reader", shipped, sha256(shipped)))
-    assert shipped.parent == Path(rag.__file__).parent / "weights"
+    assert shipped.parent == Path(rag.__file__).parent / "models" / "weights"
 
 
 def test_what_comes_along_is_small_and_each_file_has_its_card():
-    files = sorted((Path(rag.__file__).parent / "weights").iterdir())
+    files = sorted((Path(rag.__file__).parent / "models" / "weights").iterdir())
     assert sum(file.stat().st_size for file in files) <= 25_000_000
     assert [file.name for file in files] == ["reader.md", "reader.safetensors"]
     assert EMBEDDED_READER.sha256 in files[0].read_text("utf-8")

@@ -71,7 +71,7 @@ EMBEDDED_READER = EmbeddedWeights(
     name="rag-reader",
     distribution=None,
     module="rag",
-    file="weights/reader.safetensors",
+    file="models/weights/reader.safetensors",
     sha256="59280c7e92ec85c51b766991f0da00d708c7a8ec1fa9fd09d1eb0d7691afa813",
 )
 """What `rag.training` taught the embedded embedder's weights; the card beside it says with what."""

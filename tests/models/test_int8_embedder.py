@@ -15,12 +15,12 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 import rag
-from rag.downloads import download
-from rag.encoders import SentenceTransformerEmbedder, token_module
 from rag.errors import IndexFileError, ModelError
-from rag.models import Pooled, find_embedder, pooled
-from rag.networks import Network, cached, converted
-from rag.quantised import QuantisedEmbedder
+from rag.models.embedder import SentenceTransformerEmbedder, token_module
+from rag.models.hub import download
+from rag.models.int8_embedder import QuantisedEmbedder
+from rag.models.openvino_runtime import Network, cached, converted
+from rag.models.registry import Pooled, find_embedder, pooled
 from rag.store import reading
 from tests.support import SEEDS
 
@@ -205,8 +205,8 @@ def test_the_first_texts_may_be_many(attempt):
     code = (
         "import sys; sys.setswitchinterval(1e-6)\n"
         "from rag import parts\n"
-        "from rag.downloads import download\n"
-        "from rag.models import find_embedder\n"
+        "from rag.models.hub import download\n"
+        "from rag.models.registry import find_embedder\n"
         "embedder = parts._embedder((find_embedder('embedded', download), 'int8'))\n"
         "print(embedder.embed([f'Bread {n}. ' * 80 for n in range(40)]).shape)"
     )

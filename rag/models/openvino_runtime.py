@@ -18,7 +18,7 @@ import numpy.typing as npt
 import platformdirs
 
 from rag.errors import ModelError
-from rag.processors import cpu_count
+from rag.models.cpu import cpu_count
 
 _MADE = 1
 """Of how a network is made of a module: one that was kept by another rule isn't used.

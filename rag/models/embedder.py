@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from rag.errors import ModelError
-from rag.models import Pooled
-from rag.pooling import Span, Vectors, each_alone, span_vectors, unit
+from rag.models.pooling import Span, Vectors, each_alone, span_vectors, unit
+from rag.models.registry import Pooled
 
 _BATCH = 32
 

@@ -13,15 +13,15 @@ import httpx
 import huggingface_hub
 import pytest
 
-from rag import downloads
 from rag.errors import ModelError
+from rag.models import hub as model_hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {"config.json": b"{}", "m-q4.gguf": b"four", "m-q8.gguf": b"eight"}
 
 DOWNLOAD = """
 import sys
-from rag.downloads import download, downloaded
+from rag.models.hub import download, downloaded
 from rag.errors import ModelError
 try:
     folder = download(sys.argv[1], sys.argv[2])
@@ -172,5 +172,5 @@ def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
 
     with pytest.raises(ModelError) as raised:
-        downloads.download("owner/m", "*")
+        model_hub.download("owner/m", "*")
     assert str(raised.value).startswith("Can't download owner/m (*): ReadTimeout. Check the name")

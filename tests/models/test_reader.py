@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rag.downloads import download
 from rag.errors import ModelError
-from rag.models import find_embedder, find_reader
-from rag.reader import CrossEncoderReader
+from rag.models.hub import download
+from rag.models.reader import CrossEncoderReader
+from rag.models.registry import find_embedder, find_reader
 from rag.types import Reading
 from tests.support.readers import reader_of
 

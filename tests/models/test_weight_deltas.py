@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rag.deltas import read_deltas, write_deltas
+from rag.models.weight_deltas import read_deltas, write_deltas
 
 
 def test_what_training_changed_is_kept_to_half_a_step(tmp_path):

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rag.models import Pooled
-from rag.networks import Network
-from rag.pooling import Span, Vectors, each_alone, span_vectors, unit
-from rag.tokens import inputs, read_tokenizer
+from rag.models.openvino_runtime import Network
+from rag.models.pooling import Span, Vectors, each_alone, span_vectors, unit
+from rag.models.registry import Pooled
+from rag.models.tokenizer import inputs, read_tokenizer
 
 _INPUTS = ("ids", "attention_mask")
 _BATCH_TOKENS = 1024
@@ -38,7 +38,7 @@ class QuantisedEmbedder:
     def embed_with_spans(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]]
     ) -> tuple[Vectors, list[Vectors]]:
-        """As `embed`, and for each text one row for each of its spans (see `rag.encoders`)."""
+        """As `embed`, and for each text one row for each of its spans (see `rag.models.embedder`)."""
         if self._pooling == "cls":
             return self.embed(texts), each_alone(self.embed, texts, spans)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Question and sentences → how well each answers, and in which words, by a cross-encoder taught to tell.
 
-It is the embedded embedder with what `rag.training` taught its layers (see `rag.deltas`), a head that scores,
-and one that marks the first and the last token of the short answer.
+It is the embedded embedder with what `rag.training` taught its layers (see `rag.models.weight_deltas`), a
+head that scores, and one that marks the first and the last token of the short answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.deltas import read_deltas
-from rag.encoders import load_cross_encoder
 from rag.errors import ModelError
-from rag.networks import Network
-from rag.tokens import inputs, read_tokenizer
+from rag.models.embedder import load_cross_encoder
+from rag.models.openvino_runtime import Network
+from rag.models.tokenizer import inputs, read_tokenizer
+from rag.models.weight_deltas import read_deltas
 from rag.types import Reading
 
 MAX_TOKENS = 128

@@ -11,10 +11,10 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 
 import rag
 from rag import settings
-from rag.downloads import download
-from rag.encoders import CrossEncoderReranker, SentenceTransformerEmbedder
 from rag.errors import ModelError
-from rag.models import find_embedder, find_reranker
+from rag.models.embedder import CrossEncoderReranker, SentenceTransformerEmbedder
+from rag.models.hub import download
+from rag.models.registry import find_embedder, find_reranker
 
 TEXT = "Normandy is a region of France. Its capital is Rouen."
 SPANS = [(0, 31), (32, 53)]

@@ -1,0 +1,1 @@
+"""Model weights, and what runs them."""
