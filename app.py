@@ -18,7 +18,7 @@ from typing import Any
 
 import gradio as gr
 
-from rag.documents import MAX_BYTES, READABLE
+from rag.documents.folder import MAX_BYTES, READABLE
 from rag.engine import MAX_QUESTION_CHARS
 from rag.errors import SettingsError
 from rag.page.chat import Session
@@ -122,7 +122,7 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
                     sought = gr.Textbox(label="Search by name or title", max_lines=1)
                     table = gr.HTML(
                         apply_default_css=False,
-                        js_on_load="rag.documents(element, trigger)",
+                        js_on_load="rag.documents.folder(element, trigger)",
                         elem_id="documents",
                     )
                     if not read_only:

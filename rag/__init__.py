@@ -77,12 +77,12 @@ def build(
     `DocumentsError` when no document is readable, `IndexFileError` when the index is damaged, locked
     or of another embedder, `ModelError` when the embedder is missing. The old index stays then.
     """
-    from rag import parts
+    from rag import wiring
 
     settings = resolve(
         documents=documents, index=index, embedder=embedder, precision=precision, retrieval=retrieval
     )
-    return parts.build(settings, ray=ray, rebuild=rebuild)
+    return wiring.build(settings, ray=ray, rebuild=rebuild)
 
 
 def answer(
@@ -141,10 +141,10 @@ def search(
 
     Fewer when there are fewer. `history`, `since`, `until`, `sources` and errors as in `answer`.
     """
-    from rag import parts
+    from rag import wiring
     from rag.engine import search as search_with
 
-    retriever = parts.retriever(
+    retriever = wiring.retriever(
         resolve(index=index, embedder=embedder, precision=precision, retrieval=retrieval, reranker=reranker)
     )
     return search_with(retriever, query, history=history, k=k, since=since, until=until, sources=sources)
@@ -171,7 +171,7 @@ def load(
     llama.cpp can't load is told of by the first question), `PromptError` when a template of `prompts/`
     can't be used.
     """
-    from rag import parts
+    from rag import wiring
 
     settings = resolve(
         index=index,
@@ -184,4 +184,4 @@ def load(
         mode=mode,
         threshold=threshold,
     )
-    return parts.engine(settings)
+    return wiring.engine(settings)

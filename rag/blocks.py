@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from rag.documents import File, read
-from rag.extraction import Extraction
+from rag.documents.folder import File, read
+from rag.documents.sandbox import Extraction
 from rag.index import BlockWriter, EmbeddedDocument
 from rag.indexing import Progress, listed_files, nothing_readable
 from rag.models.embedder import Embedder

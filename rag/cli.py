@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import rag
-from rag.addresses import local_folder
 from rag.errors import IndexFileError, RagError, shown
 from rag.options import given, parser
 from rag.scope import scope
 from rag.settings import Settings, resolve
 from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.types import Answer, Event, Failure, Waiting
+from rag.uris import local_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def _build(arguments: argparse.Namespace) -> int:
     settings = resolve(**given(arguments))
     failed = _build_once(arguments, settings, rebuild=arguments.rebuild)
     if arguments.watch:
-        from rag.watching import changes
+        from rag.documents.watcher import changes
 
         print(f"rag: watching {shown(settings.documents)}; Ctrl-C ends it", file=sys.stderr)
         waiting = threading.Event()
@@ -81,9 +81,9 @@ def _build_once(
     known: Sequence[Failure] | None = None,
 ) -> tuple[Failure, ...]:
     """Build, and say what changed: nothing where nothing did, and where the same failed as is known."""
-    from rag import parts
+    from rag import wiring
 
-    report = parts.build(settings, rebuild=rebuild, ray=arguments.ray)
+    report = wiring.build(settings, rebuild=rebuild, ray=arguments.ray)
     if known is None or report.added or report.changed or report.removed or report.failed != tuple(known):
         for failure in report.failed:
             print(f"rag: skipped {one_line(failure.source)}: it {plain(failure.reason)}", file=sys.stderr)
@@ -191,7 +191,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
         serve_tools(resolve(**given(arguments)))
         return 0
-    from rag.shipped import shipped
+    from rag.resources import shipped
 
     spec = importlib.util.spec_from_file_location("rag_app", shipped("app.py"))
     assert spec is not None, "app.py is part of every installation"
@@ -209,12 +209,12 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from rag import parts
+    from rag import wiring
 
     settings = resolve(**given(arguments))
     if arguments.repair:
-        parts.repair(settings)
-    found = parts.examine(settings)
+        wiring.repair(settings)
+    found = wiring.examine(settings)
     print(as_json(asdict(found)) if arguments.json else "\n".join(map(one_line, diagnosis(found))))
     return 0 if found.well else 1
 

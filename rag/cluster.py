@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rag.blocks import BLOCK, Outcome, Run, embed_block, outcome
-from rag.documents import File
+from rag.documents.folder import File
+from rag.documents.sandbox import Extraction
 from rag.errors import RagError, SettingsError
-from rag.extraction import Extraction
 from rag.index import BlockWriter, EmbeddedDocument
 from rag.models.embedder import Embedder
 from rag.types import Failure

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from rag import store
-from rag.addresses import Place
-from rag.documents import File, files, read
+from rag.documents.folder import File, files, read
+from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError, IndexFileError, shown
-from rag.extraction import Extraction
 from rag.holdings import states
 from rag.index import State, StoredChunk, require_identity
 from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
@@ -23,6 +22,7 @@ from rag.local import as_of, renew_vectors
 from rag.snapshot import Snapshot
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity, Failure
+from rag.uris import Place
 from rag.vectors import VectorIndex
 
 BUILD = "Bring it in step: rag build"

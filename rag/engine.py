@@ -61,7 +61,7 @@ class Engine:
         mode: Mode,
         threshold: float,
     ) -> None:
-        """Join the parts (see `rag.parts`, which makes them from settings).
+        """Join the parts (see `rag.wiring`, which makes them from settings).
 
         `mode` is what the model may write: `quote` quotes alone, `compose` sentences of its own that a quote
         bears out, `auto` what it is large enough for. A question is answered when the confidence is at least

@@ -7,9 +7,9 @@ from typing import Literal
 
 import platformdirs
 
-from rag.addresses import Place
 from rag.errors import IndexFileError, shown
 from rag.types import Answer
+from rag.uris import Place
 
 FEEDBACK = "feedback.jsonl"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from rag.documents import READABLE, File, files, hashed, opened_file, sources
+from rag.documents.folder import READABLE, File, files, hashed, opened_file, sources
 from rag.errors import DocumentsError, UnreadableError, shown
 from rag.index import StoredDocument
 from rag.types import Failure

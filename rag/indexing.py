@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rag import store
 from rag.changes import Writer
-from rag.documents import TEXTS, File, files, read
+from rag.documents.folder import TEXTS, File, files, read
+from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError, shown
-from rag.extraction import Extraction
 from rag.local import save_vectors
 from rag.models.embedder import Embedder
 from rag.spool import Spool

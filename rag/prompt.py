@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import PromptError
-from rag.shipped import shipped
+from rag.resources import shipped
 
 PLACEHOLDERS = {
     "quote.txt": {"evidence", "question"},

@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 
-from rag.addresses import ServedModel
 from rag.errors import ModelError
 from rag.generation import CONTEXT_TOKENS
 from rag.grammar import literal
+from rag.uris import ServedModel
 
 CONNECT_S = 5.0
 READ_S = 60.0

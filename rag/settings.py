@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rag.addresses import Place, is_milvus, milvus_address
 from rag.errors import SettingsError
+from rag.uris import Place, is_milvus, milvus_address
 
 DEFAULTS = {
     "documents": "seeds",

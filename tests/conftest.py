@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from rag import parts, settings
+from rag import settings, wiring
 from rag.engine import Engine
 from tests.support import SEEDS
 from tests.support.fakes import WordEmbedder
@@ -21,11 +21,11 @@ def seed_settings(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings
     folder = tmp_path_factory.mktemp("seeds")
     shutil.copytree(SEEDS, folder / "seeds")
     made = settings.resolve(documents=folder / "seeds", index=folder / "index")
-    parts.build(made)
+    wiring.build(made)
     return made
 
 
 @pytest.fixture(scope="session")
 def seed_engine(seed_settings: settings.Settings) -> Engine:
     """The engine over the seed articles with the embedded models."""
-    return parts.engine(seed_settings)
+    return wiring.engine(seed_settings)

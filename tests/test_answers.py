@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag import parts
+from rag import wiring
 from rag.engine import Engine
 from rag.settings import Settings
 from rag.types import Answer
@@ -43,8 +43,8 @@ def test_a_follow_up_is_about_the_question_before_it(seed_engine: Engine):
 
 def test_engines_of_one_index_share_its_parts(seed_settings: Settings):
     other = replace(seed_settings, threshold=0.0, mode="quote")
-    assert parts.retriever(other) is parts.retriever(seed_settings)
-    assert parts.engine(other) is not parts.engine(seed_settings)
+    assert wiring.retriever(other) is wiring.retriever(seed_settings)
+    assert wiring.engine(other) is not wiring.engine(seed_settings)
 
 
 def test_two_questions_at_once_each_get_their_own_answer(seed_engine: Engine):

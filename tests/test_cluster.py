@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from rag import parts, store
+from rag import store, wiring
 from rag.settings import resolve
 from tests.support import ROOT, SEEDS
 from tests.support.isolation import ISOLATED, require_isolation
@@ -66,7 +66,7 @@ def seen(folder, tmp_path_factory):
 def local(folder, tmp_path_factory):
     """The chunks of a build on this machine, and its report."""
     index = tmp_path_factory.mktemp("local") / "index"
-    report = parts.build(resolve(documents=folder, index=index), progress=lambda *_: None)
+    report = wiring.build(resolve(documents=folder, index=index), progress=lambda *_: None)
     return chunks(index), report
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError, QuestionError
 from rag.index import Capabilities, sentence_cosines
 from rag.text.sentences import sentences
 from rag.types import Scope
+from rag.uris import MilvusAddress
 from tests.support.milvus_server import milvus_server
 from tests.support.stores import IDENTITY, TEXTS, Store, embedded, everything, expected, opened, vector, write
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rag import parts, store
-from rag.documents import READABLE
+from rag import store, wiring
+from rag.documents.folder import READABLE
 from rag.errors import DocumentsError
 from rag.holdings import Listed, add, is_stale, listed, remove
 from rag.settings import resolve
@@ -94,9 +94,9 @@ def test_without_an_index_all_is_new_and_without_a_folder_all_is_gone(folders, t
 
 def test_the_documents_of_the_settings_are_listed_with_and_without_an_index(folders):
     settings = resolve(documents=folders.documents, index=folders.index)
-    assert {one.state for one in parts.listed(settings, (Failure("a.txt", "is odd"),))} == {"failed", "new"}
+    assert {one.state for one in wiring.listed(settings, (Failure("a.txt", "is odd"),))} == {"failed", "new"}
     folders.build()
-    assert {one.state for one in parts.listed(settings)} == {"indexed"}
+    assert {one.state for one in wiring.listed(settings)} == {"indexed"}
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_of_many_that_add_the_same_name_at_once_one_does(tmp_path, upload, monke
 
 
 def test_a_file_that_is_too_large_or_can_not_be_read_is_told_of(tmp_path, upload, monkeypatch):
-    monkeypatch.setattr("rag.documents.MAX_BYTES", len(upload.read_bytes()) - 1)
+    monkeypatch.setattr("rag.documents.folder.MAX_BYTES", len(upload.read_bytes()) - 1)
     with pytest.raises(DocumentsError, match=r"^x\.txt is larger than 0 MB; split it\.$"):
         add(tmp_path / "docs", "x.txt", upload)
     with pytest.raises(DocumentsError, match=r"^x\.txt is not a regular file\.$"):

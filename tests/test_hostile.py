@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag import parts
+from rag import wiring
 from rag.engine import ABSTENTION, Engine
 from rag.prompt import render
 from rag.settings import Settings, resolve
@@ -65,8 +65,8 @@ def engine_over(tmp_path_factory, seed_settings: Settings):
         settings = resolve(
             documents=folder / "documents", index=folder / "index", mode="quote", threshold=threshold
         )
-        parts.build(settings)
-        return parts.engine(settings)
+        wiring.build(settings)
+        return wiring.engine(settings)
 
     return engine
 

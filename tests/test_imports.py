@@ -25,11 +25,11 @@ HEAVY = {
     "ray": {"cluster.py"},
     "gradio": {"page/handlers.py"},
     "mcp": {"serving/tools.py"},
-    "pypdfium2": {"formats/pdf.py"},
-    "docx": {"formats/word.py"},
-    "lxml": {"formats/web_page.py"},
-    "trafilatura": {"formats/web_page.py"},
-    "charset_normalizer": {"decoding.py"},
+    "pypdfium2": {"documents/parsers/pdf.py"},
+    "docx": {"documents/parsers/docx.py"},
+    "lxml": {"documents/parsers/html.py"},
+    "trafilatura": {"documents/parsers/html.py"},
+    "charset_normalizer": {"documents/encoding.py"},
 }
 READING = {"pypdfium2", "docx", "lxml", "trafilatura", "charset_normalizer"}
 
@@ -111,7 +111,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert (
         loaded(
             "import rag, rag.cli, rag.models.registry, rag.models.hub\n"
-            "import rag.documents, rag.formats.__main__"
+            "import rag.documents.folder, rag.documents.parsers.__main__"
         )
         == set()
     )

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from rag import extraction, indexing, store
-from rag.documents import read, read_folder
+from rag import indexing, store
+from rag.documents import sandbox
+from rag.documents.folder import read, read_folder
 from rag.errors import DocumentsError, IndexFileError
 from rag.indexing import build_index
 from rag.local import LocalIndex
@@ -75,7 +76,7 @@ def test_an_unchanged_build_reads_no_document_and_starts_no_process(folders, mon
         raise AssertionError("nothing has to be read")
 
     monkeypatch.setattr(indexing, "read", refuse)
-    monkeypatch.setattr(extraction, "_start", refuse)
+    monkeypatch.setattr(sandbox, "_start", refuse)
     report = folders.build(load_embedder=no_embedder)
 
     assert kinds(report) == {"unchanged": ("a.txt", "b.txt", "c.txt", "d.pdf", "e.html")}

@@ -11,13 +11,13 @@ from dataclasses import replace
 import pytest
 
 import rag
-from rag import parts
-from rag.addresses import milvus_address
+from rag import wiring
 from rag.errors import IndexFileError, SettingsError
 from rag.milvus import collections
 from rag.milvus.server import connected
 from rag.settings import Settings, resolve
 from rag.text.sentences import sentences
+from rag.uris import milvus_address
 from tests.support import ROOT, SEEDS
 from tests.support.milvus_server import Server, milvus_server
 from tests.support.stores import IDENTITY
@@ -60,7 +60,7 @@ def fifty() -> list[str]:
 
 
 def test_fifty_questions_get_the_citations_that_they_get_from_faiss(place, seed_settings: Settings):
-    local = parts.engine(replace(seed_settings, retrieval="dense"))
+    local = wiring.engine(replace(seed_settings, retrieval="dense"))
     milvus = rag.load(index=place, retrieval="dense")
     asked = fifty()
     assert len(set(asked)) == 50
@@ -91,14 +91,14 @@ def test_a_question_that_goes_on_a_date_and_a_source_are_understood(place):
 
 
 def test_the_doctor_and_the_list_of_documents_know_it(settings: Settings):
-    found = parts.examine(settings)
+    found = wiring.examine(settings)
     assert found.well, found.faults
     assert found.figures is not None
     assert found.figures.documents == 5
     assert found.figures.characters == found.figures.indexed_characters
-    assert {(one.state, one.characters is not None) for one in parts.listed(settings)} == {("indexed", True)}
+    assert {(one.state, one.characters is not None) for one in wiring.listed(settings)} == {("indexed", True)}
     with pytest.raises(IndexFileError, match="is mended by a build"):
-        parts.repair(settings)
+        wiring.repair(settings)
 
 
 def test_collections_whose_creation_broke_off_are_in_nobodys_way(server, tmp_path):
@@ -115,11 +115,11 @@ def test_collections_whose_creation_broke_off_are_in_nobodys_way(server, tmp_pat
 
 
 def test_an_unchanged_build_writes_nothing(place, settings):
-    before = parts.open_index(settings).generation()
+    before = wiring.open_index(settings).generation()
     report = rag.build(SEEDS, index=place, retrieval="dense")
 
     assert (len(report.unchanged), report.added, report.changed) == (5, (), ())
-    assert parts.open_index(settings).generation() == before
+    assert wiring.open_index(settings).generation() == before
 
 
 def ran(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -207,7 +207,7 @@ def test_a_server_with_tls_is_reached_with_tls_alone(tmp_path, certificates, ser
 
 def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(server, settings, monkeypatch):
     monkeypatch.setattr("rag.milvus.server.ANSWER_S", 2.0)
-    retriever = parts.retriever(settings)
+    retriever = wiring.retriever(settings)
     server.pause()
     began = time.monotonic()
     try:
@@ -227,7 +227,7 @@ def test_a_server_that_is_not_there_is_one_sentence():
     for use in (
         lambda: rag.search("Moscow", index=where),
         lambda: rag.build(SEEDS, index=where),
-        lambda: parts.examine(resolve(documents=SEEDS, index=where)),
+        lambda: wiring.examine(resolve(documents=SEEDS, index=where)),
     ):
         with pytest.raises(
             IndexFileError, match=rf"^The Milvus server at 127\.0\.0\.1:{port} can't be reached\."
@@ -264,7 +264,7 @@ def test_an_address_is_shown_without_its_password():
 
 def test_a_server_that_goes_away_is_one_sentence(server, settings):
     """The last test: it ends the server."""
-    retriever = parts.retriever(settings)
+    retriever = wiring.retriever(settings)
     assert retriever.retrieve("Moscow", 5).passages
     server.stop()
 

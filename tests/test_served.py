@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag import parts
-from rag.addresses import ServedModel, served_model
+from rag import wiring
 from rag.errors import ModelError, SettingsError
 from rag.generation import LanguageModel
 from rag.grammar import compose_grammar, label_grammar
@@ -21,6 +20,7 @@ from rag.notes import notes
 from rag.served import RemoteModel
 from rag.settings import Settings
 from rag.types import Answer
+from rag.uris import ServedModel, served_model
 from tests.support import ROOT
 from tests.support.answers import QUESTIONS, assert_exact
 from tests.support.model_servers import free_port, llama_server, scripted
@@ -76,7 +76,7 @@ def test_a_reply_goes_on_after_its_opening(served):
 
 @pytest.mark.parametrize("mode", ["auto", "quote"])
 def test_answers_of_a_server_are_quoted_to_the_character(url, mode, seed_settings: Settings):
-    engine = parts.engine(replace(seed_settings, model=f"openai:smol@{url}", mode=mode, threshold=0.0))
+    engine = wiring.engine(replace(seed_settings, model=f"openai:smol@{url}", mode=mode, threshold=0.0))
     cited = 0
     for row in QUESTIONS["answerable"][:6]:
         answer = engine.answer(row["question"])
@@ -112,7 +112,7 @@ def test_a_question_is_answered_though_a_server_is_killed(url, tmp_path, seed_se
     question = QUESTIONS["answerable"][0]["question"]
     with llama_server(tmp_path / "log") as (other, process):
         model = f"openai:smol@{other},{url}"
-        engine = parts.engine(replace(seed_settings, model=model, threshold=0.0))
+        engine = wiring.engine(replace(seed_settings, model=model, threshold=0.0))
         answers: list[Answer] = []
         asking = threading.Thread(target=lambda: answers.append(engine.answer(question)))
         while engine._worker.model is None:
@@ -128,7 +128,7 @@ def test_a_question_is_answered_though_a_server_is_killed(url, tmp_path, seed_se
 
 
 def test_without_a_grammar_quotes_are_located_and_what_is_not_there_is_dropped(seed_settings: Settings):
-    engine = parts.engine(seed_settings)
+    engine = wiring.engine(seed_settings)
     said = engine.answer("Who is the Kremlin spokesman?").citations[0].quote
     part = " ".join(said.split()[:6])
     reply = (
@@ -138,7 +138,7 @@ def test_without_a_grammar_quotes_are_located_and_what_is_not_there_is_dropped(s
         "And a word without a quote."
     )
     with scripted(reply) as server:
-        located = parts.engine(replace(seed_settings, model=f"openai:free@{server.url}"))
+        located = wiring.engine(replace(seed_settings, model=f"openai:free@{server.url}"))
         answer = located.answer("Who is the Kremlin spokesman?")
     assert answer.guarantee == "location"
     assert [citation.quote for citation in answer.citations] == [part]
@@ -155,7 +155,7 @@ def test_without_a_grammar_quotes_are_located_and_what_is_not_there_is_dropped(s
 
 def test_without_a_grammar_a_refusal_is_an_abstention(seed_settings: Settings):
     with scripted("[0]") as server:
-        answer = parts.engine(replace(seed_settings, model=f"openai:no@{server.url}")).answer(
+        answer = wiring.engine(replace(seed_settings, model=f"openai:no@{server.url}")).answer(
             "Who is the Kremlin spokesman?"
         )
     assert answer.abstained == "no sentence of the documents answers the question"
@@ -284,7 +284,7 @@ def test_a_slow_server_is_followed_by_the_next_or_told_of(monkeypatch):
 
 def test_no_server_at_all_is_one_sentence_that_names_them(seed_settings: Settings):
     gone = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
-    engine = parts.engine(replace(seed_settings, model=f"openai:m@{gone[0]},{gone[1]}"))
+    engine = wiring.engine(replace(seed_settings, model=f"openai:m@{gone[0]},{gone[1]}"))
     with pytest.raises(ModelError) as told:
         engine.answer("Who is the Kremlin spokesman?")
     assert all(url in str(told.value) for url in gone)
@@ -342,7 +342,7 @@ def test_addresses_are_understood(text, urls):
 )
 def test_what_is_no_address_is_one_sentence(text, seed_settings):
     with pytest.raises(SettingsError, match="is written openai:NAME@http://host:port") as told:
-        parts.engine(replace(seed_settings, model=text))
+        wiring.engine(replace(seed_settings, model=text))
     assert "secret" not in str(told.value)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag import parts
+from rag import wiring
 from rag.models.embedder import Embedder
 from rag.settings import Settings
 from rag.support import unsupported
@@ -173,7 +173,7 @@ UNSUPPORTED = [
 
 @pytest.fixture(scope="module")
 def similarity(seed_settings: Settings):
-    embedder: Embedder = parts.retriever(seed_settings).embedder
+    embedder: Embedder = wiring.retriever(seed_settings).embedder
 
     def cosine(first: str, second: str) -> float:
         one, other = embedder.embed([first, second])

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
-from rag.documents import read_folder
+from rag.documents.folder import read_folder
 from rag.engine import MAX_QUESTION_CHARS
 from rag.errors import EvaluationError, shown
 from rag.evaluation.metrics import Span

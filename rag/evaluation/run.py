@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 
 import rag
-from rag import parts
+from rag import wiring
 from rag.engine import Engine
 from rag.engine import search as search_with
 from rag.errors import EvaluationError, IndexFileError
@@ -78,15 +78,15 @@ def evaluate(
     that `settings` name.
     """
     asked = settings if dataset.own else replace(settings, index=indexed(dataset, settings))
-    search = partial(search_with, parts.retriever(asked))
-    engine = parts.engine(asked) if answers else None
+    search = partial(search_with, wiring.retriever(asked))
+    engine = wiring.engine(asked) if answers else None
     scores: list[Score] = []
     for question in questions:
         scores.extend(_search_scores(question, dataset, search))
         if engine is not None:
             scores.extend(_answer_scores(question, dataset, engine))
         advance()
-    with parts.open_index(asked).open() as state:
+    with wiring.open_index(asked).open() as state:
         precision = state.identity.precision
     return _report(dataset, len(questions), precision, scores)
 

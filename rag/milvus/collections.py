@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError
 from rag.milvus.rows import BUILDER, META, NO_VECTOR, builder_row, key, meta_row
 from rag.milvus.server import (
@@ -33,6 +32,7 @@ from rag.milvus.server import (
 )
 from rag.tables import REBUILD
 from rag.types import EmbedderIdentity
+from rag.uris import MilvusAddress
 
 SCHEMA = "1"
 KEYWORD_SINCE = (2, 5)

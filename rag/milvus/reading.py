@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError, QuestionError
 from rag.index import (
     About,
@@ -25,6 +24,7 @@ from rag.milvus.server import ANSWER_S, MOST, SEARCH, connected, count, query, t
 from rag.tables import REBUILD
 from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
+from rag.uris import MilvusAddress
 
 _ROWS = 200
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError
+from rag.uris import MilvusAddress
 
 ANSWER_S = 10.0
 """How long a question waits for the server."""

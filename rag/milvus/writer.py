@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from rag.addresses import MilvusAddress
 from rag.errors import IndexFileError
 from rag.index import BlockWriter, EmbeddedDocument, require_identity
 from rag.milvus.collections import (
@@ -37,6 +36,7 @@ from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connect
 from rag.models.pooling import unit
 from rag.tables import REBUILD, EmbeddedText, text_hash
 from rag.types import EmbedderIdentity
+from rag.uris import MilvusAddress
 
 _SETTLE_S = 120.0
 """How long a build waits until questions see what it wrote."""

@@ -3,14 +3,14 @@
 import threading
 from dataclasses import dataclass, field
 
-from rag import parts
-from rag.addresses import local_folder
+from rag import wiring
+from rag.documents.watcher import changes
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
 from rag.holdings import Listed
 from rag.settings import Settings
 from rag.types import BuildReport, Failure
-from rag.watching import changes
+from rag.uris import local_folder
 
 WAIT_S = 50.0
 """How long a program that asks waits for the start; clients give up after a minute."""
@@ -51,7 +51,7 @@ class Preparation:
             self.state = "Reading the documents…"
             note = self._build()
             self.state = "Loading the models…"
-            self.engine = parts.engine(self.settings)
+            self.engine = wiring.engine(self.settings)
             self.state = note
         except RagError as error:
             self.failure = self.state = str(error)
@@ -83,7 +83,7 @@ class Preparation:
 
     def documents(self) -> tuple[Listed, ...]:
         """Each document of the folder and of the index, with its state."""
-        return parts.listed(self.settings, self.failed)
+        return wiring.listed(self.settings, self.failed)
 
     def watch(self) -> None:
         """Keep the index in step with the folder, for good; questions go on meanwhile."""
@@ -111,7 +111,7 @@ class Preparation:
             # Another build may hold the index: it is tried again.
             self.due = isinstance(error, IndexFileError)
             # An index that can't be brought up to date may still be read; if not, loading it says so.
-            if not parts.has_index(self.settings.index):
+            if not wiring.has_index(self.settings.index):
                 raise
             return f"{error} Answers come from the index as it is."
         self.due = False
@@ -119,7 +119,7 @@ class Preparation:
 
     def _built(self, *, rebuild: bool = False, may_be_empty: bool = False) -> BuildReport:
         with self.building:  # another build of this process is waited for
-            report = parts.build(
+            report = wiring.build(
                 self.settings, rebuild=rebuild, may_be_empty=may_be_empty, progress=self._embedding
             )
         self.failed = report.failed

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from rag import parts
+from rag import wiring
 from rag.engine import PASSAGES
 from rag.evaluation.datasets import Dataset, Question, read_dataset
 from rag.evaluation.metrics import normalised
@@ -85,7 +85,7 @@ def make(bench: Path, advance: Callable[[], None], *, limit: int | None = None) 
     settings = resolve()
     for name in SETS:
         dataset = read_dataset(name, bench, Path(DEFAULTS["documents"]))
-        retriever = parts.retriever(resolve(index=indexed(dataset, settings)))
+        retriever = wiring.retriever(resolve(index=indexed(dataset, settings)))
         questions = list(dataset.questions)
         random.Random(0).shuffle(questions)
         for question in questions[:limit]:

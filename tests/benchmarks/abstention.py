@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from rag import parts
+from rag import wiring
 from rag.confidence import confidence, features
 from rag.engine import PASSAGES
 from rag.evaluation.datasets import Question, off_topic, read_dataset
@@ -168,7 +168,7 @@ def main() -> None:
         "--held-out", action="store_true", help="only documents that the reader hasn't learnt from"
     )
     arguments = parser.parse_args()
-    reader = parts.reader(arguments.reader)
+    reader = wiring.reader(arguments.reader)
     documents = resolve().documents
     found: dict[str, list[Case]] = {}
     for name, other in [*((name, name) for name in ON_TOPIC), *OFF_TOPIC]:
@@ -180,7 +180,7 @@ def main() -> None:
             dataset = off_topic(dataset, read_dataset(other, arguments.bench, documents))
         limit = None if name == other == "squad2" else arguments.limit if name == other else 200
         index = indexed(read_dataset(other, arguments.bench, documents), resolve())
-        retriever = parts.retriever(resolve(index=index))
+        retriever = wiring.retriever(resolve(index=index))
         found[name if other == name else f"{name} of {other}"] = list(
             cases(sample(dataset.questions, limit, 0), retriever, reader)
         )

@@ -23,15 +23,16 @@ made_up.write(Path(sys.argv[3]), made_up.pool(Path(sys.argv[1]), Path(sys.argv[2
 WRITE_MILVUS = """
 import itertools, sys, time
 from pathlib import Path
-from rag import milvus, parts
-from rag.addresses import milvus_address
+from rag import milvus
+from rag import wiring
+from rag.uris import milvus_address
 from rag.models.hub import download
 from rag.index import EmbeddedDocument
 from rag.models.registry import find_embedder
 from tests.benchmarks import made_up
 bench, kept, chunks = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
 place = milvus_address(sys.argv[3])
-identity = parts._identity(find_embedder("embedded", download), "int8")
+identity = wiring._identity(find_embedder("embedded", download), "int8")
 made = made_up.documents(made_up.pool(bench, kept), chunks // made_up.CHUNKS)
 upserting = 0.0
 now = {}
@@ -51,7 +52,7 @@ import random, sys, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
-from rag import parts
+from rag import wiring
 from rag.evaluation.datasets import read_dataset
 from rag.settings import resolve
 from tests.benchmarks.rows import share
@@ -59,7 +60,7 @@ from tests.support import SEEDS
 bench, place, kept = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 questions = [one.text for one in read_dataset("wikipedia490", bench, SEEDS).questions]
 random.Random(0).shuffle(questions)
-retriever = parts.retriever(resolve(index=place, retrieval="dense"))
+retriever = wiring.retriever(resolve(index=place, retrieval="dense"))
 for question in questions[:300]:
     retriever.embedder.embed([question])
 for question in questions[:50]:

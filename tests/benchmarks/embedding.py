@@ -8,7 +8,7 @@ from typing import get_args
 
 from sentence_transformers import SentenceTransformer
 
-from rag import parts
+from rag import wiring
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.run import evaluate
 from rag.models.hub import download
@@ -28,7 +28,7 @@ def texts(bench: Path, count: int) -> list[str]:
     dataset = read_dataset("wikipedia490", bench, SEEDS)
     names = sorted(dataset.documents)
     random.Random(0).shuffle(names)
-    counter = parts._embedder((find_embedder("embedded", download), "int8"))
+    counter = wiring._embedder((find_embedder("embedded", download), "int8"))
     found: list[str] = []
     for name in names:
         pieces = chunks(dataset.documents[name], count_tokens=counter.count_tokens, max_tokens=MAX_TOKENS)
@@ -42,7 +42,7 @@ def texts(bench: Path, count: int) -> list[str]:
 def rows(bench: Path) -> list[Row]:
     """Chunks a second on each side; ours with its sentences' vectors too, which no other makes."""
     weights = find_embedder("embedded", download)
-    ours = parts._embedder((weights, "int8"))
+    ours = wiring._embedder((weights, "int8"))
     plain = SentenceTransformer(str(weights.path.parent), device="cpu")
     some = texts(bench, CHUNKS)
     spans = [sentences(text) for text in some]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rag import parts
+from rag import wiring
 from rag.engine import Engine
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.run import indexed
@@ -26,7 +26,7 @@ TOKENS = 48
 def rows(bench: Path) -> list[Row]:
     """Medians over questions on Wikipedia that are answered."""
     dataset = read_dataset("squad2", bench, SEEDS)
-    engine = parts.engine(resolve(index=indexed(dataset, resolve())))
+    engine = wiring.engine(resolve(index=indexed(dataset, resolve())))
     questions = [one.text for one in dataset.questions if one.answerable]
     random.Random(0).shuffle(questions)
     templates = read_templates()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rag import parts, store
+from rag import store, wiring
 from rag.evaluation.datasets import read_dataset
 from rag.local import save_vectors
 from rag.models.hub import download
@@ -50,7 +50,7 @@ def pool(bench: Path, kept: Path) -> Pool:
     file = kept / "pool.npy"
     if not file.is_file():
         kept.mkdir(parents=True, exist_ok=True)
-        embedder = parts._embedder((find_embedder("embedded", download), "int8"))
+        embedder = wiring._embedder((find_embedder("embedded", download), "int8"))
         np.save(file, embedder.embed(some))
     return some, np.load(file)
 
@@ -84,7 +84,7 @@ def documents(
 
 def write(index: Path, sentences: Pool, chunks: int) -> None:
     """An index of so many chunks, written as a build writes one."""
-    identity = parts._identity(find_embedder("embedded", download), "int8")
+    identity = wiring._identity(find_embedder("embedded", download), "int8")
     made = documents(sentences, chunks // CHUNKS)
     with store.writing(index, identity, rebuild=False) as writer:
 
@@ -100,7 +100,7 @@ def write(index: Path, sentences: Pool, chunks: int) -> None:
 
 def change(index: Path, sentences: Pool, seed: int) -> None:
     """Put another document in the place of one, as a build does."""
-    identity = parts._identity(find_embedder("embedded", download), "int8")
+    identity = wiring._identity(find_embedder("embedded", download), "int8")
     with store.writing(index, identity, rebuild=False) as writer:
         ((document, pieces, embedded),) = documents(sentences, 1, seed)
         old = next(iter(writer.snapshot().hashes()))

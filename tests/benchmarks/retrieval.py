@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rag import indexing, parts, relevance
+from rag import indexing, relevance, wiring
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
@@ -273,7 +273,7 @@ def main() -> None:
         except AbsentSetError as error:
             print(f"{name} skipped: {error}", file=sys.stderr)
             continue
-        retriever = parts.retriever(resolve(index=indexed(dataset, resolve())))
+        retriever = wiring.retriever(resolve(index=indexed(dataset, resolve())))
         asked = [one for one in dataset.questions if one.sources and one.answerable is not False]
         drawn = tqdm(sample(asked, arguments.limit, arguments.seed), desc=name, leave=False)
         measured.append((dataset, [candidates(question, retriever) for question in drawn]))

@@ -40,7 +40,7 @@ ASK = """
 import random, sys, time
 from pathlib import Path
 import faiss, numpy as np
-from rag import parts
+from rag import wiring
 from rag.evaluation.datasets import read_dataset
 from rag.settings import resolve
 from rag.text.analyzer import terms
@@ -49,7 +49,7 @@ from tests.support import SEEDS
 bench, index = Path(sys.argv[1]), Path(sys.argv[2])
 questions = [one.text for one in read_dataset("wikipedia490", bench, SEEDS).questions]
 random.Random(0).shuffle(questions)
-retriever = parts.retriever(resolve(index=index))
+retriever = wiring.retriever(resolve(index=index))
 for question in questions[:300]:  # of each length there are some
     retriever.embedder.embed([question])
 for question in questions[:100]:

@@ -23,7 +23,7 @@ IMPORTS = {
 }
 LOADS = """
 import threading
-from rag import parts
+from rag import wiring
 from rag.models import openvino_runtime
 from rag.models.hub import download
 from rag.generation import LlamaModel
@@ -34,8 +34,8 @@ def load():
 loading = threading.Thread(target=load)
 loading.start()
 import faiss
-parts._embedder((find_embedder("embedded", download), "int8"))
-parts._reader(find_reader("embedded"))
+wiring._embedder((find_embedder("embedded", download), "int8"))
+wiring._reader(find_reader("embedded"))
 loading.join()
 """
 

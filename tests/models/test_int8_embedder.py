@@ -204,10 +204,10 @@ def test_the_first_texts_may_be_many(attempt):
     """Threads that took turns as often as they can waited for each other in half of the attempts."""
     code = (
         "import sys; sys.setswitchinterval(1e-6)\n"
-        "from rag import parts\n"
+        "from rag import wiring\n"
         "from rag.models.hub import download\n"
         "from rag.models.registry import find_embedder\n"
-        "embedder = parts._embedder((find_embedder('embedded', download), 'int8'))\n"
+        "embedder = wiring._embedder((find_embedder('embedded', download), 'int8'))\n"
         "print(embedder.embed([f'Bread {n}. ' * 80 for n in range(40)]).shape)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rag import blocks, cluster, parts
-from rag.documents import files
+from rag import blocks, cluster, wiring
+from rag.documents.folder import files
 from rag.errors import ModelError, RagError
 from rag.settings import resolve
 from tests.support.isolation import open_loopback
@@ -82,8 +82,8 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
                 seen["nodes_after"] = nodes_left()
 
         settings = resolve(documents=documents, index=place, retrieval="dense")
-        seen["report"] = asdict(parts.build(settings, ray=address, progress=progress))
-        seen["again"] = asdict(parts.build(settings, ray=address, progress=lambda *_: None))
+        seen["report"] = asdict(wiring.build(settings, ray=address, progress=progress))
+        seen["again"] = asdict(wiring.build(settings, ray=address, progress=lambda *_: None))
         return seen
 
     # The workers that the second node began for the build are its own too.
@@ -91,14 +91,14 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
     server = started_server(Path(index).with_name("milvus"), Path(programs), {})
     place = f"milvus://127.0.0.1:{server.listen_port}/articles"
     milvus = built(place, lambda process: "ray::MapWorker" in command(process))
-    with parts.open_index(resolve(index=place, retrieval="dense")).open() as state:
+    with wiring.open_index(resolve(index=place, retrieval="dense")).open() as state:
         chunks = [
             (one.source, one.start, one.end, one.text)
             for source in state.documents()
             for one in state.chunks_between(state.document(source), 0, 1_000_000)
         ]
         milvus |= {"chunks": chunks, "count": state.chunk_count()}
-    diagnosis = parts.examine(resolve(documents=documents, index=place))
+    diagnosis = wiring.examine(resolve(documents=documents, index=place))
     hostile = Path(index).with_name("hostile")
     hostile.mkdir()
     for name, text in (("good.txt", "War and peace."), ("killing.txt", KILLING), ("other.txt", "Bread.")):
@@ -106,19 +106,19 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
     settings = resolve(documents=hostile, index=index + "3")
     report = blocks.build_blocks(
         hostile,
-        functools.partial(parts._writing, settings, rebuild=False),
-        cluster.on_ray(address, lambda: Killed(parts.embedder(settings))),
+        functools.partial(wiring._writing, settings, rebuild=False),
+        cluster.on_ray(address, lambda: Killed(wiring.embedder(settings))),
         progress=lambda *_: None,
     )
     said = {"hostile": asdict(report), "faults": diagnosis.faults, "folder": folder, "milvus": milvus}
     server.stop()
     for name, other, ray in (("no cluster", index + "2", "127.0.0.1:1"), ("no server", place, address)):
         try:
-            parts.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
+            wiring.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
         except RagError as error:
             said[name] = str(error)
-    elsewhere = replace(parts._identity_of(settings), weights_sha256="0" * 64)
-    other = functools.partial(parts.embedder_of, elsewhere, settings)
+    elsewhere = replace(wiring._identity_of(settings), weights_sha256="0" * 64)
+    other = functools.partial(wiring.embedder_of, elsewhere, settings)
     for name, load in (("no embedder", no_embedder), ("defect", Defective), ("other embedder", other)):
         try:
             [*cluster.on_ray(address, load)([*files(hostile)], Unwritten())]

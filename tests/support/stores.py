@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from rag import local, milvus
-from rag.addresses import MilvusAddress
 from rag.index import BlockWriter, EmbeddedDocument, Index
 from rag.indexing import embedder_identity
 from rag.tables import EmbeddedText, text_hash
 from rag.text.chunking import chunks
 from rag.text.sentences import sentences
 from rag.types import Document, EmbedderIdentity
+from rag.uris import MilvusAddress
 from tests.support.fakes import WordEmbedder
 
 IDENTITY = embedder_identity("words", "0" * 64, WordEmbedder.dimension)

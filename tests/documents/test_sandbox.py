@@ -7,10 +7,10 @@ import sys
 import docx
 import pytest
 
-from rag import extraction
+from rag.documents import sandbox
+from rag.documents.parsers import Extract
+from rag.documents.sandbox import Extraction
 from rag.errors import UnreadableError
-from rag.extraction import Extraction
-from rag.formats import Extract
 from tests.support import ROOT
 from tests.support.files import BOMB, packed, pdf, word
 
@@ -26,13 +26,13 @@ GREEDY = b"From: a@b\n\n" + "🌱".encode() * 5_000_000
 def started(monkeypatch) -> list["subprocess.Popen[bytes]"]:
     """The processes that are started, in order."""
     processes = []
-    start = extraction._start
+    start = sandbox._start
 
     def recorded() -> "subprocess.Popen[bytes]":
         processes.append(start())
         return processes[-1]
 
-    monkeypatch.setattr(extraction, "_start", recorded)
+    monkeypatch.setattr(sandbox, "_start", recorded)
     return processes
 
 
@@ -77,10 +77,10 @@ def test_a_bad_document_is_no_end_of_the_process(started):
 
 
 def test_a_document_that_takes_too_long_is_a_failure(started, monkeypatch):
-    monkeypatch.setattr(extraction, "TIMEOUT_S", 1.5)
+    monkeypatch.setattr(sandbox, "TIMEOUT_S", 1.5)
     with Extraction() as documents:
         assert reason(documents, BUSY) == "took longer than 1.5 s to read"
-        monkeypatch.setattr(extraction, "TIMEOUT_S", 60.0)
+        monkeypatch.setattr(sandbox, "TIMEOUT_S", 60.0)
         assert documents.extract(WAR, ".pdf") == READ
     assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
 
@@ -91,13 +91,13 @@ def test_a_process_that_stands_still_is_not_waited_for(started, monkeypatch, con
     with Extraction() as documents:
         assert documents.extract(WAR, ".pdf") == READ
         os.kill(started[0].pid, signal.SIGSTOP)
-        monkeypatch.setattr(extraction, "TIMEOUT_S", 0.3)
+        monkeypatch.setattr(sandbox, "TIMEOUT_S", 0.3)
         assert reason(documents, content) == "took longer than 0.3 s to read"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit of memory")
 def test_a_document_that_needs_too_much_memory_is_a_failure(started, monkeypatch):
-    monkeypatch.setattr(extraction, "MAX_MEMORY_BYTES", 1 << 27)
+    monkeypatch.setattr(sandbox, "MAX_MEMORY_BYTES", 1 << 27)
     with Extraction() as documents:
         assert reason(documents, GREEDY, ".eml") == "needs more than 0.125 GiB to read"
         assert reason(documents, BOMB) == "can't be read: it crashes the program that reads it"
@@ -143,7 +143,7 @@ def test_the_working_folder_is_no_place_for_modules(tmp_path, monkeypatch, sourc
 
 def test_a_program_that_found_the_package_in_its_working_folder_may_leave_it(tmp_path):
     code = (
-        "import os, sys; from tests.support.files import pdf; from rag.extraction import Extraction\n"
+        "import os, sys; from tests.support.files import pdf; from rag.documents.sandbox import Extraction\n"
         f"assert sys.path[0] == ''; os.chdir({str(tmp_path)!r})\n"
         "with Extraction() as documents: print(documents.extract(pdf('War'), '.pdf').text)"
     )
@@ -153,13 +153,13 @@ def test_a_program_that_found_the_package_in_its_working_folder_may_leave_it(tmp
 
 ORPHANED = """
 import sys
-from rag import extraction
-from tests.test_extraction import BUSY, WAR
-extraction.TIMEOUT_S = 0.5  # of which the process has twice as much
-documents = extraction.Extraction()
+from rag.documents import sandbox
+from tests.documents.test_sandbox import BUSY, WAR
+sandbox.TIMEOUT_S = 0.5  # of which the process has twice as much
+documents = sandbox.Extraction()
 process = documents._running()
 print(process.pid, flush=True)
-extraction.TIMEOUT_S = 60.0
+sandbox.TIMEOUT_S = 60.0
 if sys.argv[1] == "busy":
     process.stdin.write(b'{"kind": ".pdf", "length": %d}\\n' % len(BUSY) + BUSY)
     process.stdin.flush()

@@ -1,7 +1,7 @@
 """Documents that are no plain text: PDF, Word, web page and e-mail, one module each → their text.
 
-`python -m rag.formats` is the process that reads them for `rag.extraction`, so that a hostile file can
-neither crash nor hang a build, nor fill its memory. Here is what the two agree on.
+`python -m rag.documents.parsers` is the process that reads them for `rag.documents.sandbox`, so that a
+hostile file can neither crash nor hang a build, nor fill its memory. Here is what the two agree on.
 """
 
 from dataclasses import dataclass

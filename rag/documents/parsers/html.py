@@ -4,9 +4,9 @@ import re
 from copy import deepcopy
 from typing import Any
 
+from rag.documents.parsers import Extract
+from rag.documents.parsers.plain import clean, decode_stated, title
 from rag.errors import UnreadableError
-from rag.formats import Extract
-from rag.formats.plain import clean, decode_stated, title
 
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _HEAD_BYTES = 4096

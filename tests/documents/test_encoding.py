@@ -2,7 +2,7 @@ import codecs
 
 import pytest
 
-from rag.decoding import decode
+from rag.documents.encoding import decode
 from rag.errors import UnreadableError
 
 WESTERN = (

@@ -1,4 +1,4 @@
-"""Documents that are no plain text → their text, read in another process (see `rag.formats`)."""
+"""Documents that are no plain text → their text, read in another process (see `rag.documents.parsers`)."""
 
 import contextlib
 import json
@@ -8,8 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+from rag.documents.parsers import OUT_OF_MEMORY, Extract
 from rag.errors import UnreadableError
-from rag.formats import OUT_OF_MEMORY, Extract
 
 TIMEOUT_S = 60.0
 MAX_MEMORY_BYTES = 2 * 1024**3
@@ -32,7 +32,7 @@ class Extraction:
         self._end()
 
     def extract(self, content: bytes, kind: str) -> Extract:
-        """The text of a document of this kind, one of `rag.formats.KINDS`.
+        """The text of a document of this kind, one of `rag.documents.parsers.KINDS`.
 
         `UnreadableError` with the reason if it has none, or takes too long or too much memory.
         """
@@ -87,7 +87,7 @@ class Extraction:
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         # Not multiprocessing, which would run the user's own program again.
-        [sys.executable, "-P", "-m", "rag.formats", str(MAX_MEMORY_BYTES), str(2 * TIMEOUT_S)],
+        [sys.executable, "-P", "-m", "rag.documents.parsers", str(MAX_MEMORY_BYTES), str(2 * TIMEOUT_S)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 def _import_path() -> str:
     """Where this process finds its modules, this package among them, whatever the working folder is."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join(dict.fromkeys([*(place or root for place in sys.path), root]))
 
 

@@ -4,9 +4,9 @@ import contextlib
 import re
 from typing import Any
 
+from rag.documents.parsers import Extract
+from rag.documents.parsers.plain import clean, title
 from rag.errors import UnreadableError
-from rag.formats import Extract
-from rag.formats.plain import clean, title
 from rag.text.dates import first_date
 
 _BETWEEN_PAGES = "\n\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.watching import changes
+from rag.documents.watcher import changes
 
 
 class Watched:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import BinaryIO
 
+from rag.documents.parsers import OUT_OF_MEMORY, Extract, require_text
+from rag.documents.parsers.docx import read_word
+from rag.documents.parsers.eml import read_mail
+from rag.documents.parsers.html import read_web_page
+from rag.documents.parsers.pdf import read_pdf
+from rag.documents.parsers.plain import clean
 from rag.errors import UnreadableError
-from rag.formats import OUT_OF_MEMORY, Extract, require_text
-from rag.formats.mail import read_mail
-from rag.formats.pdf import read_pdf
-from rag.formats.plain import clean
-from rag.formats.web_page import read_web_page
-from rag.formats.word import read_word
 
 _READERS: Mapping[str, tuple[str, Callable[[bytes], Extract]]] = {
     ".pdf": ("PDF", read_pdf),

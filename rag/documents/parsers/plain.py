@@ -3,7 +3,7 @@
 import contextlib
 import re
 
-from rag.decoding import decode
+from rag.documents.encoding import decode
 
 _MAX_TITLE_CHARS = 300
 # XML has no other control characters, and U+FFFE and U+FFFF are no characters.

@@ -28,7 +28,7 @@ _OTHER_SCRIPTS = (
 """The encodings in the order in which they are taken where the detector finds no difference."""
 
 _MESS, _COHERENCE = 0.05, 0.1
-"""Smaller differences between two encodings than these are none: see tests/test_decoding.py."""
+"""Smaller differences between two encodings than these are none: see tests/documents/test_encoding.py."""
 
 _CONTROL = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
 _MAX_CONTROL = 0.05

@@ -5,9 +5,9 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+from rag.documents.parsers import Extract
+from rag.documents.parsers.plain import clean, title
 from rag.errors import UnreadableError
-from rag.formats import Extract
-from rag.formats.plain import clean, title
 
 _MAX_UNPACKED_BYTES = 200_000_000
 _MAX_PACKED_FILES = 10_000

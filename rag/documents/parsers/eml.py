@@ -5,11 +5,11 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
 from email.utils import parsedate_to_datetime
 
-from rag.decoding import decode
+from rag.documents.encoding import decode
+from rag.documents.parsers import Extract
+from rag.documents.parsers.html import read_markup
+from rag.documents.parsers.plain import clean, decode_stated, title
 from rag.errors import UnreadableError
-from rag.formats import Extract
-from rag.formats.plain import clean, decode_stated, title
-from rag.formats.web_page import read_markup
 
 _HEADERS = ("Subject", "From", "To", "Date")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.documents import File, files, read, read_folder
+from rag.documents.folder import File, files, read, read_folder
+from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError
-from rag.extraction import Extraction
 from rag.types import Document, Failure
 from tests.support.files import pdf
 

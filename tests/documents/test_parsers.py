@@ -4,13 +4,13 @@ from email.message import EmailMessage
 import docx
 import pytest
 
+from rag.documents.parsers import MAX_CHARS, Extract, require_text
+from rag.documents.parsers.docx import read_word
+from rag.documents.parsers.eml import read_mail
+from rag.documents.parsers.html import read_web_page
+from rag.documents.parsers.pdf import read_pdf
+from rag.documents.parsers.plain import clean, decode_stated, title
 from rag.errors import UnreadableError
-from rag.formats import MAX_CHARS, Extract, require_text
-from rag.formats.mail import read_mail
-from rag.formats.pdf import read_pdf
-from rag.formats.plain import clean, decode_stated, title
-from rag.formats.web_page import read_web_page
-from rag.formats.word import read_word
 from tests.support.files import pdf, word, word_of
 
 RIVER = "The river froze in January, and the bridge stood alone for weeks until the thaw came in March."

@@ -2,7 +2,7 @@
 
 The text of `.txt` and `.md` is the file's content exactly as it is decoded, line ends untouched and a
 byte-order mark dropped, because every offset that the project gives out counts in it. That of the other
-formats is taken out of them in another process (see `rag.extraction`).
+formats is taken out of them in another process (see `rag.documents.sandbox`).
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.decoding import decode
+from rag.documents.encoding import decode
+from rag.documents.parsers import KINDS, Extract, require_text
+from rag.documents.parsers.plain import title
+from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError, UnreadableError, shown
-from rag.extraction import Extraction
-from rag.formats import KINDS, Extract, require_text
-from rag.formats.plain import title
 from rag.text.dates import first_date
 from rag.types import Document, Failure
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from rag import blocks, doctor, holdings, local, store
-from rag.addresses import MilvusAddress, Place, ServedModel, is_served, served_model
 from rag.engine import Engine
 from rag.errors import IndexFileError, ModelError
 from rag.generation import LlamaModel
@@ -42,6 +41,7 @@ from rag.prompt import read_templates
 from rag.retrieval import Retriever
 from rag.settings import Precision, Retrieval, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure
+from rag.uris import MilvusAddress, Place, ServedModel, is_served, served_model
 from rag.worker import Worker
 
 K = TypeVar("K", bound=Hashable)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rag.documents import READABLE
+from rag.documents.folder import READABLE
 
 _BURST_MS = 5_000
 _QUIET_MS = 300

@@ -1,0 +1,1 @@
+"""The documents folder → the documents in it."""
