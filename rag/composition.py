@@ -7,7 +7,7 @@ is whole, and a sentence that the quote doesn't bear out (see `rag.support`) is 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag.grammar import NOT_IN_PROSE
+from rag.llm.grammar import NOT_IN_PROSE
 from rag.quotes import SEPARATOR, Short, citation_of
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence
@@ -31,7 +31,7 @@ def read_composition(
 ) -> Iterator[str | Short | Citation | Dropped]:
     """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
 
-    `pieces` is the model's text (see `rag.grammar`). `unsupported` says why a quote doesn't bear out a
+    `pieces` is the model's text (see `rag.llm.grammar`). `unsupported` says why a quote doesn't bear out a
     sentence, or None; one that was said already is not said again. A line without a whole quote of the
     evidence, and what follows it, is dropped. What `short` finds in the first quote comes after that as
     `Short`.

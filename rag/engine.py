@@ -15,9 +15,10 @@ from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import considered, ranked
 from rag.followup import Asked, History, in_context
+from rag.llm.prompts import Templates
+from rag.llm.worker import Worker
 from rag.models.reader import Reader
 from rag.opening import Excerpt, Opened, excerpt, opened
-from rag.prompt import Templates
 from rag.quotes import Short
 from rag.reading import READ, marked, read
 from rag.retrieval import Retrieval, Retriever
@@ -26,7 +27,6 @@ from rag.settings import Mode
 from rag.short_answer import short_answer
 from rag.support import unsupported
 from rag.types import Answer, Citation, Event, Passage, Scope, Sentence, Waiting
-from rag.worker import Worker
 from rag.writing import LeftOut, Prompted, Step, Writer
 
 PASSAGES = 5

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rag.composition import Dropped, line_of
-from rag.grammar import NOT_IN_PROSE
+from rag.llm.grammar import NOT_IN_PROSE
 from rag.quotes import Short
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.grammar import NEXT, label_grammar
+from rag.llm.grammar import NEXT, label_grammar
 from rag.types import Citation, Passage, Sentence
 
 SEPARATOR = "\n"

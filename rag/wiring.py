@@ -13,10 +13,12 @@ from typing import TypeVar
 from rag import blocks, doctor, holdings, local, store
 from rag.engine import Engine
 from rag.errors import IndexFileError, ModelError
-from rag.generation import LlamaModel
 from rag.holdings import Listed
 from rag.index import BlockWriter, Index
 from rag.indexing import Progress, build_index, embedder_identity
+from rag.llm.llama import LlamaModel
+from rag.llm.prompts import read_templates
+from rag.llm.worker import Worker
 from rag.models.embedder import (
     CrossEncoderReranker,
     Embedder,
@@ -37,12 +39,10 @@ from rag.models.registry import (
     find_reranker,
     pooled,
 )
-from rag.prompt import read_templates
 from rag.retrieval import Retriever
 from rag.settings import Precision, Retrieval, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure
 from rag.uris import MilvusAddress, Place, ServedModel, is_served, served_model
-from rag.worker import Worker
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -253,7 +253,7 @@ def _worker(found: Weights | ServedModel) -> Worker:
     if isinstance(found, Weights):
         worker = Worker(lambda: LlamaModel(found.path, found.name))
     else:
-        from rag.served import AT_ONCE, RemoteModel
+        from rag.llm.remote import AT_ONCE, RemoteModel
 
         worker = Worker(lambda: RemoteModel(found), at_once=AT_ONCE * len(found.urls))
     worker.warm()

@@ -1,6 +1,6 @@
 """Evidence → what the language model does with it: choose, compose, or put a question anew.
 
-Each is a piece of work for the thread that has the model (see `rag.worker`).
+Each is a piece of work for the thread that has the model (see `rag.llm.worker`).
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -12,15 +12,15 @@ from rag.composition import Dropped, read_composition
 from rag.errors import QuestionError
 from rag.evidence import within_budget
 from rag.followup import Asked
-from rag.generation import LanguageModel
-from rag.grammar import ONE_LINE, compose_grammar
+from rag.llm.grammar import ONE_LINE, compose_grammar
+from rag.llm.llama import LanguageModel
+from rag.llm.prompts import Templates, render, render_rewrite
+from rag.llm.worker import Work
 from rag.location import read_located
-from rag.prompt import Templates, render, render_rewrite
 from rag.quotes import Short, choose_quotes
 from rag.settings import Mode
 from rag.text.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.types import Citation, Passage, Sentence
-from rag.worker import Work
 
 EVIDENCE_TOKENS = 300
 """A small model reads 250 prompt tokens better than 1,300, and sooner."""

@@ -6,16 +6,16 @@ import pytest
 
 from rag.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
 from rag.errors import QuestionError
-from rag.generation import LlamaModel
 from rag.indexing import build_index, embedder_identity
+from rag.llm.llama import LlamaModel
+from rag.llm.prompts import read_templates
+from rag.llm.worker import Worker
 from rag.local import LocalIndex
 from rag.models.registry import find_language_model
-from rag.prompt import read_templates
 from rag.reading import READER_WEIGHT
 from rag.retrieval import Retriever
 from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
-from rag.worker import Worker
 from rag.writing import CAPABLE_PARAMETERS
 from tests.support.fakes import QueuedModel, ScriptedReader, WordEmbedder
 

@@ -11,8 +11,8 @@ from llama_cpp import LogitsProcessorList
 
 from rag.composition import read_composition
 from rag.evidence import ranked, within_budget
-from rag.generation import LlamaModel, _GrammarChoice
-from rag.grammar import compose_grammar
+from rag.llm.grammar import compose_grammar
+from rag.llm.llama import LlamaModel, _GrammarChoice
 from rag.models.hub import download
 from rag.models.registry import find_language_model
 from rag.quotes import choose_quotes

@@ -4,7 +4,7 @@ import pytest
 
 from rag import wiring
 from rag.engine import ABSTENTION, Engine
-from rag.prompt import render
+from rag.llm.prompts import render
 from rag.settings import Settings, resolve
 from rag.types import Answer
 
@@ -93,7 +93,7 @@ def test_a_hostile_document_can_only_be_quoted(engine_over, text):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_sentence_is_one_line_of_the_prompt(text):
-    from rag.prompt import read_templates
+    from rag.llm.prompts import read_templates
 
     message = render(read_templates().quote, evidence=[text, FACT], question=QUESTION)
     lines = message.splitlines()

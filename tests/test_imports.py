@@ -19,7 +19,7 @@ HEAVY = {
     "openvino": {"models/openvino_runtime.py"},
     "tokenizers": {"models/tokenizer.py"},
     "faiss": {"vectors.py"},
-    "llama_cpp": {"generation.py"},
+    "llama_cpp": {"llm/llama.py"},
     "huggingface_hub": {"models/hub.py"},
     "pymilvus": {"milvus/server.py"},
     "ray": {"cluster.py"},

@@ -11,9 +11,9 @@ from rag import wiring
 from rag.engine import Engine
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.run import indexed
-from rag.generation import LlamaModel
-from rag.grammar import compose_grammar
-from rag.prompt import read_templates, render
+from rag.llm.grammar import compose_grammar
+from rag.llm.llama import LlamaModel
+from rag.llm.prompts import read_templates, render
 from rag.settings import resolve
 from rag.types import Answer
 from tests.benchmarks.rows import Row

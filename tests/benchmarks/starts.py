@@ -26,7 +26,7 @@ import threading
 from rag import wiring
 from rag.models import openvino_runtime
 from rag.models.hub import download
-from rag.generation import LlamaModel
+from rag.llm.llama import LlamaModel
 from rag.models.registry import find_embedder, find_language_model, find_reader
 def load():
     found = find_language_model("embedded", download)

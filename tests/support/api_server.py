@@ -8,10 +8,10 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from rag.llm.worker import Worker
 from rag.serving.guard import Login
 from rag.serving.programs import Programs
 from rag.serving.server import additions
-from rag.worker import Worker
 from tests.support.fakes import QueuedModel
 
 

@@ -3,8 +3,8 @@ import re
 import pytest
 from llama_cpp import llama_model_get_vocab, llama_sampler_free, llama_sampler_init_grammar
 
-from rag.generation import LlamaModel
-from rag.grammar import MAX_SENTENCES, NEXT, ONE_LINE, compose_grammar, label_grammar, literal
+from rag.llm.grammar import MAX_SENTENCES, NEXT, ONE_LINE, compose_grammar, label_grammar, literal
+from rag.llm.llama import LlamaModel
 from rag.models.hub import download
 from rag.models.registry import find_language_model
 

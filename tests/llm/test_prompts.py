@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import PromptError
-from rag.prompt import PLACEHOLDERS, evidence_line, read_template, read_templates, render, render_rewrite
+from rag.llm.prompts import PLACEHOLDERS, evidence_line, read_template, read_templates, render, render_rewrite
 from tests.support import ROOT
 
 NAME = "quote.txt"

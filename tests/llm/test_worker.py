@@ -4,8 +4,8 @@ import time
 import pytest
 
 from rag.errors import ModelError
+from rag.llm.worker import Worker
 from rag.types import Waiting
-from rag.worker import Worker
 from tests.support.fakes import QueuedModel
 
 

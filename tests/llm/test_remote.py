@@ -14,10 +14,10 @@ import pytest
 
 from rag import wiring
 from rag.errors import ModelError, SettingsError
-from rag.generation import LanguageModel
-from rag.grammar import compose_grammar, label_grammar
+from rag.llm.grammar import compose_grammar, label_grammar
+from rag.llm.llama import LanguageModel
+from rag.llm.remote import RemoteModel
 from rag.notes import notes
-from rag.served import RemoteModel
 from rag.settings import Settings
 from rag.types import Answer
 from rag.uris import ServedModel, served_model
@@ -170,7 +170,7 @@ def test_a_reply_is_read_as_servers_write_it(end):
 
 
 def test_what_keeps_a_connection_alive_is_no_answer(monkeypatch):
-    monkeypatch.setattr("rag.served.READ_S", 0.5)
+    monkeypatch.setattr("rag.llm.remote.READ_S", 0.5)
     with (
         scripted("Late.") as slow,
         scripted("Soon.") as quick,
@@ -267,7 +267,7 @@ def test_lines_that_were_passed_on_are_not_written_again():
 
 
 def test_a_slow_server_is_followed_by_the_next_or_told_of(monkeypatch):
-    monkeypatch.setattr("rag.served.READ_S", 0.5)
+    monkeypatch.setattr("rag.llm.remote.READ_S", 0.5)
     with (
         scripted("Late.") as slow,
         scripted("Soon.") as quick,

@@ -21,7 +21,7 @@ CONTEXT_TOKENS = 2048
 
 
 class LanguageModel(Protocol):
-    """What the stages need of a language model. One thread may use it (see `rag.worker`).
+    """What the stages need of a language model. One thread may use it (see `rag.llm.worker`).
 
     `takes_grammar` says that it can write only what a grammar lets it.
     """

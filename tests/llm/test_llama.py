@@ -6,8 +6,8 @@ import llama_cpp
 import pytest
 
 from rag.errors import ModelError
-from rag.generation import CONTEXT_TOKENS, LlamaModel, _GrammarChoice
-from rag.grammar import literal
+from rag.llm.grammar import literal
+from rag.llm.llama import CONTEXT_TOKENS, LlamaModel, _GrammarChoice
 from rag.models.hub import download
 from rag.models.registry import find_language_model
 
@@ -222,7 +222,7 @@ import os, threading
 import subprocess
 import sys
 from pathlib import Path
-from rag.generation import LlamaModel
+from rag.llm.llama import LlamaModel
 loading = threading.Thread(target=LlamaModel, args=(Path({str(path)!r}), "small"))
 loading.start()
 printed = 0

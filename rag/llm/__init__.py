@@ -1,0 +1,1 @@
+"""Message and grammar → the text of a language model."""
