@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from rag.documents.folder import File, read
 from rag.documents.sandbox import Extraction
-from rag.index import BlockWriter, EmbeddedDocument
+from rag.index.base import BlockWriter, EmbeddedDocument
+from rag.index.codec import EmbeddedText, text_hash
 from rag.indexing import Progress, listed_files, nothing_readable
 from rag.models.embedder import Embedder
-from rag.tables import EmbeddedText, text_hash
 from rag.text.chunking import MAX_TOKENS, chunks
 from rag.text.sentences import sentences
 from rag.types import BuildReport, Failure

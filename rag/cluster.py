@@ -16,7 +16,7 @@ from rag.blocks import BLOCK, Outcome, Run, embed_block, outcome
 from rag.documents.folder import File
 from rag.documents.sandbox import Extraction
 from rag.errors import RagError, SettingsError
-from rag.index import BlockWriter, EmbeddedDocument
+from rag.index.base import BlockWriter, EmbeddedDocument
 from rag.models.embedder import Embedder
 from rag.types import Failure
 

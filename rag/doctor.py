@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 
-from rag import store
 from rag.documents.folder import File, files, read
 from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError, IndexFileError, shown
 from rag.holdings import states
-from rag.index import State, StoredChunk, require_identity
-from rag.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
-from rag.local import as_of, renew_vectors
-from rag.snapshot import Snapshot
-from rag.tables import REBUILD
+from rag.index.base import State, StoredChunk, require_identity
+from rag.index.codec import REBUILD
+from rag.index.disk import store
+from rag.index.disk.faiss_index import VectorIndex
+from rag.index.disk.index import as_of, renew_vectors
+from rag.index.disk.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
+from rag.index.disk.snapshot import Snapshot
 from rag.types import EmbedderIdentity, Failure
 from rag.uris import Place
-from rag.vectors import VectorIndex
 
 BUILD = "Bring it in step: rag build"
 REPAIR = "Mend it: rag doctor --repair"
@@ -31,7 +31,7 @@ _SEARCHED = 100
 _NEAREST = 10
 _NAMED = 5
 _RECALL = 0.95
-"""Lists that are searched find more of the nearest (see `rag.vectors.PROBED`), unless they are of others."""
+"""What FAISS's lists find of the nearest, at least (see `rag.index.disk.faiss_index.PROBED`)."""
 
 _READ_CHARS = 500_000
 

@@ -15,10 +15,10 @@ from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import considered, ranked
 from rag.followup import Asked, History, in_context
+from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from rag.llm.prompts import Templates
 from rag.llm.worker import Worker
 from rag.models.reader import Reader
-from rag.opening import Excerpt, Opened, excerpt, opened
 from rag.quotes import Short
 from rag.reading import READ, marked, read
 from rag.retrieval import Retrieval, Retriever
@@ -214,7 +214,7 @@ class Engine:
         return opened(self._retriever.index, source, start, end)
 
     def text(self, source: str, *, start: int = 0, end: int | None = None) -> Excerpt:
-        """The document of this name from `start` to `end` as it is indexed now (see `rag.opening`)."""
+        """The document of this name from `start` to `end` as it is indexed now (see `rag.index.excerpts`)."""
         return excerpt(self._retriever.index, source, start, end)
 
     def _may_rewrite(self) -> bool:

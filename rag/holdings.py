@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 from rag.documents.folder import READABLE, File, files, hashed, opened_file, sources
 from rag.errors import DocumentsError, UnreadableError, shown
-from rag.index import StoredDocument
+from rag.index.base import StoredDocument
 from rag.types import Failure
 
 State: TypeAlias = Literal["indexed", "changed", "new", "failed", "gone"]

@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rag import store
-from rag.changes import Writer
 from rag.documents.folder import TEXTS, File, files, read
 from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError, shown
-from rag.local import save_vectors
+from rag.index.codec import EmbeddedText, text_hash
+from rag.index.disk import store
+from rag.index.disk.index import save_vectors
+from rag.index.disk.spool import Spool
+from rag.index.disk.writer import Writer
 from rag.models.embedder import Embedder
-from rag.spool import Spool
-from rag.tables import EmbeddedText, text_hash
 from rag.text.chunking import CHUNKING, MAX_TOKENS, chunks
 from rag.text.sentences import SENTENCES, sentences
 from rag.types import BuildReport, EmbedderIdentity, Failure

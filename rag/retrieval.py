@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from rag.index import About, Index, State, StoredChunk, Weighable, sentence_cosines
+from rag.index.base import About, Index, State, StoredChunk, Weighable, sentence_cosines
 from rag.models.cpu import cpu_count
 from rag.models.embedder import Embedder, Reranker
 from rag.models.pooling import Vectors, unit

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from rag import blocks, doctor, holdings, local, store
+from rag import blocks, doctor, holdings
 from rag.engine import Engine
 from rag.errors import IndexFileError, ModelError
 from rag.holdings import Listed
-from rag.index import BlockWriter, Index
+from rag.index.base import BlockWriter, Index
+from rag.index.disk import index as disk_index
+from rag.index.disk import store
 from rag.indexing import Progress, build_index, embedder_identity
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
@@ -99,8 +101,8 @@ def build(
 def _writing(settings: Settings, *, rebuild: bool) -> AbstractContextManager[BlockWriter]:
     identity = _identity_of(settings)
     if isinstance(settings.index, Path):
-        return local.writing(settings.index, identity, rebuild=rebuild)
-    from rag import milvus
+        return disk_index.writing(settings.index, identity, rebuild=rebuild)
+    from rag.index import milvus
 
     return milvus.writing(settings.index, identity, keyword=settings.retrieval == "hybrid", rebuild=rebuild)
 
@@ -140,7 +142,7 @@ def has_index(place: Place) -> bool:
     """Whether there is an index to ask; `IndexFileError` if that can't be told."""
     if isinstance(place, Path):
         return (place / "current").is_file()
-    from rag import milvus
+    from rag.index import milvus
 
     return milvus.exists(place)
 
@@ -156,8 +158,8 @@ def _index(named: tuple[Place, Weights, Precision, Retrieval]) -> Index:
     place, weights, precision, retrieval = named
     identity = _identity(weights, precision)
     if isinstance(place, Path):
-        return local.LocalIndex(place, identity)
-    from rag import milvus
+        return disk_index.LocalIndex(place, identity)
+    from rag.index import milvus
 
     return milvus.MilvusIndex(place, identity, keyword=retrieval == "hybrid")
 

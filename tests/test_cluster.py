@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from rag import store, wiring
+from rag import wiring
+from rag.index.disk import store
 from rag.settings import resolve
 from tests.support import ROOT, SEEDS
 from tests.support.isolation import ISOLATED, require_isolation

@@ -11,8 +11,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from rag import doctor, store
+from rag import doctor
 from rag.errors import IndexFileError
+from rag.index.disk import store
 from tests.support.fakes import VOCABULARY
 from tests.support.folders import IDENTITY, TEXTS, Folders
 from tests.support.vectors import index_of
@@ -239,13 +240,13 @@ def test_lists_that_find_too_little_are_told_of(folders, monkeypatch):
     chooser = random.Random(0)
     texts = {f"{n}.txt": " ".join(chooser.choices(VOCABULARY, k=15)) + "." for n in range(400)}
     folders.write(texts)
-    monkeypatch.setattr("rag.vectors.EXACT", 100)
-    monkeypatch.setattr("rag.vectors.PROBED", 0.1)
+    monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", 100)
+    monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 0.1)
     folders.build(rebuild=True)
     found = examined(folders)
     (fault,) = found.faults
     assert re.fullmatch(r"Search finds \d+% of what exact search finds\. Mend it: rag doctor --repair", fault)
-    monkeypatch.setattr("rag.vectors.PROBED", 1_000)
+    monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 1_000)
     doctor.repair(folders.index, IDENTITY)
     assert examined(folders).well
 

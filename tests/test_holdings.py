@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from rag import store, wiring
+from rag import wiring
 from rag.documents.folder import READABLE
 from rag.errors import DocumentsError
 from rag.holdings import Listed, add, is_stale, listed, remove
+from rag.index.disk import store
 from rag.settings import resolve
 from rag.types import Failure
 from tests.support.folders import TEXTS, Folders

@@ -8,12 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from rag import indexing, store
+from rag import indexing
 from rag.documents import sandbox
 from rag.documents.folder import read, read_folder
 from rag.errors import DocumentsError, IndexFileError
+from rag.index.disk import store
+from rag.index.disk.index import LocalIndex
 from rag.indexing import build_index
-from rag.local import LocalIndex
 from rag.types import BuildReport, Failure
 from tests.support import ROOT
 from tests.support.fakes import WordEmbedder
@@ -352,7 +353,8 @@ def test_an_interrupted_build_of_another_embedder_is_not_gone_on_with(folders):
 KILLED = """
 import os, sys
 from pathlib import Path
-from rag import store, vectors
+from rag.index.disk import store
+from rag.index.disk import faiss_index
 from tests.support.folders import Folders
 
 def die(*_): os._exit(9)
@@ -361,7 +363,7 @@ folders, moment, rebuild = Folders(Path(sys.argv[1])), sys.argv[2], sys.argv[3] 
 if moment == "embedding":
     folders.build(progress=lambda done, total: done and die(), rebuild=rebuild)
 if moment == "swap":
-    vectors.VectorIndex.save = die
+    faiss_index.VectorIndex.save = die
 if moment == "cleaning":
     store._remove_all_but = die
 if moment == "current" and rebuild:

@@ -18,8 +18,8 @@ from rag.engine import search as search_with
 from rag.errors import EvaluationError, IndexFileError
 from rag.evaluation import metrics
 from rag.evaluation.datasets import Dataset, Question
+from rag.index.codec import text_hash
 from rag.settings import Settings
-from rag.tables import text_hash
 from rag.types import Passage
 
 PASSAGES = 10

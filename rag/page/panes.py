@@ -8,8 +8,8 @@ from pathlib import Path
 from rag import holdings
 from rag.errors import DocumentsError, QuestionError, SettingsError
 from rag.holdings import Listed
+from rag.index.excerpts import Opened
 from rag.notes import place
-from rag.opening import Opened
 from rag.page.conversation import Conversation
 from rag.serving.preparation import Preparation
 from rag.types import Answer, Citation, Match, Passage

@@ -8,7 +8,7 @@ from typing import cast
 from rag.engine import Engine
 from rag.errors import QuestionError
 from rag.followup import History
-from rag.opening import Excerpt
+from rag.index.excerpts import Excerpt
 from rag.types import Event, Passage
 
 

@@ -36,7 +36,7 @@ def agent_tools(programs: Programs) -> Any:
     from mcp.types import CallToolResult, TextContent, ToolAnnotations
     from pydantic import Field, RootModel
 
-    from rag.opening import Excerpt
+    from rag.index.excerpts import Excerpt
 
     since_text = "Only documents dated from this day, month or year on: 2016-05-12, 2016-05 or 2016."
     until_text = "Only documents dated up to this day, month or year, which is included."

@@ -23,11 +23,11 @@ made_up.write(Path(sys.argv[3]), made_up.pool(Path(sys.argv[1]), Path(sys.argv[2
 WRITE_MILVUS = """
 import itertools, sys, time
 from pathlib import Path
-from rag import milvus
+from rag.index import milvus
 from rag import wiring
 from rag.uris import milvus_address
 from rag.models.hub import download
-from rag.index import EmbeddedDocument
+from rag.index.base import EmbeddedDocument
 from rag.models.registry import find_embedder
 from tests.benchmarks import made_up
 bench, kept, chunks = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rag import store, wiring
+from rag import wiring
 from rag.evaluation.datasets import read_dataset
-from rag.local import save_vectors
+from rag.index.codec import EmbeddedText
+from rag.index.disk import store
+from rag.index.disk.index import save_vectors
 from rag.models.hub import download
 from rag.models.pooling import unit
 from rag.models.registry import find_embedder
-from rag.tables import EmbeddedText
 from rag.text.sentences import sentences
 from rag.types import Chunk, Document
 from tests.support import SEEDS

@@ -27,7 +27,7 @@ from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
 from rag.evaluation.run import indexed, sample
-from rag.index import sentence_cosines
+from rag.index.base import sentence_cosines
 from rag.relevance import Wanted, coverage, pair_coverage, weighed
 from rag.retrieval import CANDIDATES, Retriever
 from rag.settings import resolve

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rag import store
+from rag.index.disk import store
 from tests.support import ROOT
 from tests.support.files import BOMB, pdf, word_of
 

@@ -16,12 +16,12 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 import rag
 from rag.errors import IndexFileError, ModelError
+from rag.index.disk.store import reading
 from rag.models.embedder import SentenceTransformerEmbedder, token_module
 from rag.models.hub import download
 from rag.models.int8_embedder import QuantisedEmbedder
 from rag.models.openvino_runtime import Network, cached, converted
 from rag.models.registry import Pooled, find_embedder, pooled
-from rag.store import reading
 from tests.support import SEEDS
 
 TEXT = "Normandy is a region of France. Its capital is Rouen."

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rag import store
 from rag.errors import DocumentsError, IndexFileError
 from rag.holdings import Listed
+from rag.index.disk import store
 from rag.serving import preparation as preparations
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve

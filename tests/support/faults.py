@@ -1,4 +1,4 @@
-"""Builds with a fault at each call that changes a file, for `tests/test_crashes.py`.
+"""Builds with a fault at each call that changes a file, for `tests/index/disk/test_crashes.py`.
 
 Runs with tests/support/faults.c loaded. Each build is a process of its own over a copy of the same index;
 what is then found is printed, a line of JSON for each fault. Of an index of many chunks, as `EXACT` counts
@@ -13,8 +13,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from rag import index, vectors
 from rag.errors import RagError
+from rag.index import base
+from rag.index.disk import faiss_index
 from tests.support.folders import Folders
 
 QUESTIONS = ("war", "peace", "salt")
@@ -55,9 +56,9 @@ def main(place: Path, changes: int | None) -> None:
     folders = Folders(place / "work")
     folders.documents.parent.mkdir()
     if changes is not None:
-        vectors.EXACT = MANY // 2
-        vectors.PROBED = 1_000
-        index.CHANGES = changes
+        faiss_index.EXACT = MANY // 2
+        faiss_index.PROBED = 1_000
+        base.CHANGES = changes
         folders.write({f"{number}.txt": f"River {number} and the war." for number in range(MANY)})
     folders.write(
         {"a.txt": "War and war and bread.", "b.txt": "Peace by the river.", "c.txt": "Salt, bread."}

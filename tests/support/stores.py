@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from rag import local, milvus
-from rag.index import BlockWriter, EmbeddedDocument, Index
+from rag.index import milvus
+from rag.index.base import BlockWriter, EmbeddedDocument, Index
+from rag.index.codec import EmbeddedText, text_hash
+from rag.index.disk import index as disk_index
 from rag.indexing import embedder_identity
-from rag.tables import EmbeddedText, text_hash
 from rag.text.chunking import chunks
 from rag.text.sentences import sentences
 from rag.types import Document, EmbedderIdentity
@@ -39,12 +40,12 @@ class Store:
         self, identity: EmbedderIdentity = IDENTITY, *, rebuild: bool = False
     ) -> AbstractContextManager[BlockWriter]:
         if isinstance(self.place, Path):
-            return local.writing(self.place, identity, rebuild=rebuild)
+            return disk_index.writing(self.place, identity, rebuild=rebuild)
         return milvus.writing(self.place, identity, keyword=self.keyword, rebuild=rebuild)
 
     def read(self, identity: EmbedderIdentity = IDENTITY) -> Index:
         if isinstance(self.place, Path):
-            return local.LocalIndex(self.place, identity)
+            return disk_index.LocalIndex(self.place, identity)
         return milvus.MilvusIndex(self.place, identity, keyword=self.keyword)
 
 

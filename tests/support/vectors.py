@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rag.vectors import VectorIndex
+from rag.index.disk.faiss_index import VectorIndex
 
 
 def index_of(ids: np.ndarray, vectors: np.ndarray) -> VectorIndex:

@@ -3,10 +3,10 @@
 index/
 ├── current              the name of the store in force, replaced at once
 ├── store-<id>.db        SQLite in WAL mode: readers see one state while a build makes the next
-├── vectors-<id>.faiss   derived from the store (see `rag.vectors`)
+├── vectors-<id>.faiss   derived from the store (see `rag.index.disk.faiss_index`)
 └── writer.lock          held by the one build that may write; writer.json says who it is
 
-The store holds the truth (see `rag.tables`). A rebuild makes one under a new name and then changes
+The store holds the truth (see `rag.index.codec`). A rebuild makes one under a new name and then changes
 `current`.
 """
 
@@ -23,11 +23,11 @@ from typing import TypeVar
 
 import filelock
 
-from rag.changes import Writer
 from rag.errors import IndexFileError, shown
-from rag.index import require_identity
-from rag.snapshot import Snapshot
-from rag.tables import REBUILD, create
+from rag.index.base import require_identity
+from rag.index.codec import REBUILD, create
+from rag.index.disk.snapshot import Snapshot
+from rag.index.disk.writer import Writer
 from rag.types import EmbedderIdentity
 
 S = TypeVar("S", bound=Snapshot)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError, QuestionError
-from rag.index import (
+from rag.index.base import (
     About,
     Capabilities,
     Found,
@@ -18,10 +18,10 @@ from rag.index import (
     Weighable,
     require_identity,
 )
-from rag.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
-from rag.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
-from rag.milvus.server import ANSWER_S, MOST, SEARCH, connected, count, query, translated
-from rag.tables import REBUILD
+from rag.index.codec import REBUILD
+from rag.index.milvus.client import ANSWER_S, MOST, SEARCH, connected, count, query, translated
+from rag.index.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
+from rag.index.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
 from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
 from rag.uris import MilvusAddress
@@ -30,7 +30,7 @@ _ROWS = 200
 
 
 class MilvusIndex:
-    """An index in Milvus (see `rag.index.Index`)."""
+    """An index in Milvus (see `rag.index.base.Index`)."""
 
     def __init__(self, address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool) -> None:
         """Connect; `IndexFileError` unless there is an index that `identity` made.
@@ -75,7 +75,7 @@ class MilvusIndex:
 
 
 class MilvusState:
-    """An index in Milvus as it is now (see `rag.index.State`).
+    """An index in Milvus as it is now (see `rag.index.base.State`).
 
     What a build writes meanwhile may be seen, a document at a time. Chunks that a search brings are kept here
     with all that they are weighed by.

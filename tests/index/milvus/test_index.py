@@ -13,8 +13,8 @@ import pytest
 import rag
 from rag import wiring
 from rag.errors import IndexFileError, SettingsError
-from rag.milvus import collections
-from rag.milvus.server import connected
+from rag.index.milvus import collections
+from rag.index.milvus.client import connected
 from rag.settings import Settings, resolve
 from rag.text.sentences import sentences
 from rag.uris import milvus_address
@@ -206,7 +206,7 @@ def test_a_server_with_tls_is_reached_with_tls_alone(tmp_path, certificates, ser
 
 
 def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(server, settings, monkeypatch):
-    monkeypatch.setattr("rag.milvus.server.ANSWER_S", 2.0)
+    monkeypatch.setattr("rag.index.milvus.client.ANSWER_S", 2.0)
     retriever = wiring.retriever(settings)
     server.pause()
     began = time.monotonic()

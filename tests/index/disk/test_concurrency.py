@@ -13,7 +13,7 @@ BUILDS = 40
 READER = """
 import json, sys, time
 from pathlib import Path
-from rag.local import LocalIndex
+from rag.index.disk.index import LocalIndex
 from rag.retrieval import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY

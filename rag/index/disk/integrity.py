@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.tables import KEYWORDS, Vectors, stem_lines, term_counts, text_hash, unpack_spans
+from rag.index.codec import KEYWORDS, Vectors, stem_lines, term_counts, text_hash, unpack_spans
 from rag.text.near_duplicates import bands
 
 _UNIT = 1e-3

@@ -6,11 +6,11 @@ import sqlite3
 import numpy as np
 import pytest
 
-from rag import store
 from rag.errors import IndexFileError
-from rag.index import sentence_cosines
+from rag.index.base import sentence_cosines
+from rag.index.codec import EmbeddedText, text_hash
+from rag.index.disk import store
 from rag.indexing import embedder_identity
-from rag.tables import EmbeddedText, text_hash
 from rag.types import Chunk, Document, Scope
 
 IDENTITY = embedder_identity("words", "ab" * 32, 2)
@@ -230,7 +230,7 @@ def change(folder, sql: str) -> None:
 
 
 def test_of_common_terms_the_rarest_are_searched_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("rag.snapshot._POSTINGS", 3)
+    monkeypatch.setattr("rag.index.disk.snapshot._POSTINGS", 3)
     write(tmp_path, TEXTS | {"e.txt": "Salt and salt and war."})
     with store.reading(tmp_path) as snapshot:
 
@@ -240,7 +240,7 @@ def test_of_common_terms_the_rarest_are_searched_for(tmp_path, monkeypatch):
 
         assert found("war", "peace", "salt") == ["b.txt", "c.txt", "e.txt"]
         assert found("war") == ["a.txt", "b.txt", "e.txt"]
-        monkeypatch.setattr("rag.snapshot._POSTINGS", 0)
+        monkeypatch.setattr("rag.index.disk.snapshot._POSTINGS", 0)
         assert found("war", "salt") == ["c.txt", "e.txt"]
         assert found("war", "absent") == ["a.txt", "b.txt", "e.txt"]
         assert found("war", "salt", scope=Scope(sources=("a.txt", "b.txt"))) == ["a.txt", "b.txt"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.vectors import VectorIndex
+from rag.index.disk.faiss_index import VectorIndex
 from tests.support.vectors import index_of
 
 
@@ -34,8 +34,8 @@ def test_what_came_later_and_what_is_gone_count(monkeypatch):
     ids, vectors = made(1, 300, 16)
     queries = made(2, 20, 16)[1]
     for exact in (1000, 100):
-        monkeypatch.setattr("rag.vectors.EXACT", exact)
-        monkeypatch.setattr("rag.vectors.PROBED", 1_000)
+        monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", exact)
+        monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 1_000)
         saved = index_of(ids[:200], vectors[:200])
         found = saved.changed(gone=ids[:50], ids=ids[200:], vectors=vectors[200:])
         expected = index_of(ids[50:], vectors[50:])
@@ -56,7 +56,7 @@ def test_what_came_later_and_what_is_gone_count(monkeypatch):
 def test_vectors_are_as_they_were_given(monkeypatch):
     ids, vectors = made(1, 300, 16)
     for exact in (1000, 100):
-        monkeypatch.setattr("rag.vectors.EXACT", exact)
+        monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", exact)
         found = index_of(ids[:200], vectors[:200]).changed(gone=ids[:5], ids=ids[200:], vectors=vectors[200:])
         assert found.vectors(ids[150:250]) == pytest.approx(vectors[150:250], abs=1e-3)
         assert found.vectors(np.array([10_000])) is None
@@ -69,8 +69,8 @@ def test_with_many_vectors_few_lists_find_nearly_what_all_would(monkeypatch):
     vectors = centres[random.integers(200, size=20_000)] + 0.5 * random.normal(size=(20_000, 32))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     ids = np.arange(20_000)
-    monkeypatch.setattr("rag.vectors.EXACT", 10_000)
-    monkeypatch.setattr("rag.vectors.PROBED", 0.75)  # 18 of 566 lists
+    monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", 10_000)
+    monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 0.75)  # 18 of 566 lists
     found = index_of(ids, vectors)
     shares = []
     for query in vectors[::200]:
@@ -85,8 +85,8 @@ def test_of_equal_vectors_the_lowest_ids_are_found(monkeypatch):
     same = random.permutation(2_000)[:600]
     vectors[same] = vectors[same[0]]
     for exact in (10_000, 100):
-        monkeypatch.setattr("rag.vectors.EXACT", exact)
-        monkeypatch.setattr("rag.vectors.PROBED", 1_000)
+        monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", exact)
+        monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 1_000)
         left = np.sort(ids[same])[5:]
         index = index_of(ids, vectors).changed(gone=np.sort(ids[same])[:5], ids=ids[:0], vectors=vectors[:0])
         for k in (1, 50, 300):
@@ -97,7 +97,7 @@ def test_of_equal_vectors_the_lowest_ids_are_found(monkeypatch):
 
 
 def test_many_threads_find_what_one_does(monkeypatch):
-    monkeypatch.setattr("rag.vectors.EXACT", 1_000)
+    monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", 1_000)
     ids, vectors = made(1, 20_000, 32)
     queries = made(2, 50, 32)[1]
     index = index_of(ids[:19_000], vectors[:19_000]).changed(
@@ -134,7 +134,7 @@ def test_a_saved_index_finds_the_same(tmp_path):
 
 
 def test_a_large_index_is_saved_and_found_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("rag.vectors.EXACT", 1_000)
+    monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", 1_000)
     ids, vectors = made(1, 20_000, 64)
     index = index_of(ids, vectors)
     path = tmp_path / "vectors-1.faiss"

@@ -1,4 +1,4 @@
-"""The index in a folder: SQLite holds the truth (see `rag.store`), FAISS finds what is near."""
+"""The index in a folder: SQLite holds the truth (see `rag.index.disk.store`), FAISS finds what is near."""
 
 import contextlib
 import threading
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from rag import store
-from rag.changes import Writer
 from rag.errors import shown
-from rag.index import Capabilities, EmbeddedDocument, Found, Vectors, require_identity
-from rag.snapshot import Snapshot
-from rag.spool import Spool
-from rag.tables import EmbeddedText
+from rag.index.base import Capabilities, EmbeddedDocument, Found, Vectors, require_identity
+from rag.index.codec import EmbeddedText
+from rag.index.disk import store
+from rag.index.disk.faiss_index import VectorIndex
+from rag.index.disk.snapshot import Snapshot
+from rag.index.disk.spool import Spool
+from rag.index.disk.writer import Writer
 from rag.types import EmbedderIdentity, Scope
-from rag.vectors import VectorIndex
 
 CHANGES = 10_000
 SHARE = 0.25
@@ -26,7 +26,7 @@ It is made anew with more: the vectors that came are compared one by one, and re
 
 
 class LocalState(Snapshot):
-    """A state of the store, joined with the FAISS index of that state (see `rag.index.State`)."""
+    """A state of the store, joined with the FAISS index of that state (see `rag.index.base.State`)."""
 
     capabilities = Capabilities(keyword=True)
     vectors_found: VectorIndex
@@ -42,7 +42,7 @@ class LocalState(Snapshot):
 
 
 class LocalIndex:
-    """The index in a folder (see `rag.index.Index`)."""
+    """The index in a folder (see `rag.index.base.Index`)."""
 
     def __init__(self, folder: Path, identity: EmbedderIdentity) -> None:
         """Read the index in `folder`; `IndexFileError` unless `identity` made it."""

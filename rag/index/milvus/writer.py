@@ -15,8 +15,20 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError
-from rag.index import BlockWriter, EmbeddedDocument, require_identity
-from rag.milvus.collections import (
+from rag.index.base import BlockWriter, EmbeddedDocument, require_identity
+from rag.index.codec import REBUILD, EmbeddedText, text_hash
+from rag.index.milvus.client import (
+    ANSWER_S,
+    BUILD_S,
+    MOST,
+    SEARCH,
+    all_rows,
+    connected,
+    count,
+    query,
+    translated,
+)
+from rag.index.milvus.collections import (
     NONE,
     Hold,
     begun,
@@ -31,10 +43,8 @@ from rag.milvus.collections import (
     require_keyword,
     whole_documents,
 )
-from rag.milvus.rows import PART_FIELDS, chunk_rows, document_rows, embedded_text, key
-from rag.milvus.server import ANSWER_S, BUILD_S, MOST, SEARCH, all_rows, connected, count, query, translated
+from rag.index.milvus.rows import PART_FIELDS, chunk_rows, document_rows, embedded_text, key
 from rag.models.pooling import unit
-from rag.tables import REBUILD, EmbeddedText, text_hash
 from rag.types import EmbedderIdentity
 from rag.uris import MilvusAddress
 
@@ -62,7 +72,7 @@ _OFF = 1e-4
 
 
 class MilvusWriter:
-    """The right to write into a collection, for all workers of a build (see `rag.index.BlockWriter`)."""
+    """The right to write into a collection, for all workers of a build (see `rag.index.base.BlockWriter`)."""
 
     def __init__(self, chunks: str, hold: Hold) -> None:
         """Write into the collection `chunks` and the one of its documents, while the build has its hold."""

@@ -1,4 +1,4 @@
-"""Documents, chunks and vectors ↔ the rows of an index in Milvus (see `rag.milvus`).
+"""Documents, chunks and vectors ↔ the rows of an index in Milvus (see `rag.index.milvus`).
 
 A row has numbers, and texts of at most 65,535 bytes: bytes stand in them as base64, a long text in parts.
 """
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rag.index import About, EmbeddedDocument, StoredChunk, Vectors
-from rag.tables import EmbeddedText, pack_numbers, pack_vectors, stem_lines, unpack_numbers, unpack_spans
+from rag.index.base import About, EmbeddedDocument, StoredChunk, Vectors
+from rag.index.codec import EmbeddedText, pack_numbers, pack_vectors, stem_lines, unpack_numbers, unpack_spans
 
 PART_CHARS = 16_000
 """Of four bytes each at most."""

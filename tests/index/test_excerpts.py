@@ -3,8 +3,8 @@ import hashlib
 import pytest
 
 from rag.errors import QuestionError
-from rag.local import LocalIndex
-from rag.opening import Excerpt, Opened, excerpt, opened
+from rag.index.disk.index import LocalIndex
+from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from tests.support.files import pdf
 from tests.support.folders import IDENTITY, Folders
 

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rag.errors import IndexFileError
-from rag.milvus.rows import BUILDER, META, NO_VECTOR, builder_row, key, meta_row
-from rag.milvus.server import (
+from rag.index.codec import REBUILD
+from rag.index.milvus.client import (
     ANSWER_S,
     BUILD_S,
     all_rows,
@@ -30,7 +30,7 @@ from rag.milvus.server import (
     query,
     translated,
 )
-from rag.tables import REBUILD
+from rag.index.milvus.rows import BUILDER, META, NO_VECTOR, builder_row, key, meta_row
 from rag.types import EmbedderIdentity
 from rag.uris import MilvusAddress
 

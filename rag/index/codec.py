@@ -2,7 +2,7 @@
 
 Vectors are kept by the hash of their text, so that equal texts share them, and are written as they are
 made, so that an interrupted build goes on where it was. Nothing of them is seen until the documents
-are swapped in, in one transaction (see `rag.changes`).
+are swapped in, in one transaction (see `rag.index.disk.writer`).
 
 The FAISS file that `meta` names may be of an earlier state: it has the chunks up to the id `vectors_last`,
 those that are `gone` among them. `terms` says in how many chunks a stem is. While `spares` is 1 there may

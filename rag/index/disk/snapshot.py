@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError, QuestionError, shown
-from rag.index import About, StoredChunk, StoredDocument, Weighable
-from rag.tables import (
+from rag.index.base import About, StoredChunk, StoredDocument, Weighable
+from rag.index.codec import (
     REBUILD,
     SCHEMA_VERSION,
     Ids,

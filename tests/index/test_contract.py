@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import IndexFileError, QuestionError
-from rag.index import Capabilities, sentence_cosines
+from rag.index.base import Capabilities, sentence_cosines
 from rag.text.sentences import sentences
 from rag.types import Scope
 from rag.uris import MilvusAddress

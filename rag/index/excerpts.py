@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rag.errors import QuestionError
-from rag.index import Index
+from rag.index.base import Index
 
 EXCERPT_CHARS = 20_000
 """How much of a document is given at once."""

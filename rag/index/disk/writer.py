@@ -1,4 +1,4 @@
-"""Documents and vectors → a store: what the one build that may write does to it (see `rag.store`)."""
+"""Documents and vectors → a store: what the one build that may write does to it (`rag.index.disk.store`)."""
 
 import contextlib
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.integrity import mend
-from rag.snapshot import Snapshot
-from rag.tables import EmbeddedText, pack_numbers, pack_vectors, stem_lines, term_counts, text_hash
+from rag.index.codec import EmbeddedText, pack_numbers, pack_vectors, stem_lines, term_counts, text_hash
+from rag.index.disk.integrity import mend
+from rag.index.disk.snapshot import Snapshot
 from rag.text.near_duplicates import NEAR, Hashes, bands, min_hashes, shingles
 from rag.types import Chunk, Document
 
@@ -88,7 +88,7 @@ class Writer:
 
     @contextlib.contextmanager
     def mended(self) -> Iterator[None]:
-        """Mend what can be mended from the store itself, at once, as in `swap` (see `rag.integrity`)."""
+        """Mend what can be mended from the store itself, at once, as in `swap` (`rag.index.disk.integrity`)."""
         with self._new_state():
             mend(self._connection, self.snapshot().identity.dimension)
             # Those of the documents that it removes.

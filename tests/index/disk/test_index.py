@@ -5,7 +5,7 @@ import random
 import pytest
 
 from rag import doctor
-from rag.local import LocalIndex
+from rag.index.disk.index import LocalIndex
 from rag.retrieval import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders, mangle
@@ -20,9 +20,9 @@ def text(chooser: random.Random) -> str:
 @pytest.fixture(params=[10, 1_000], ids=["lists", "all compared"])
 def folders(tmp_path, monkeypatch, request) -> Folders:
     """Of which a few chunks are many."""
-    monkeypatch.setattr("rag.vectors.EXACT", request.param)
-    monkeypatch.setattr("rag.vectors.PROBED", 1_000)
-    monkeypatch.setattr("rag.local.CHANGES", 12)
+    monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", request.param)
+    monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 1_000)
+    monkeypatch.setattr("rag.index.disk.index.CHANGES", 12)
     made = Folders(tmp_path)
     chooser = random.Random(0)
     made.write({f"{number:02}.txt": text(chooser) for number in range(40)})

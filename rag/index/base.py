@@ -1,4 +1,4 @@
-"""The index as questions and builds see it: in a folder (see `rag.local`), or in Milvus (`rag.milvus`).
+"""The index as questions and builds see it: in a folder (`rag.index.disk`), or in Milvus (`rag.index.milvus`).
 
 A build writes documents with their chunks and vectors; a question opens the newest state and searches it.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.errors import IndexFileError
-from rag.tables import REBUILD, EmbeddedText, cosines
+from rag.index.codec import REBUILD, EmbeddedText, cosines
 from rag.types import Chunk, Document, EmbedderIdentity, Scope
 
 Vectors = npt.NDArray[np.float32]
@@ -33,8 +33,8 @@ class StoredChunk:
     """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors and stems.
 
     `document` is the id of its document, of the version that was cut. The vectors are packed (see
-    `rag.tables`), the stems of a sentence are a line (see `rag.text.analyzer`). Documents that are nearly the
-    same tell the same `story`.
+    `rag.index.codec`), the stems of a sentence are a line (see `rag.text.analyzer`). Documents that are
+    nearly the same tell the same `story`.
     """
 
     id: int

@@ -1,0 +1,1 @@
+"""What an index promises, whatever store keeps it."""
