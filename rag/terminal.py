@@ -9,7 +9,7 @@ from rag.notes import notes, place
 from rag.types import Answer, BuildReport, Match, Passage
 
 if TYPE_CHECKING:
-    from rag.doctor import Diagnosis
+    from rag.indexing.doctor import Diagnosis
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from rag import blocks, doctor, holdings
 from rag.engine import Engine
 from rag.errors import IndexFileError, ModelError
-from rag.holdings import Listed
 from rag.index.base import BlockWriter, Index
 from rag.index.disk import index as disk_index
 from rag.index.disk import store
-from rag.indexing import Progress, build_index, embedder_identity
+from rag.indexing import blocks, catalog, doctor
+from rag.indexing.build import Progress, build_index, embedder_identity
+from rag.indexing.catalog import Listed
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker
@@ -73,10 +73,10 @@ def build(
     ray: str | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Bring the index in step with the documents folder (see `rag.indexing`).
+    """Bring the index in step with the documents folder (see `rag.indexing.build`).
 
-    With the address of a Ray cluster its workers do it (see `rag.cluster`). Without `progress`, a bar on
-    stderr shows it, where stderr is a terminal.
+    With the address of a Ray cluster its workers do it (see `rag.indexing.ray_cluster`). Without `progress`,
+    a bar on stderr shows it, where stderr is a terminal.
     """
     weights = find_embedder(settings.embedder, download)
     if ray is not None or isinstance(settings.index, MilvusAddress):
@@ -111,9 +111,9 @@ def _run(settings: Settings, ray: str | None) -> blocks.Run:
     """What embeds files and writes them: this process, or a Ray cluster."""
     if ray is None:
         return blocks.in_this_process(functools.partial(embedder, settings))
-    from rag import cluster
+    from rag.indexing import ray_cluster
 
-    return cluster.on_ray(ray, functools.partial(embedder_of, _identity_of(settings), settings))
+    return ray_cluster.on_ray(ray, functools.partial(embedder_of, _identity_of(settings), settings))
 
 
 def embedder_of(identity: EmbedderIdentity, settings: Settings) -> Embedder:
@@ -165,7 +165,7 @@ def _index(named: tuple[Place, Weights, Precision, Retrieval]) -> Index:
 
 
 def examine(settings: Settings) -> doctor.Diagnosis:
-    """Whether the index is whole and in step with the documents folder (see `rag.doctor`)."""
+    """Whether the index is whole and in step with the documents folder (see `rag.indexing.doctor`)."""
     if isinstance(settings.index, MilvusAddress):
         with open_index(replace(settings, retrieval="dense")).open() as state:
             return doctor.examine_state(settings.documents, state, settings.index)
@@ -173,21 +173,21 @@ def examine(settings: Settings) -> doctor.Diagnosis:
 
 
 def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
-    """The documents of the folder and of the index, each with its state (see `rag.holdings`).
+    """The documents of the folder and of the index, each with its state (see `rag.indexing.catalog`).
 
     `IndexFileError` for an index that can't be read; where there is none, none is in it.
     """
     if not has_index(settings.index):
-        return holdings.listed(settings.documents, {}, failed)
+        return catalog.listed(settings.documents, {}, failed)
     if isinstance(settings.index, MilvusAddress):
         with open_index(replace(settings, retrieval="dense")).open() as state:
-            return holdings.listed(settings.documents, state.documents(), failed)
+            return catalog.listed(settings.documents, state.documents(), failed)
     with store.reading(settings.index) as snapshot:
-        return holdings.listed(settings.documents, snapshot.documents(), failed)
+        return catalog.listed(settings.documents, snapshot.documents(), failed)
 
 
 def repair(settings: Settings) -> None:
-    """Mend what can be mended in the index without the documents (see `rag.doctor`)."""
+    """Mend what can be mended in the index without the documents (see `rag.indexing.doctor`)."""
     if isinstance(settings.index, MilvusAddress):
         raise IndexFileError(f"{settings.index} is mended by a build: rag build, or rag build --rebuild")
     doctor.repair(settings.index, _identity_of(settings))

@@ -14,7 +14,7 @@ import pytest
 
 from rag.engine import Engine
 from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
-from rag.holdings import Listed
+from rag.indexing.catalog import Listed
 from rag.page.chat import Session, messages
 from rag.page.conversation import Conversation, Turn, gone_on, record
 from rag.page.handlers import told

@@ -7,7 +7,7 @@ import pytest
 from rag.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
 from rag.errors import QuestionError
 from rag.index.disk.index import LocalIndex
-from rag.indexing import build_index, embedder_identity
+from rag.indexing.build import build_index, embedder_identity
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker

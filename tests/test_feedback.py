@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rag import doctor
 from rag.errors import IndexFileError
 from rag.evaluation.datasets import Question, read_dataset
 from rag.feedback import rate
+from rag.indexing import doctor
 from rag.types import Answer, Citation
 from tests.support import ROOT
 from tests.support.folders import IDENTITY, TEXTS, Folders

@@ -22,7 +22,7 @@ HEAVY = {
     "llama_cpp": {"llm/llama.py"},
     "huggingface_hub": {"models/hub.py"},
     "pymilvus": {"index/milvus/client.py"},
-    "ray": {"cluster.py"},
+    "ray": {"indexing/ray_cluster.py"},
     "gradio": {"page/handlers.py"},
     "mcp": {"serving/tools.py"},
     "pypdfium2": {"documents/parsers/pdf.py"},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rag.errors import QuestionError
 from rag.index.disk.index import LocalIndex
-from rag.indexing import build_index, embedder_identity
+from rag.indexing.build import build_index, embedder_identity
 from rag.retrieval import Retriever
 from rag.scope import scope
 from rag.types import Match

@@ -1,4 +1,4 @@
-"""The index as questions and builds see it: in a folder (`rag.index.disk`), or in Milvus (`rag.index.milvus`).
+"""The index as questions and builds see it: in a folder (`rag.index.disk`) or in Milvus (`rag.index.milvus`).
 
 A build writes documents with their chunks and vectors; a question opens the newest state and searches it.
 """

@@ -12,7 +12,7 @@ import gradio as gr
 
 from rag.errors import QuestionError, RagError
 from rag.feedback import rate
-from rag.holdings import Listed
+from rag.indexing.catalog import Listed
 from rag.page import chat
 from rag.page.chat import Limits, Messages, Session, messages
 from rag.page.conversation import markdown, read_record, record, renamed

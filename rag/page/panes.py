@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from rag import holdings
 from rag.errors import DocumentsError, QuestionError, SettingsError
-from rag.holdings import Listed
 from rag.index.excerpts import Opened
+from rag.indexing import catalog
+from rag.indexing.catalog import Listed
 from rag.notes import place
 from rag.page.conversation import Conversation
 from rag.serving.preparation import Preparation
@@ -65,7 +65,7 @@ class Panes:
         refused: list[str] = []
         for path in paths:
             try:
-                holdings.add(self.preparation.settings.documents, Path(path).name, Path(path))
+                catalog.add(self.preparation.settings.documents, Path(path).name, Path(path))
             except DocumentsError as error:
                 refused.append(str(error))
             finally:
@@ -78,7 +78,7 @@ class Panes:
     def remove(self, source: str) -> None:
         """Delete a file of the documents folder, and bring the index in step."""
         self._may_change()
-        holdings.remove(self.preparation.settings.documents, source)
+        catalog.remove(self.preparation.settings.documents, source)
         self.preparation.build(may_be_empty=True)
 
     def rebuild(self) -> None:
@@ -88,7 +88,7 @@ class Panes:
 
     def _opened(self, citation: Citation, passage: Passage) -> str:
         opened = self.preparation.ready().open(citation)
-        stale = opened.sha256 is not None and holdings.is_stale(
+        stale = opened.sha256 is not None and catalog.is_stale(
             self.preparation.settings.documents, opened.source, opened.sha256
         )
         return source_html(opened, citation, passage, stale=stale)

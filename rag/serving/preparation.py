@@ -7,7 +7,7 @@ from rag import wiring
 from rag.documents.watcher import changes
 from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
-from rag.holdings import Listed
+from rag.indexing.catalog import Listed
 from rag.settings import Settings
 from rag.types import BuildReport, Failure
 from rag.uris import local_folder

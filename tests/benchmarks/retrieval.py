@@ -22,12 +22,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rag import indexing, relevance, wiring
+from rag import relevance, wiring
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
 from rag.evaluation.run import indexed, sample
 from rag.index.base import sentence_cosines
+from rag.indexing import build as build_module
 from rag.relevance import Wanted, coverage, pair_coverage, weighed
 from rag.retrieval import CANDIDATES, Retriever
 from rag.settings import resolve
@@ -263,7 +264,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.max_chars != chunking.MAX_CHARS:
         chunking.MAX_CHARS = arguments.max_chars
-        indexing.CHUNKING = f"recursive-{arguments.max_chars}"
+        build_module.CHUNKING = f"recursive-{arguments.max_chars}"
 
     measured: list[Measured] = []
     retrievers: list[Retriever] = []

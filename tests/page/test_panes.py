@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.holdings import Listed
 from rag.index.excerpts import Opened
+from rag.indexing.catalog import Listed
 from rag.page import panes
 from rag.page.panes import MAX_LISTED, documents_html, inside_html, source_html
 from rag.types import Citation, Evidence, Match, Passage

@@ -3,8 +3,8 @@
 import pytest
 
 from rag.errors import DocumentsError, IndexFileError
-from rag.holdings import Listed
 from rag.index.disk import store
+from rag.indexing.catalog import Listed
 from rag.serving import preparation as preparations
 from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from rag.index.disk.index import LocalIndex
-from rag.indexing import build_index, embedder_identity
+from rag.indexing.build import build_index, embedder_identity
 from rag.retrieval import Retriever
 from rag.types import BuildReport
 from tests.support.fakes import WordEmbedder

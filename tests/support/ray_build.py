@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rag import blocks, cluster, wiring
+from rag import wiring
 from rag.documents.folder import files
 from rag.errors import ModelError, RagError
+from rag.indexing import blocks, ray_cluster
 from rag.settings import resolve
 from tests.support.isolation import open_loopback
 from tests.support.milvus_server import started_server
@@ -107,7 +108,7 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
     report = blocks.build_blocks(
         hostile,
         functools.partial(wiring._writing, settings, rebuild=False),
-        cluster.on_ray(address, lambda: Killed(wiring.embedder(settings))),
+        ray_cluster.on_ray(address, lambda: Killed(wiring.embedder(settings))),
         progress=lambda *_: None,
     )
     said = {"hostile": asdict(report), "faults": diagnosis.faults, "folder": folder, "milvus": milvus}
@@ -121,7 +122,7 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
     other = functools.partial(wiring.embedder_of, elsewhere, settings)
     for name, load in (("no embedder", no_embedder), ("defect", Defective), ("other embedder", other)):
         try:
-            [*cluster.on_ray(address, load)([*files(hostile)], Unwritten())]
+            [*ray_cluster.on_ray(address, load)([*files(hostile)], Unwritten())]
         except RagError as error:
             said[name] = str(error)
     print(json.dumps(said), flush=True)  # noqa: T201

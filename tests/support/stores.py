@@ -12,7 +12,7 @@ from rag.index import milvus
 from rag.index.base import BlockWriter, EmbeddedDocument, Index
 from rag.index.codec import EmbeddedText, text_hash
 from rag.index.disk import index as disk_index
-from rag.indexing import embedder_identity
+from rag.indexing.build import embedder_identity
 from rag.text.chunking import chunks
 from rag.text.sentences import sentences
 from rag.types import Document, EmbedderIdentity

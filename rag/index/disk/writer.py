@@ -88,7 +88,7 @@ class Writer:
 
     @contextlib.contextmanager
     def mended(self) -> Iterator[None]:
-        """Mend what can be mended from the store itself, at once, as in `swap` (`rag.index.disk.integrity`)."""
+        """Mend what can be mended from the store itself, at once, as in `swap` (see `integrity`)."""
         with self._new_state():
             mend(self._connection, self.snapshot().identity.dimension)
             # Those of the documents that it removes.

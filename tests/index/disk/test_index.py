@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from rag import doctor
 from rag.index.disk.index import LocalIndex
+from rag.indexing import doctor
 from rag.retrieval import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders, mangle

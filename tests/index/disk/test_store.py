@@ -10,7 +10,7 @@ from rag.errors import IndexFileError
 from rag.index.base import sentence_cosines
 from rag.index.codec import EmbeddedText, text_hash
 from rag.index.disk import store
-from rag.indexing import embedder_identity
+from rag.indexing.build import embedder_identity
 from rag.types import Chunk, Document, Scope
 
 IDENTITY = embedder_identity("words", "ab" * 32, 2)

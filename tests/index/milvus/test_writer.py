@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rag import doctor
 from rag.errors import IndexFileError
 from rag.index import milvus
 from rag.index.milvus import collections, rows, server, writer
+from rag.indexing import doctor
 from rag.uris import MilvusAddress, milvus_address
 from tests.support import ROOT, SEEDS
 from tests.support.stores import Store, embedded, everything, expected, opened, write

@@ -7,8 +7,8 @@ import pytest
 from rag import wiring
 from rag.documents.folder import READABLE
 from rag.errors import DocumentsError
-from rag.holdings import Listed, add, is_stale, listed, remove
 from rag.index.disk import store
+from rag.indexing.catalog import Listed, add, is_stale, listed, remove
 from rag.settings import resolve
 from rag.types import Failure
 from tests.support.folders import TEXTS, Folders

@@ -1,4 +1,4 @@
-"""Documents folder → index, block by block: in this process, or on many machines (see `rag.cluster`).
+"""Documents folder → index, block by block: in this process, or on a Ray cluster (`rag.indexing.ray_cluster`).
 
 Each block of files is read, cut and embedded at once, and what comes of it is written at once. So no more
 than a block is lost when a worker dies, or when a build of an index in Milvus ends early.
@@ -15,7 +15,7 @@ from rag.documents.folder import File, read
 from rag.documents.sandbox import Extraction
 from rag.index.base import BlockWriter, EmbeddedDocument
 from rag.index.codec import EmbeddedText, text_hash
-from rag.indexing import Progress, listed_files, nothing_readable
+from rag.indexing.build import Progress, listed_files, nothing_readable
 from rag.models.embedder import Embedder
 from rag.text.chunking import MAX_TOKENS, chunks
 from rag.text.sentences import sentences
@@ -46,7 +46,7 @@ def build_blocks(
     progress: Progress,
     may_be_empty: bool = False,
 ) -> BuildReport:
-    """Bring an index in step with the documents folder; as `rag.indexing.build_index`, with the same errors.
+    """Bring an index in step with the documents folder; errors as in `rag.indexing.build.build_index`.
 
     `progress` is told of documents.
     """

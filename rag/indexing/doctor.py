@@ -14,7 +14,6 @@ import numpy as np
 from rag.documents.folder import File, files, read
 from rag.documents.sandbox import Extraction
 from rag.errors import DocumentsError, IndexFileError, shown
-from rag.holdings import states
 from rag.index.base import State, StoredChunk, require_identity
 from rag.index.codec import REBUILD
 from rag.index.disk import store
@@ -22,6 +21,7 @@ from rag.index.disk.faiss_index import VectorIndex
 from rag.index.disk.index import as_of, renew_vectors
 from rag.index.disk.integrity import Coverage, broken_documents, coverage, faults, page_faults, spares
 from rag.index.disk.snapshot import Snapshot
+from rag.indexing.catalog import states
 from rag.types import EmbedderIdentity, Failure
 from rag.uris import Place
 

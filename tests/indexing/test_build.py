@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from rag import indexing
 from rag.documents import sandbox
 from rag.documents.folder import read, read_folder
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.disk import store
 from rag.index.disk.index import LocalIndex
-from rag.indexing import build_index
+from rag.indexing import build as build_module
+from rag.indexing.build import build_index
 from rag.types import BuildReport, Failure
 from tests.support import ROOT
 from tests.support.fakes import WordEmbedder
@@ -76,7 +76,7 @@ def test_an_unchanged_build_reads_no_document_and_starts_no_process(folders, mon
     def refuse(*_) -> None:
         raise AssertionError("nothing has to be read")
 
-    monkeypatch.setattr(indexing, "read", refuse)
+    monkeypatch.setattr(build_module, "read", refuse)
     monkeypatch.setattr(sandbox, "_start", refuse)
     report = folders.build(load_embedder=no_embedder)
 
@@ -92,7 +92,7 @@ def test_only_what_is_new_or_changed_is_read(folders, monkeypatch):
         sources.append(file.source)
         return read(file, extraction)
 
-    monkeypatch.setattr(indexing, "read", recorded)
+    monkeypatch.setattr(build_module, "read", recorded)
 
     assert kinds(folders.build()) == {
         "added": ("d.txt",),
@@ -107,7 +107,7 @@ def test_a_file_that_changes_while_it_is_read_is_indexed_as_it_was_read(folders,
         folders.write({"b.txt": "War."})
         return read(file, extraction)
 
-    monkeypatch.setattr(indexing, "read", meanwhile)
+    monkeypatch.setattr(build_module, "read", meanwhile)
     folders.build()
     monkeypatch.undo()
 

@@ -11,9 +11,9 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from rag import doctor
 from rag.errors import IndexFileError
 from rag.index.disk import store
+from rag.indexing import doctor
 from tests.support.fakes import VOCABULARY
 from tests.support.folders import IDENTITY, TEXTS, Folders
 from tests.support.vectors import index_of

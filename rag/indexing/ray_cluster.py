@@ -12,11 +12,11 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rag.blocks import BLOCK, Outcome, Run, embed_block, outcome
 from rag.documents.folder import File
 from rag.documents.sandbox import Extraction
 from rag.errors import RagError, SettingsError
 from rag.index.base import BlockWriter, EmbeddedDocument
+from rag.indexing.blocks import BLOCK, Outcome, Run, embed_block, outcome
 from rag.models.embedder import Embedder
 from rag.types import Failure
 

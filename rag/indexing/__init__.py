@@ -1,0 +1,1 @@
+"""The documents folder and the index, kept in step."""
