@@ -29,8 +29,8 @@ from rag.types import Answer, BuildReport, Citation, Event, Evidence, Failure, M
 
 if TYPE_CHECKING:
     from rag.engine import Engine
-    from rag.followup import History
-    from rag.scope import Date
+    from rag.retrieval.conversation import History
+    from rag.retrieval.filters import Date
 
 __all__ = [
     "Answer",

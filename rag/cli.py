@@ -19,7 +19,7 @@ from typing import Any
 import rag
 from rag.errors import IndexFileError, RagError, shown
 from rag.options import given, parser
-from rag.scope import scope
+from rag.retrieval.filters import scope
 from rag.settings import Settings, resolve
 from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.types import Answer, Event, Failure, Waiting

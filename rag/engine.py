@@ -14,15 +14,15 @@ from rag.composition import Dropped
 from rag.confidence import confidence
 from rag.errors import QuestionError
 from rag.evidence import considered, ranked
-from rag.followup import Asked, History, in_context
 from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from rag.llm.prompts import Templates
 from rag.llm.worker import Worker
 from rag.models.reader import Reader
 from rag.quotes import Short
 from rag.reading import READ, marked, read
-from rag.retrieval import Retrieval, Retriever
-from rag.scope import Date, scope
+from rag.retrieval.conversation import Asked, History, in_context
+from rag.retrieval.filters import Date, scope
+from rag.retrieval.retriever import Retrieval, Retriever
 from rag.settings import Mode
 from rag.short_answer import short_answer
 from rag.support import unsupported
@@ -95,7 +95,7 @@ class Engine:
         """The k passages nearest to the question, best first; fewer when there are fewer.
 
         With `since` or `until`, of documents with such a date; with `sources`, of these alone (see
-        `rag.scope`).
+        `rag.retrieval.filters`).
         """
         return search(
             self._retriever, question, k=k, history=history, since=since, until=until, sources=sources
@@ -113,7 +113,7 @@ class Engine:
         """The answer, or the abstention; `history` is (question, answer text) pairs, oldest first.
 
         With `since` or `until`, from documents with such a date alone; with `sources`, from these alone (see
-        `rag.scope`).
+        `rag.retrieval.filters`).
         """
         for event in self.stream(question, history=history, since=since, until=until, sources=sources):
             if isinstance(event, Answer):
@@ -253,7 +253,8 @@ def search(
 ) -> tuple[Passage, ...]:
     """The k passages nearest to the question, best first; fewer when there are fewer.
 
-    With `since` or `until`, of documents with such a date; with `sources`, of these alone (see `rag.scope`).
+    With `since` or `until`, of documents with such a date; with `sources`, of these alone (see
+    `rag.retrieval.filters`).
     """
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")

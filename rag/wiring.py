@@ -41,7 +41,7 @@ from rag.models.registry import (
     find_reranker,
     pooled,
 )
-from rag.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from rag.settings import Precision, Retrieval, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure
 from rag.uris import MilvusAddress, Place, ServedModel, is_served, served_model

@@ -11,13 +11,13 @@ from typing import TypeAlias
 from rag.composition import Dropped, read_composition
 from rag.errors import QuestionError
 from rag.evidence import within_budget
-from rag.followup import Asked
 from rag.llm.grammar import ONE_LINE, compose_grammar
 from rag.llm.llama import LanguageModel
 from rag.llm.prompts import Templates, render, render_rewrite
 from rag.llm.worker import Work
 from rag.location import read_located
 from rag.quotes import Short, choose_quotes
+from rag.retrieval.conversation import Asked
 from rag.settings import Mode
 from rag.text.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.types import Citation, Passage, Sentence

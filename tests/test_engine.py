@@ -13,7 +13,7 @@ from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker
 from rag.models.registry import find_language_model
 from rag.reading import READER_WEIGHT
-from rag.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
 from rag.writing import CAPABLE_PARAMETERS

@@ -1,4 +1,4 @@
-"""Documents folder → index, block by block: in this process, or on a Ray cluster (`rag.indexing.ray_cluster`).
+"""Documents folder → index, block by block: in this process, or on a Ray cluster (see `ray_cluster`).
 
 Each block of files is read, cut and embedded at once, and what comes of it is written at once. So no more
 than a block is lost when a worker dies, or when a build of an index in Milvus ends early.

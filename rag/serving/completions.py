@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rag.errors import QuestionError, RagError
-from rag.followup import History
+from rag.retrieval.conversation import History
 from rag.serving.programs import Programs
 from rag.serving.reply import footer, without_footer
 from rag.serving.streaming import answered, events

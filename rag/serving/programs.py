@@ -7,8 +7,8 @@ from typing import cast
 
 from rag.engine import Engine
 from rag.errors import QuestionError
-from rag.followup import History
 from rag.index.excerpts import Excerpt
+from rag.retrieval.conversation import History
 from rag.types import Event, Passage
 
 

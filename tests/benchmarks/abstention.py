@@ -32,7 +32,7 @@ from rag.evaluation.run import indexed, sample
 from rag.evidence import ranked
 from rag.models.reader import Reader
 from rag.reading import read
-from rag.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from rag.settings import DEFAULTS, resolve
 from rag.text.sentences import MAX_CHARS
 from rag.training.examples import judges

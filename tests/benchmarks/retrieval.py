@@ -22,15 +22,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from rag import relevance, wiring
+from rag import wiring
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.metrics import Span
 from rag.evaluation.run import indexed, sample
 from rag.index.base import sentence_cosines
 from rag.indexing import build as build_module
-from rag.relevance import Wanted, coverage, pair_coverage, weighed
-from rag.retrieval import CANDIDATES, Retriever
+from rag.retrieval import scoring
+from rag.retrieval.retriever import CANDIDATES, Retriever
+from rag.retrieval.scoring import Wanted, coverage, pair_coverage, weighed
 from rag.settings import resolve
 from rag.text import chunking
 from rag.text.analyzer import STOP_WORDS, joined, line, stem, terms, words
@@ -38,7 +39,7 @@ from rag.text.analyzer import STOP_WORDS, joined, line, stem, terms, words
 SETS = ("chroma", "squad2", "wikipedia490", "news2025")
 LIMIT = 400
 
-SHIPPED = {"best 0.25": 1, "coverage": relevance.PASSAGE_COVERAGE, "pairs": relevance.PASSAGE_PAIRS}
+SHIPPED = {"best 0.25": 1, "coverage": scoring.PASSAGE_COVERAGE, "pairs": scoring.PASSAGE_PAIRS}
 ROWS: Mapping[str, Mapping[str, float]] = {
     "cosine of the chunk": {"cosine": 1},
     "BM25": {"keyword": 1},
@@ -92,7 +93,7 @@ Measured = tuple[Dataset, list[Candidates]]
 
 
 def candidates(question: Question, retriever: Retriever) -> Candidates:
-    """Score what both searches bring for the question, as `rag.retrieval` does, and in other ways."""
+    """Score what both searches bring for the question, as `retriever` does, and in other ways."""
     seconds: dict[str, float] = {}
 
     @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rag.index.disk.index import LocalIndex
 from rag.indexing.build import build_index, embedder_identity
-from rag.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from rag.types import BuildReport
 from tests.support.fakes import WordEmbedder
 

@@ -14,7 +14,7 @@ READER = """
 import json, sys, time
 from pathlib import Path
 from rag.index.disk.index import LocalIndex
-from rag.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY
 

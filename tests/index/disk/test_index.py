@@ -6,7 +6,7 @@ import pytest
 
 from rag.index.disk.index import LocalIndex
 from rag.indexing import doctor
-from rag.retrieval import Retriever
+from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders, mangle
 

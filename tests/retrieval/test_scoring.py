@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.relevance import coverage, mixed, pair_coverage, passage_score, quote_score, wanted
+from rag.retrieval.scoring import coverage, mixed, pair_coverage, passage_score, quote_score, wanted
 from rag.text.analyzer import joined, line
 from rag.types import Signals
 

@@ -3,7 +3,7 @@ import datetime
 import pytest
 
 from rag.errors import QuestionError
-from rag.scope import scope
+from rag.retrieval.filters import scope
 from rag.types import Scope
 
 

@@ -11,14 +11,14 @@ from rag.index.base import About, Index, State, StoredChunk, Weighable, sentence
 from rag.models.cpu import cpu_count
 from rag.models.embedder import Embedder, Reranker
 from rag.models.pooling import Vectors, unit
-from rag.relevance import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
+from rag.retrieval.expansion import widened
+from rag.retrieval.scoring import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
 from rag.text.analyzer import joined, line, names, stem, terms
 from rag.text.answer_type import asked_for, has_answer_of
 from rag.text.chunking import MAX_CHARS, MAX_TOKENS
 from rag.text.near_duplicates import NEAR, Shingles, nearness, said_in, shingles
 from rag.text.sentences import refers_back
 from rag.types import Match, Passage, Scope, Sentence, Signals
-from rag.widening import widened
 
 CANDIDATES = 50
 """How many chunks each search brings."""
@@ -116,7 +116,7 @@ class Retriever:
         """At most k passages, all from one state of the index; fewer when it has fewer.
 
         `topic` is what the conversation was about, `goes_on` says that the question can't be understood
-        without it (see `rag.followup`). With `scope`, of the documents in it alone.
+        without it (see `rag.retrieval.conversation`). With `scope`, of the documents in it alone.
         """
         embedding = self._aside.submit(self.embedder.embed, [question, topic] if topic else [question])
         searched = f"{topic} {question}" if topic else question

@@ -1,6 +1,6 @@
 import pytest
 
-from rag.widening import widened
+from rag.retrieval.expansion import widened
 
 SENTENCES = [(0, 9), (10, 19), (20, 29), (30, 39), (40, 49)]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from rag.errors import QuestionError
-from rag.followup import MAX_TOPIC_CHARS, MAX_TURNS, TOPIC_TURNS, Asked, in_context
+from rag.retrieval.conversation import MAX_TOPIC_CHARS, MAX_TURNS, TOPIC_TURNS, Asked, in_context
 
 KREMLIN = ("Who is the Kremlin spokesman?", "“Dmitry Peskov.” [1]")
 ALEPPO = ("Where is the city of Aleppo?", "“In Syria.” [1]")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rag.errors import QuestionError
 from rag.index.disk.index import LocalIndex
 from rag.indexing.build import build_index, embedder_identity
-from rag.retrieval import Retriever
-from rag.scope import scope
+from rag.retrieval.filters import scope
+from rag.retrieval.retriever import Retriever
 from rag.types import Match
 from tests.support.fakes import WordEmbedder
 
