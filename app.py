@@ -18,8 +18,8 @@ from typing import Any
 
 import gradio as gr
 
+from rag.answering.engine import MAX_QUESTION_CHARS
 from rag.documents.folder import MAX_BYTES, READABLE
-from rag.engine import MAX_QUESTION_CHARS
 from rag.errors import SettingsError
 from rag.page.chat import Session
 from rag.page.conversation import MAX_TITLE_CHARS

@@ -28,7 +28,7 @@ from rag.settings import resolve
 from rag.types import Answer, BuildReport, Citation, Event, Evidence, Failure, Match, Passage, Waiting
 
 if TYPE_CHECKING:
-    from rag.engine import Engine
+    from rag.answering.engine import Engine
     from rag.retrieval.conversation import History
     from rag.retrieval.filters import Date
 
@@ -142,7 +142,7 @@ def search(
     Fewer when there are fewer. `history`, `since`, `until`, `sources` and errors as in `answer`.
     """
     from rag import wiring
-    from rag.engine import search as search_with
+    from rag.answering.engine import search as search_with
 
     retriever = wiring.retriever(
         resolve(index=index, embedder=embedder, precision=precision, retrieval=retrieval, reranker=reranker)
@@ -165,7 +165,8 @@ def load(
     """The engine for these settings, with its models, loaded once per process.
 
     `retrieval` is `hybrid` or `dense`, `mode` is `quote`, `compose` or `auto`; a question is answered when
-    the confidence is at least `threshold`, 0 to 1 (see `rag.engine`). `SettingsError` for another value.
+    the confidence is at least `threshold`, 0 to 1 (see `rag.answering.engine`). `SettingsError` for another
+    value.
 
     `IndexFileError` when there is no usable index, `ModelError` when a model is missing (one that
     llama.cpp can't load is told of by the first question), `PromptError` when a template of `prompts/`

@@ -34,7 +34,7 @@ class Settings:
     `precision` is that of the embedder's weights: eight bits, for embedders that allow it, or as they are.
     `retrieval` is `hybrid`, by meaning and by words, or `dense`, by meaning alone.
     `mode` says what the language model may write, `threshold` the confidence, 0 to 1, from which a question
-    is answered (see `rag.engine`).
+    is answered (see `rag.answering.engine`).
     """
 
     documents: Path

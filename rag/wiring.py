@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import IndexFileError, ModelError
 from rag.index.base import BlockWriter, Index
 from rag.index.disk import index as disk_index

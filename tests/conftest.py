@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from rag import settings, wiring
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from tests.support import SEEDS
 from tests.support.fakes import WordEmbedder
 

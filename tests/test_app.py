@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.indexing.catalog import Listed
 from rag.page.chat import Session, messages

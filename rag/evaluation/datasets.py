@@ -12,8 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
+from rag.answering.engine import MAX_QUESTION_CHARS
 from rag.documents.folder import read_folder
-from rag.engine import MAX_QUESTION_CHARS
 from rag.errors import EvaluationError, shown
 from rag.evaluation.metrics import Span
 from rag.evaluation.rows import Row, read_lines, read_object

@@ -13,8 +13,8 @@ import platformdirs
 
 import rag
 from rag import wiring
-from rag.engine import Engine
-from rag.engine import search as search_with
+from rag.answering.engine import Engine
+from rag.answering.engine import search as search_with
 from rag.errors import EvaluationError, IndexFileError
 from rag.evaluation import metrics
 from rag.evaluation.datasets import Dataset, Question

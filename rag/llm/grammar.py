@@ -1,7 +1,8 @@
 """Evidence → a GBNF grammar in which the model can choose sentences but not their words.
 
-In `quote` mode it writes labels, one at a time, and each is followed by its sentence (see `rag.quotes`): `0]`
-(the documents don't say), or `2]` with `[` standing already at the end of the prompt, and so on:
+In `quote` mode it writes labels, one at a time, and each is followed by its sentence (see
+`rag.answering.quotes`): `0]` (the documents don't say), or `2]` with `[` standing already at the end of the
+prompt, and so on:
 
     2] He denied it.
     [1] The minister spoke on Monday.

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_args
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import QuestionError, RagError
 from rag.page.conversation import Conversation, Rating, Turn, cut, gone_on
 from rag.page.markup import growing_html, note_html, question_html, turn_html

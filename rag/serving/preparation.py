@@ -4,8 +4,8 @@ import threading
 from dataclasses import dataclass, field
 
 from rag import wiring
+from rag.answering.engine import Engine
 from rag.documents.watcher import changes
-from rag.engine import Engine
 from rag.errors import DocumentsError, IndexFileError, RagError
 from rag.indexing.catalog import Listed
 from rag.settings import Settings

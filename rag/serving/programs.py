@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import QuestionError
 from rag.index.excerpts import Excerpt
 from rag.retrieval.conversation import History

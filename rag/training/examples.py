@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from rag import wiring
-from rag.engine import PASSAGES
+from rag.answering.engine import PASSAGES
+from rag.answering.evidence import ranked
+from rag.answering.short_answer import short_answer
 from rag.evaluation.datasets import Dataset, Question, read_dataset
 from rag.evaluation.metrics import normalised
 from rag.evaluation.run import indexed
-from rag.evidence import ranked
 from rag.settings import DEFAULTS, resolve
-from rag.short_answer import short_answer
 from rag.text.answer_type import asked_for
 from rag.types import Passage, Sentence
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rag.answering.sentence_reranking import read_as
 from rag.evaluation.metrics import token_f1
 from rag.models.reader import Reader
-from rag.reading import read_as
 from rag.training.examples import Example
 
 QUESTIONS = 400

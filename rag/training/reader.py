@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import cross_entropy
 
+from rag.answering.sentence_reranking import read_as
 from rag.errors import ModelError
 from rag.models.embedder import load_cross_encoder
 from rag.models.reader import MAX_TOKENS, encode, forward, sentence_tokens
 from rag.models.weight_deltas import write_deltas
-from rag.reading import read_as
 from rag.training.batches import List, epoch
 from rag.training.examples import Example
 from rag.training.siblings import Siblings

@@ -4,11 +4,11 @@
 
 Positive are the questions of squad2, xquad and wikipedia490 that their documents answer; negative those of
 squad2 on the topic of a paragraph that doesn't answer them, and questions asked of another set's documents.
-The weights that are printed first are fitted on all of them, as they stand in `rag.confidence`. The figures
-are of squad2, each of its articles judged by weights fitted without it, and of each set with the shipped
-weights and threshold. With the reader, only documents serve that it hasn't learnt from. An answer is right
-when the quotes that the scores choose hold the gold. No language model takes part. The curve, answered right
-against refused right, is drawn to FILE.
+The weights that are printed first are fitted on all of them, as they stand in `rag.answering.confidence`. The
+figures are of squad2, each of its articles judged by weights fitted without it, and of each set with the
+shipped weights and threshold. With the reader, only documents serve that it hasn't learnt from. An answer is
+right when the quotes that the scores choose hold the gold. No language model takes part. The curve, answered
+right against refused right, is drawn to FILE.
 """
 
 import argparse
@@ -24,20 +24,20 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from rag import wiring
-from rag.confidence import confidence, features
-from rag.engine import PASSAGES
+from rag.answering.confidence import confidence, features
+from rag.answering.engine import PASSAGES
+from rag.answering.evidence import ranked
+from rag.answering.sentence_reranking import read
+from rag.answering.synthesis import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
 from rag.evaluation.datasets import Question, off_topic, read_dataset
 from rag.evaluation.metrics import normalised
 from rag.evaluation.run import indexed, sample
-from rag.evidence import ranked
 from rag.models.reader import Reader
-from rag.reading import read
 from rag.retrieval.retriever import Retriever
 from rag.settings import DEFAULTS, resolve
 from rag.text.sentences import MAX_CHARS
 from rag.training.examples import judges
 from rag.types import Sentence
-from rag.writing import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
 
 ON_TOPIC = ("squad2", "xquad", "wikipedia490")
 OFF_TOPIC = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag import wiring
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.evaluation.datasets import read_dataset
 from rag.evaluation.run import indexed
 from rag.llm.grammar import compose_grammar

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import QuestionError
 from rag.page import chat
 from rag.page.chat import Limits, Messages, Session, messages, replies

@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.errors import ModelError
 from rag.settings import Settings
 from tests.support.api_server import TalkingEngine, served

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.settings import Settings
 from tests.support import ROOT
 

@@ -6,7 +6,7 @@ import httpx
 import openai
 import pytest
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.serving.guard import Login, is_this_server
 from tests.support.api_server import served
 

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.serving.guard import Login
 from rag.settings import Settings
 from tests.support import ROOT

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from rag.answering.sentence_reranking import read_as
 from rag.errors import ModelError
 from rag.models.hub import download
 from rag.models.registry import find_embedder
-from rag.reading import read_as
 from rag.training import reader
 from rag.training.figures import figures
 from rag.training.siblings import Siblings

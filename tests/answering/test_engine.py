@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rag.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
+from rag.answering.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEARS, Engine
+from rag.answering.sentence_reranking import READER_WEIGHT
+from rag.answering.synthesis import CAPABLE_PARAMETERS
 from rag.errors import QuestionError
 from rag.index.disk.index import LocalIndex
 from rag.indexing.build import build_index, embedder_identity
@@ -12,11 +14,9 @@ from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker
 from rag.models.registry import find_language_model
-from rag.reading import READER_WEIGHT
 from rag.retrieval.retriever import Retriever
 from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
-from rag.writing import CAPABLE_PARAMETERS
 from tests.support.fakes import QueuedModel, ScriptedReader, WordEmbedder
 
 WAR = "Old news.\nThe war began in spring. Bread was dear."

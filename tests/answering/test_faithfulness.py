@@ -3,9 +3,9 @@
 import pytest
 
 from rag import wiring
+from rag.answering.faithfulness import unsupported
 from rag.models.embedder import Embedder
 from rag.settings import Settings
-from rag.support import unsupported
 
 CURBS = (
     "The European Union has extended until June 2017 curbs on Syria linked to investment, oil production "

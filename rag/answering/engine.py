@@ -10,24 +10,24 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from rag.composition import Dropped
-from rag.confidence import confidence
+from rag.answering.composition import Dropped
+from rag.answering.confidence import confidence
+from rag.answering.evidence import considered, ranked
+from rag.answering.faithfulness import unsupported
+from rag.answering.quotes import Short
+from rag.answering.sentence_reranking import READ, marked, read
+from rag.answering.short_answer import short_answer
+from rag.answering.synthesis import LeftOut, Prompted, Step, Writer
 from rag.errors import QuestionError
-from rag.evidence import considered, ranked
 from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from rag.llm.prompts import Templates
 from rag.llm.worker import Worker
 from rag.models.reader import Reader
-from rag.quotes import Short
-from rag.reading import READ, marked, read
 from rag.retrieval.conversation import Asked, History, in_context
 from rag.retrieval.filters import Date, scope
 from rag.retrieval.retriever import Retrieval, Retriever
 from rag.settings import Mode
-from rag.short_answer import short_answer
-from rag.support import unsupported
 from rag.types import Answer, Citation, Event, Passage, Scope, Sentence, Waiting
-from rag.writing import LeftOut, Prompted, Step, Writer
 
 PASSAGES = 5
 """How many passages an answer is looked for in."""

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.composition import Dropped, read_composition
-from rag.quotes import Short
+from rag.answering.composition import Dropped, read_composition
+from rag.answering.quotes import Short
 from rag.types import Citation, Passage, Sentence, Signals
 
 PASSAGES = (Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))

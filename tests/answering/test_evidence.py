@@ -1,4 +1,4 @@
-from rag.evidence import ranked, within_budget
+from rag.answering.evidence import ranked, within_budget
 from rag.types import Sentence, Signals
 
 

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.reading import MAX_BEFORE_CHARS, MAX_QUESTION_CHARS, READ, READER_WEIGHT, SURE, marked, read, read_as
+from rag.answering.sentence_reranking import (
+    MAX_BEFORE_CHARS,
+    MAX_QUESTION_CHARS,
+    READ,
+    READER_WEIGHT,
+    SURE,
+    marked,
+    read,
+    read_as,
+)
 from rag.types import Reading, Sentence, Signals
 from tests.support.fakes import ScriptedReader
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rag import wiring
-from rag.engine import ABSTENTION, Engine
+from rag.answering.engine import ABSTENTION, Engine
 from rag.llm.prompts import render
 from rag.settings import Settings, resolve
 from rag.types import Answer

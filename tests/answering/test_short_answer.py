@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.short_answer import short_answer
+from rag.answering.short_answer import short_answer
 
 
 @pytest.mark.parametrize(

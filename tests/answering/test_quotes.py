@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.quotes import Short, choose_quotes, citation_of
+from rag.answering.quotes import Short, choose_quotes, citation_of
 from rag.types import Citation, Passage, Sentence, Signals
 
 PASSAGES = (Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))

@@ -1,14 +1,15 @@
 """The text of a model that composes → its sentences that a quote bears out, each with that quote.
 
 A line is a sentence of the model's with the quote that stands after it. Nothing is passed on before its quote
-is whole, and a sentence that the quote doesn't bear out (see `rag.support`) is not passed on at all.
+is whole, and a sentence that the quote doesn't bear out (see `rag.answering.faithfulness`) is not passed on
+at all.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from rag.answering.quotes import SEPARATOR, Short, citation_of
 from rag.llm.grammar import NOT_IN_PROSE
-from rag.quotes import SEPARATOR, Short, citation_of
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 

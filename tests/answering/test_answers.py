@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rag import wiring
-from rag.engine import Engine
+from rag.answering.engine import Engine
 from rag.settings import Settings
 from rag.types import Answer
 from tests.support.answers import QUESTIONS, assert_exact

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llama_cpp import LogitsProcessorList
 
-from rag.composition import read_composition
-from rag.evidence import ranked, within_budget
+from rag.answering.composition import read_composition
+from rag.answering.evidence import ranked, within_budget
+from rag.answering.quotes import choose_quotes
 from rag.llm.grammar import compose_grammar
 from rag.llm.llama import LlamaModel, _GrammarChoice
 from rag.models.hub import download
 from rag.models.registry import find_language_model
-from rag.quotes import choose_quotes
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence, Signals
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from rag.composition import Dropped, read_composition
+from rag.answering.composition import Dropped, read_composition
+from rag.answering.evidence import within_budget
+from rag.answering.quote_matching import read_located
+from rag.answering.quotes import Short, choose_quotes
 from rag.errors import QuestionError
-from rag.evidence import within_budget
 from rag.llm.grammar import ONE_LINE, compose_grammar
 from rag.llm.llama import LanguageModel
 from rag.llm.prompts import Templates, render, render_rewrite
 from rag.llm.worker import Work
-from rag.location import read_located
-from rag.quotes import Short, choose_quotes
 from rag.retrieval.conversation import Asked
 from rag.settings import Mode
 from rag.text.sentences import MAX_CHARS as MAX_QUOTE_CHARS
@@ -74,7 +74,8 @@ class LeftOut:
 class Prompted:
     """The model was asked: the sentences in its prompt, and how many tokens that has.
 
-    `located` says that no grammar held it: its quotes were looked for in the evidence (see `rag.location`).
+    `located` says that no grammar held it: its quotes were looked for in the evidence (see
+    `rag.answering.quote_matching`).
     """
 
     sentences: tuple[Sentence, ...] = ()
@@ -90,9 +91,9 @@ Step: TypeAlias = str | Short | Citation | Dropped | LeftOut | Prompted
 class Writer:
     """Makes the work for the model.
 
-    `mode` is as in `rag.engine`, `may_refuse` whether a capable model may say that no sentence answers.
-    `unsupported` tells why a quote doesn't bear out a sentence (see `rag.composition`), `short_answer` what
-    in a sentence answers a question in a few words.
+    `mode` is as in `rag.answering.engine`, `may_refuse` whether a capable model may say that no sentence
+    answers. `unsupported` tells why a quote doesn't bear out a sentence (see `rag.answering.composition`),
+    `short_answer` what in a sentence answers a question in a few words.
     """
 
     templates: Templates

@@ -1,7 +1,7 @@
 """A text of a model that no grammar held → its sentences that a quote bears out, each with that quote.
 
 Not every server takes a grammar. What such a model puts between quotation marks is looked for in the
-evidence, and counts only as far as it stands there; everything else is as in `rag.composition`.
+evidence, and counts only as far as it stands there; everything else is as in `rag.answering.composition`.
 """
 
 import functools
@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.composition import Dropped, line_of
+from rag.answering.composition import Dropped, line_of
+from rag.answering.quotes import Short
 from rag.llm.grammar import NOT_IN_PROSE
-from rag.quotes import Short
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence
 
@@ -45,7 +45,7 @@ def read_located(
     A quote is a part of one sentence of the evidence, but for its white space; at most `max_quotes`, each
     once. Sentences of the model's come with the quote that stands after them: those without one are left out,
     and what is between quotation marks and stands nowhere is a part of them. `unsupported` and `short` as in
-    `rag.composition.read_composition`; without `unsupported` quotes alone are wanted.
+    `rag.answering.composition.read_composition`; without `unsupported` quotes alone are wanted.
     """
     told: set[tuple[int, int, int]] = set()
     text = "".join(pieces)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.confidence import confidence, features
+from rag.answering.confidence import confidence, features
 from rag.types import Reading, Sentence, Signals
 
 SIGNALS = Signals(cosine=0.9, covered=1.0, with_before=1.0, passage=0.9, of_the_kind=True, lacking=0.0)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.composition import Dropped
-from rag.location import read_located
-from rag.quotes import Short
+from rag.answering.composition import Dropped
+from rag.answering.quote_matching import read_located
+from rag.answering.quotes import Short
 from rag.types import Citation, Passage, Reading, Sentence, Signals
 
 SIGNALS = Signals(0.5, 0.5, 0.5, 0.5, of_the_kind=False, lacking=0.0)

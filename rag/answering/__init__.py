@@ -1,0 +1,1 @@
+"""Passages → a checked and cited answer."""
