@@ -110,9 +110,9 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
-    from rag.evaluation.command import Skipped, evaluate_sets
+    from rag.evaluation.evaluate import Report
     from rag.evaluation.report import table
-    from rag.evaluation.run import Report
+    from rag.evaluation.runner import Skipped, evaluate_sets
 
     settings = resolve(**given(arguments))
     reports: list[Report] = []

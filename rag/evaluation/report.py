@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rag.evaluation.run import Report
+from rag.evaluation.evaluate import Report
 
 
 def table(reports: Sequence[Report]) -> str:

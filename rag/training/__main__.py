@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from rag.errors import RagError
 from rag.evaluation.datasets import read_dataset
+from rag.evaluation.evaluate import evaluate, sample
 from rag.evaluation.report import table
-from rag.evaluation.run import evaluate, sample
 from rag.models.hub import download
 from rag.models.openvino_runtime import Network, converted
 from rag.models.reader import CrossEncoderReader, reader_module

@@ -18,8 +18,8 @@ from rag.answering.engine import PASSAGES
 from rag.answering.evidence import ranked
 from rag.answering.short_answer import short_answer
 from rag.evaluation.datasets import Dataset, Question, read_dataset
+from rag.evaluation.evaluate import indexed
 from rag.evaluation.metrics import normalised
-from rag.evaluation.run import indexed
 from rag.settings import DEFAULTS, resolve
 from rag.text.answer_type import asked_for
 from rag.types import Passage, Sentence

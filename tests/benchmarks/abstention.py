@@ -30,8 +30,8 @@ from rag.answering.evidence import ranked
 from rag.answering.sentence_reranking import read
 from rag.answering.synthesis import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
 from rag.evaluation.datasets import Question, off_topic, read_dataset
+from rag.evaluation.evaluate import indexed, sample
 from rag.evaluation.metrics import normalised
-from rag.evaluation.run import indexed, sample
 from rag.models.reader import Reader
 from rag.retrieval.retriever import Retriever
 from rag.settings import DEFAULTS, resolve

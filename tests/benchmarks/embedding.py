@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from rag import wiring
 from rag.evaluation.datasets import read_dataset
-from rag.evaluation.run import evaluate
+from rag.evaluation.evaluate import evaluate
 from rag.models.hub import download
 from rag.models.registry import find_embedder
 from rag.settings import Precision, resolve

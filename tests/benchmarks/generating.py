@@ -10,7 +10,7 @@ from typing import Any
 from rag import wiring
 from rag.answering.engine import Engine
 from rag.evaluation.datasets import read_dataset
-from rag.evaluation.run import indexed
+from rag.evaluation.evaluate import indexed
 from rag.llm.grammar import compose_grammar
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates, render

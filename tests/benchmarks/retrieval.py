@@ -25,8 +25,8 @@ from tqdm import tqdm
 from rag import wiring
 from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
+from rag.evaluation.evaluate import indexed, sample
 from rag.evaluation.metrics import Span
-from rag.evaluation.run import indexed, sample
 from rag.index.base import sentence_cosines
 from rag.indexing import build as build_module
 from rag.retrieval import scoring

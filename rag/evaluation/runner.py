@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rag.evaluation.datasets import READERS, AbsentSetError, Dataset, off_topic, read_dataset
-from rag.evaluation.run import Report, evaluate, sample
+from rag.evaluation.evaluate import Report, evaluate, sample
 from rag.settings import Settings
 
 

@@ -7,8 +7,8 @@ import pytest
 from rag import cli, settings
 from rag.errors import EvaluationError
 from rag.evaluation.datasets import Dataset, Question
+from rag.evaluation.evaluate import Report, evaluate, sample
 from rag.evaluation.report import table
-from rag.evaluation.run import Report, evaluate, sample
 
 DOCUMENTS = {
     "france.txt": "Normandy is a region of France. Its capital is Rouen.",
