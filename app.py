@@ -21,15 +21,15 @@ import gradio as gr
 from rag.answering.engine import MAX_QUESTION_CHARS
 from rag.documents.folder import MAX_BYTES, READABLE
 from rag.errors import SettingsError
-from rag.page.chat import Session
-from rag.page.conversation import MAX_TITLE_CHARS
-from rag.page.handlers import Handlers
-from rag.page.panes import NOTHING_INSIDE, NOTHING_OPEN, Panes
-from rag.serving.endpoints import Endpoints
-from rag.serving.guard import Login
-from rag.serving.preparation import Preparation
-from rag.serving.programs import Programs
-from rag.serving.server import additions
+from rag.interfaces.api.gradio_api import Endpoints
+from rag.interfaces.api.mount import additions
+from rag.interfaces.api.security import Login
+from rag.interfaces.api.service import Programs
+from rag.interfaces.chat.conversation import MAX_TITLE_CHARS
+from rag.interfaces.chat.handlers import Handlers
+from rag.interfaces.chat.panes import NOTHING_INSIDE, NOTHING_OPEN, Panes
+from rag.interfaces.chat.session import Session
+from rag.interfaces.lifecycle import Preparation
 from rag.settings import Serving, resolve, resolve_serving
 
 EXAMPLES = {
@@ -326,10 +326,10 @@ def serve(
 def launch(blocks: Any, serving: Serving, added: Mapping[str, Any] | None = None) -> tuple[Any, str, str]:
     """Serve the page, with nothing from elsewhere: (server, its address, "").
 
-    It goes on in threads of its own; `added` is what else it serves (see `rag.serving.server`).
+    It goes on in threads of its own; `added` is what else it serves (see `rag.interfaces.api.mount`).
     `SettingsError` when the port is taken.
     """
-    parts = files("rag.page")
+    parts = files("rag.interfaces.chat")
     try:
         served: tuple[Any, str, str] = blocks.queue().launch(
             server_name=serving.host,
@@ -356,6 +356,6 @@ def launch(blocks: Any, serving: Serving, added: Mapping[str, Any] | None = None
 
 
 if __name__ == "__main__":
-    from rag.cli import main
+    from rag.interfaces.cli.main import main
 
     sys.exit(main(["serve", *sys.argv[1:]]))

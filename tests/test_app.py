@@ -15,11 +15,11 @@ import pytest
 from rag.answering.engine import Engine
 from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.indexing.catalog import Listed
-from rag.page.chat import Session, messages
-from rag.page.conversation import Conversation, Turn, gone_on, record
-from rag.page.handlers import told
-from rag.page.panes import Panes
-from rag.serving.preparation import Preparation
+from rag.interfaces.chat.conversation import Conversation, Turn, gone_on, record
+from rag.interfaces.chat.handlers import told
+from rag.interfaces.chat.panes import Panes
+from rag.interfaces.chat.session import Session, messages
+from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
 from tests.support import ROOT
 from tests.support.chat_examples import DECLINED, parsed, text_of, texts_of

@@ -23,8 +23,8 @@ HEAVY = {
     "huggingface_hub": {"models/hub.py"},
     "pymilvus": {"index/milvus/client.py"},
     "ray": {"indexing/ray_cluster.py"},
-    "gradio": {"page/handlers.py"},
-    "mcp": {"serving/tools.py"},
+    "gradio": {"interfaces/chat/handlers.py"},
+    "mcp": {"interfaces/api/mcp_server.py"},
     "pypdfium2": {"documents/parsers/pdf.py"},
     "docx": {"documents/parsers/docx.py"},
     "lxml": {"documents/parsers/html.py"},
@@ -66,7 +66,7 @@ def test_no_module_imports_a_heavy_library_when_it_is_imported():
     }
 
     # What only app.py uses, which needs it at once too.
-    assert found == {("page/handlers.py", "gradio")}
+    assert found == {("interfaces/chat/handlers.py", "gradio")}
 
 
 def test_only_what_is_served_imports_a_web_framework():
@@ -110,7 +110,7 @@ def loaded(code: str, *arguments: str) -> set[str]:
 def test_importing_the_package_loads_nothing_heavy():
     assert (
         loaded(
-            "import rag, rag.cli, rag.models.registry, rag.models.hub\n"
+            "import rag, rag.interfaces.cli.main, rag.models.registry, rag.models.hub\n"
             "import rag.documents.folder, rag.documents.parsers.__main__"
         )
         == set()
@@ -118,7 +118,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_an_unchanged_build_loads_no_model(seed_settings: Settings):
-    code = "from rag.cli import main\nassert main(sys.argv[1:]) == 0"
+    code = "from rag.interfaces.cli.main import main\nassert main(sys.argv[1:]) == 0"
     places = ["--documents", str(seed_settings.documents), "--index", str(seed_settings.index)]
 
     assert loaded(code, "build", *places) == {"numpy"}

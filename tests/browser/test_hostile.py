@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag.page.conversation import Conversation, Turn, record
+from rag.interfaces.chat.conversation import Conversation, Turn, record
 from rag.types import Citation, Passage
 from tests.browser.conftest import answered, ask, tab
 from tests.support.chat_examples import ANSWER

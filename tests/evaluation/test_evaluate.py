@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from rag import cli, settings
+from rag import settings
 from rag.errors import EvaluationError
 from rag.evaluation.datasets import Dataset, Question
 from rag.evaluation.evaluate import Report, evaluate, sample
 from rag.evaluation.report import table
+from rag.interfaces.cli import main
 
 DOCUMENTS = {
     "france.txt": "Normandy is a region of France. Its capital is Rouen.",
@@ -195,7 +196,7 @@ def bench(tmp_path):
 
 
 def test_eval_prints_what_is_there_and_names_what_is_absent(bench, capsys):
-    status = cli.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"])
+    status = main.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"])
     out, err = capsys.readouterr()
     assert (status, err) == (0, "rag: skipped chroma: there is no folder bench/chroma\n")
     lines = [line.split() for line in out.splitlines()]
@@ -204,7 +205,7 @@ def test_eval_prints_what_is_there_and_names_what_is_absent(bench, capsys):
 
 
 def test_eval_as_json(bench, capsys):
-    assert cli.main(["eval", "--bench=bench", "--search-only", "--json", "--limit=1", "xquad", "seeds"]) == 0
+    assert main.main(["eval", "--bench=bench", "--search-only", "--json", "--limit=1", "xquad", "seeds"]) == 0
     found = json.loads(capsys.readouterr().out)
     (report,) = found["sets"]
     assert (report["name"], report["documents"], report["questions"]) == ("xquad", 2, 1)
@@ -216,21 +217,21 @@ def test_eval_of_ones_own_questions_asks_ones_own_index(tmp_path, capsys):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "salt.txt").write_text(DOCUMENTS["salt.txt"], "utf-8")
     (tmp_path / "own.jsonl").write_text('{"question": "Where is salt mined?", "sources": ["salt.txt"]}')
-    assert cli.main(["eval", "own.jsonl", "--search-only"]) == 1
+    assert main.main(["eval", "own.jsonl", "--search-only"]) == 1
     assert capsys.readouterr().err == "rag: No index in index/. Build it: rag build\n"
-    assert cli.main(["build"]) == 0
-    assert cli.main(["eval", "own.jsonl", "--search-only", "--json"]) == 0
+    assert main.main(["build"]) == 0
+    assert main.main(["eval", "own.jsonl", "--search-only", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.partition("\n")[2])
     assert found["sets"][0]["metrics"]["hit@1"] == 1.0
 
 
 def test_eval_shows_what_it_measured_before_an_error(bench, capsys):
     (bench / "chroma").mkdir()
-    assert cli.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"]) == 1
+    assert main.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"]) == 1
     out, err = capsys.readouterr()
     assert (out, "chroma/documents.jsonl can't be read" in err) == ("", True)  # told before any is measured
     (bench.parent / "own.jsonl").write_text('{"question": "Where is salt mined?"}')
-    assert cli.main(["eval", "--bench=bench", "--search-only", "xquad", "own.jsonl"]) == 1
+    assert main.main(["eval", "--bench=bench", "--search-only", "xquad", "own.jsonl"]) == 1
     out, err = capsys.readouterr()
     assert (out.split()[0], err) == ("xquad", "rag: No index in index/. Build it: rag build\n")
 
@@ -247,7 +248,7 @@ def test_eval_says_what_is_wrong(arguments, status, message, capsys, tmp_path):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "a.txt").write_text("War.", "utf-8")
     try:
-        found = cli.main(["eval", *arguments])
+        found = main.main(["eval", *arguments])
     except SystemExit as error:
         found = error.code
     assert found == status
@@ -279,7 +280,7 @@ def test_questions_of_another_set_should_be_refused(tmp_path, capsys, monkeypatc
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "a.txt").write_text("Nothing.", "utf-8")
 
-    assert cli.main(["eval", "seeds", "--of", "squad2", "--bench", str(bench), "--json"]) == 0
+    assert main.main(["eval", "seeds", "--of", "squad2", "--bench", str(bench), "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["sets"]
     assert (found["name"], found["documents"], found["questions"]) == ("seeds of squad2", 2, 1)
     assert found["metrics"]["refused_right"] == 1.0

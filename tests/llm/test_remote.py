@@ -14,10 +14,10 @@ import pytest
 
 from rag import wiring
 from rag.errors import ModelError, SettingsError
+from rag.interfaces.rendering import notes
 from rag.llm.grammar import compose_grammar, label_grammar
 from rag.llm.llama import LanguageModel
 from rag.llm.remote import RemoteModel
-from rag.notes import notes
 from rag.settings import Settings
 from rag.types import Answer
 from rag.uris import ServedModel, served_model

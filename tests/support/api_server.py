@@ -8,10 +8,10 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from rag.interfaces.api.mount import additions
+from rag.interfaces.api.security import Login
+from rag.interfaces.api.service import Programs
 from rag.llm.worker import Worker
-from rag.serving.guard import Login
-from rag.serving.programs import Programs
-from rag.serving.server import additions
 from tests.support.fakes import QueuedModel
 
 

@@ -7,9 +7,9 @@ that never stops by itself, and `free` is printed once the model has been freed.
 import sys
 
 import app
-from rag.serving.preparation import Preparation
-from rag.serving.programs import Programs
-from rag.serving.server import additions
+from rag.interfaces.api.mount import additions
+from rag.interfaces.api.service import Programs
+from rag.interfaces.lifecycle import Preparation
 from rag.settings import resolve, resolve_serving
 from tests.support.api_server import TalkingEngine
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import QuestionError
-from rag.notes import notes, place
+from rag.interfaces.rendering import notes, place
 from rag.types import Answer, Citation
 
 Rating = Literal["up", "down"]

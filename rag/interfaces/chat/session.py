@@ -11,10 +11,10 @@ from typing import Any, TypeAlias, get_args
 
 from rag.answering.engine import Engine
 from rag.errors import QuestionError, RagError
-from rag.page.conversation import Conversation, Rating, Turn, cut, gone_on
-from rag.page.markup import growing_html, note_html, question_html, turn_html
-from rag.serving.preparation import Preparation
-from rag.serving.streaming import events
+from rag.interfaces.async_stream import events
+from rag.interfaces.chat.conversation import Conversation, Rating, Turn, cut, gone_on
+from rag.interfaces.chat.messages import growing_html, note_html, question_html, turn_html
+from rag.interfaces.lifecycle import Preparation
 from rag.types import Answer, Citation, Passage, Waiting
 
 Messages: TypeAlias = list[dict[str, Any]]

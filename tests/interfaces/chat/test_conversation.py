@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rag.errors import QuestionError
-from rag.page import conversation as conversations
-from rag.page.conversation import (
+from rag.interfaces.chat import conversation as conversations
+from rag.interfaces.chat.conversation import (
     Conversation,
     Turn,
     cut,

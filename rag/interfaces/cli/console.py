@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rag.notes import notes, place
+from rag.interfaces.rendering import notes, place
 from rag.types import Answer, BuildReport, Match, Passage
 
 if TYPE_CHECKING:

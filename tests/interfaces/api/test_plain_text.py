@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from rag.serving.reply import footer, listed, without_footer
+from rag.interfaces.api.plain_text import footer, listed, without_footer
 from rag.types import Answer, Citation, Passage
 
 PASSAGES = (

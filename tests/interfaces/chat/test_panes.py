@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from rag.index.excerpts import Opened
 from rag.indexing.catalog import Listed
-from rag.page import panes
-from rag.page.panes import MAX_LISTED, documents_html, inside_html, source_html
+from rag.interfaces.chat import panes
+from rag.interfaces.chat.panes import MAX_LISTED, documents_html, inside_html, source_html
 from rag.types import Citation, Evidence, Match, Passage
 from tests.support.chat_examples import (
     ANSWER,

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from rag.answering.engine import Engine
 from rag.errors import QuestionError
-from rag.page import chat
-from rag.page.chat import Limits, Messages, Session, messages, replies
-from rag.page.conversation import Conversation, Turn, read_record, record
-from rag.page.markup import note_html, question_html, turn_html
-from rag.serving.preparation import Preparation
+from rag.interfaces.chat import session as chat
+from rag.interfaces.chat.conversation import Conversation, Turn, read_record, record
+from rag.interfaces.chat.messages import note_html, question_html, turn_html
+from rag.interfaces.chat.session import Limits, Messages, Session, messages, replies
+from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
 from rag.types import Event, Passage
 from tests.support.chat_examples import ANSWER, DECLINED, PASSAGE, skeleton, text_of, texts_of

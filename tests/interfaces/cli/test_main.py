@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rag import cli
 from rag.errors import QuestionError
+from rag.interfaces.cli import main
 from rag.types import Answer, Citation, Passage, Waiting
 
 PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
@@ -35,7 +35,7 @@ def run(capsys):
 
     def run(*arguments: str) -> tuple[int, str, str]:
         try:
-            status = cli.main(arguments)
+            status = main.main(arguments)
         except SystemExit as stopped:
             status = stopped.code
         return status, *capsys.readouterr()
@@ -77,7 +77,7 @@ REFUSED = Answer("q", "The documents don't say.", None, (), (NEWS,), "it is off 
 def scripted(monkeypatch):
     def scripted(*streams) -> ScriptedEngine:
         engine = ScriptedEngine(*streams)
-        monkeypatch.setattr(cli.rag, "load", lambda **_: engine)
+        monkeypatch.setattr(main.rag, "load", lambda **_: engine)
         return engine
 
     return scripted

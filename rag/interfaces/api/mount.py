@@ -5,10 +5,10 @@ from typing import Any
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from rag.serving.completions import completion_routes
-from rag.serving.guard import Guard, Lock, Login
-from rag.serving.programs import Programs
-from rag.serving.tools import PATH, http_tools
+from rag.interfaces.api.mcp_server import PATH, http_tools
+from rag.interfaces.api.openai_api import completion_routes
+from rag.interfaces.api.security import Guard, Lock, Login
+from rag.interfaces.api.service import Programs
 
 
 def additions(programs: Programs, *, host: str, login: Login | None, uploads: bool = True) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from rag.errors import DocumentsError, QuestionError, SettingsError
 from rag.index.excerpts import Opened
 from rag.indexing import catalog
 from rag.indexing.catalog import Listed
-from rag.notes import place
-from rag.page.conversation import Conversation
-from rag.serving.preparation import Preparation
+from rag.interfaces.chat.conversation import Conversation
+from rag.interfaces.lifecycle import Preparation
+from rag.interfaces.rendering import place
 from rag.types import Answer, Citation, Match, Passage
 
 MAX_SHOWN_CHARS = 600_000

@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from rag.answering.engine import Engine
-from rag.serving.guard import Login, is_this_server
+from rag.interfaces.api.security import Login, is_this_server
 from tests.support.api_server import served
 
 LOGIN = Login("reader", "pass wörd")

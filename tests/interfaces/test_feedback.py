@@ -9,8 +9,8 @@ import pytest
 
 from rag.errors import IndexFileError
 from rag.evaluation.datasets import Question, read_dataset
-from rag.feedback import rate
 from rag.indexing import doctor
+from rag.interfaces.feedback import rate
 from rag.types import Answer, Citation
 from tests.support import ROOT
 from tests.support.folders import IDENTITY, TEXTS, Folders
@@ -93,7 +93,7 @@ def test_builds_and_the_doctor_leave_the_ratings_alone(tmp_path):
 def test_lines_of_threads_and_processes_do_not_mix(tmp_path):
     code = (
         "import sys\nfrom pathlib import Path\nfrom dataclasses import replace\n"
-        "from rag.feedback import rate\nfrom tests.test_feedback import REFUSED\n"
+        "from rag.interfaces.feedback import rate\nfrom tests.interfaces.test_feedback import REFUSED\n"
         "for number in range(100):\n"
         "    text = f'{sys.argv[2]}-{number} ' + 'x' * 5000\n"
         "    rate(Path(sys.argv[1]), replace(REFUSED, text=text), 'down')\n"

@@ -18,10 +18,10 @@ from typing import Any
 
 import rag
 from rag.errors import IndexFileError, RagError, shown
-from rag.options import given, parser
+from rag.interfaces.cli.arguments import given, parser
+from rag.interfaces.cli.console import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.retrieval.filters import scope
 from rag.settings import Settings, resolve
-from rag.terminal import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.types import Answer, Event, Failure, Waiting
 from rag.uris import local_folder
 
@@ -187,7 +187,7 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     if arguments.mcp and arguments.port is None:
-        from rag.serving.tools import serve_tools
+        from rag.interfaces.api.mcp_server import serve_tools
 
         serve_tools(resolve(**given(arguments)))
         return 0

@@ -11,14 +11,14 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 import gradio as gr
 
 from rag.errors import QuestionError, RagError
-from rag.feedback import rate
 from rag.indexing.catalog import Listed
-from rag.page import chat
-from rag.page.chat import Limits, Messages, Session, messages
-from rag.page.conversation import markdown, read_record, record, renamed
-from rag.page.markup import as_text
-from rag.page.panes import Panes, inside_html
-from rag.serving.preparation import Preparation
+from rag.interfaces.chat import session as chat
+from rag.interfaces.chat.conversation import markdown, read_record, record, renamed
+from rag.interfaces.chat.messages import as_text
+from rag.interfaces.chat.panes import Panes, inside_html
+from rag.interfaces.chat.session import Limits, Messages, Session, messages
+from rag.interfaces.feedback import rate
+from rag.interfaces.lifecycle import Preparation
 from rag.types import Citation, Passage
 
 P = ParamSpec("P")

@@ -5,8 +5,8 @@ import pytest
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.disk import store
 from rag.indexing.catalog import Listed
+from rag.interfaces.lifecycle import Preparation
 from rag.serving import preparation as preparations
-from rag.serving.preparation import Preparation
 from rag.settings import Settings, resolve
 
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from rag.notes import notes, place
-from rag.terminal import one_line
+from rag.interfaces.cli.console import one_line
+from rag.interfaces.rendering import notes, place
 from rag.types import Answer, Passage
 
 NEAREST = 3

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 from rag.errors import RagError
-from rag.serving.preparation import Preparation
-from rag.serving.programs import Programs
-from rag.serving.streaming import answered
+from rag.interfaces.api.service import Programs
+from rag.interfaces.async_stream import answered
+from rag.interfaces.lifecycle import Preparation
 
 LOOK_S = 0.5
 """How often it is looked whether who asked is still there."""

@@ -7,8 +7,8 @@ the fourth turn (see `page.js`): the chat lets no other attributes through.
 from collections.abc import Container, Iterator, Sequence
 
 from rag.answering.quotes import SEPARATOR
-from rag.notes import notes, place
-from rag.page.conversation import Rating, Turn
+from rag.interfaces.chat.conversation import Rating, Turn
+from rag.interfaces.rendering import notes, place
 from rag.types import Answer, Citation, Passage
 
 CONTEXT_CHARS = 160

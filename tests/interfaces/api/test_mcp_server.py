@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from rag.answering.engine import Engine
-from rag.serving.guard import Login
+from rag.interfaces.api.security import Login
 from rag.settings import Settings
 from tests.support import ROOT
 from tests.support.api_server import TalkingEngine, served
@@ -170,8 +170,8 @@ def test_it_asks_for_the_password_if_there_is_one(seed_engine: Engine):
 
 def test_its_own_protection_is_on(seed_engine: Engine):
     """Behind another guard too, a name of another machine is refused."""
-    from rag.serving.programs import Programs
-    from rag.serving.tools import http_tools
+    from rag.interfaces.api.mcp_server import http_tools
+    from rag.interfaces.api.service import Programs
 
     app, _ = http_tools(Programs(lambda: seed_engine), host="127.0.0.1")
     settings = app.session_manager.security_settings

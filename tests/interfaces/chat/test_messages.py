@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.page.conversation import Turn
-from rag.page.markup import (
+from rag.interfaces.chat.conversation import Turn
+from rag.interfaces.chat.messages import (
     CONTEXT_CHARS,
     EXCERPT_CHARS,
     as_text,
