@@ -21,13 +21,8 @@ from rag.indexing.catalog import Listed
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker
-from rag.models.embedder import (
-    CrossEncoderReranker,
-    Embedder,
-    Reranker,
-    SentenceTransformerEmbedder,
-    token_module,
-)
+from rag.models.cross_encoder import CrossEncoderReranker, Reranker
+from rag.models.embedder import Embedder, SentenceTransformerEmbedder, token_module
 from rag.models.hub import download
 from rag.models.int8_embedder import QuantisedEmbedder
 from rag.models.openvino_runtime import cached

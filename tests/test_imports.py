@@ -13,7 +13,7 @@ from tests.support.files import pdf
 from tests.support.folders import Folders
 
 HEAVY = {
-    "sentence_transformers": {"models/embedder.py"},
+    "sentence_transformers": {"models/embedder.py", "models/cross_encoder.py"},
     "transformers": {"models/embedder.py"},
     "torch": {"models/embedder.py", "models/reader.py"},
     "openvino": {"models/openvino_runtime.py"},

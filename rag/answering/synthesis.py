@@ -13,8 +13,8 @@ from rag.answering.evidence import within_budget
 from rag.answering.quote_matching import read_located
 from rag.answering.quotes import Short, choose_quotes
 from rag.errors import QuestionError
+from rag.llm.base import LanguageModel
 from rag.llm.grammar import ONE_LINE, compose_grammar
-from rag.llm.llama import LanguageModel
 from rag.llm.prompts import Templates, render, render_rewrite
 from rag.llm.worker import Work
 from rag.retrieval.conversation import Asked

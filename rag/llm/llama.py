@@ -5,57 +5,17 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rag.errors import ModelError
+from rag.llm.base import CONTEXT_TOKENS
 from rag.models.cpu import cpu_count
 
 _LOOKED_AT = 100
 """So many tokens the grammar looks at where it doesn't let the likeliest one."""
-
-CONTEXT_TOKENS = 2048
-"""Room for prompt and reply; less where the model was made for less."""
-
-
-class LanguageModel(Protocol):
-    """What the stages need of a language model. One thread may use it (see `rag.llm.worker`).
-
-    `takes_grammar` says that it can write only what a grammar lets it.
-    """
-
-    name: str
-    context_tokens: int
-    parameters: int
-    takes_grammar: bool
-
-    def count_prompt(self, message: str, *, opening: str) -> int:
-        """How many tokens the message takes in the model's chat format, `opening` included."""
-
-    def count_tokens(self, text: str) -> int:
-        """How many tokens the text takes."""
-
-    def can_write(self, text: str) -> bool:
-        """Whether the model has tokens for all of the text's bytes, so that a grammar can ask for it."""
-
-    def generate(
-        self,
-        message: str,
-        *,
-        opening: str,
-        grammar: str,
-        bias: Mapping[str, float],
-        max_tokens: int,
-        cancelled: Callable[[], bool],
-    ) -> Iterator[str]:
-        """The model's reply to a user's message, likeliest token first, as the grammar lets it.
-
-        The reply goes on after `opening`. `bias` is added to the logits of the tokens that are these
-        ASCII characters, at every step. It stops at `max_tokens`, or soon after `cancelled()` is true, in
-        mid-computation.
-        """
 
 
 class LlamaModel:

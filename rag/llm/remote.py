@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 
 from rag.errors import ModelError
+from rag.llm.base import CONTEXT_TOKENS
 from rag.llm.grammar import literal
-from rag.llm.llama import CONTEXT_TOKENS
 from rag.uris import ServedModel
 
 CONNECT_S = 5.0
@@ -45,7 +45,7 @@ class _ServerError(Exception):
 
 
 class RemoteModel:
-    """A model behind servers (see `rag.llm.llama.LanguageModel`). Several threads may use it at once.
+    """A model behind servers (see `rag.llm.base.LanguageModel`). Several threads may use it at once.
 
     `takes_grammar` says that its servers hold it to a grammar. If one does, those that don't are not asked.
     """

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-from rag.llm.llama import LanguageModel
+from rag.llm.base import LanguageModel
 from rag.types import Waiting
 
 T = TypeVar("T")

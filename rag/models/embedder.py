@@ -1,6 +1,5 @@
 """Text → unit vectors; question and text → a score: the only module that imports sentence_transformers."""
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,13 +32,6 @@ class Embedder(Protocol):
         """The word pieces of each text, special tokens included, before any cut."""
 
 
-class Reranker(Protocol):
-    """What retrieval needs of a reranker."""
-
-    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """How well each text answers the question, 0 to 1."""
-
-
 class SentenceTransformerEmbedder:
     """An embedder from a sentence-transformers folder. Any thread may call it; one works at a time."""
 
@@ -47,7 +39,7 @@ class SentenceTransformerEmbedder:
         """Load the model; `ModelError` when the folder doesn't hold one."""
         from sentence_transformers import SentenceTransformer
 
-        _hush()
+        hush()
         try:
             self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         except Exception as error:
@@ -136,60 +128,6 @@ def token_module(folder: Path, pooled: Pooled) -> tuple[Any, Mapping[str, Any]]:
     return Tokens().eval(), {name: example[name] for name in ("input_ids", "attention_mask")}
 
 
-def load_cross_encoder(folder: Path, *, max_tokens: int) -> Any:
-    """A cross-encoder that gives one score, on an embedder's weights, with a head that knows nothing."""
-    from sentence_transformers import CrossEncoder
-
-    _hush()
-    # That an embedder becomes a cross-encoder, and that its head is missing, is no news.
-    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        return CrossEncoder(
-            str(folder), num_labels=1, max_length=max_tokens, device="cpu", local_files_only=True
-        )
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-class CrossEncoderReranker:
-    """A reranker from a cross-encoder's folder. Any thread may call it; one works at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        """Load the model; `ModelError` when the folder doesn't hold one that gives one score."""
-        from sentence_transformers import CrossEncoder
-
-        _hush()
-        try:
-            self._model = CrossEncoder(str(folder), device="cpu", local_files_only=True)
-        except Exception as error:
-            raise ModelError(
-                f"{folder} is not a cross-encoder that sentence-transformers can load: {error}"
-            ) from error
-        self._folder = folder
-        if not _has_head(self._model.model, folder):
-            raise ModelError(f"{folder} is damaged: its weights lack the part that scores. Name another.")
-        if self._model.num_labels != 1:
-            raise ModelError(f"{folder} gives {self._model.num_labels} scores a passage; a reranker gives 1.")
-        self._lock = threading.Lock()
-
-    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """How well each text answers the question, 0 to 1."""
-        if not texts:
-            return []
-        pairs = [(question, text) for text in texts]
-        with self._lock:
-            found = self._model.predict(
-                pairs, activation_fn=lambda logits: logits.sigmoid(), show_progress_bar=False
-            )
-        if not np.isfinite(found).all():
-            raise ModelError(f"{self._folder} is damaged: it gives scores that are no numbers. Name another.")
-        return [float(score) for score in found]
-
-
 def _is_pooled(model: Any) -> bool:
     """Whether the model reads a text, pools its tokens, and does no more than scale the result."""
     kinds = [type(module).__name__ for module in model]
@@ -198,20 +136,8 @@ def _is_pooled(model: Any) -> bool:
     return plain and model.default_prompt_name is None and bool(tokens_are_placed)
 
 
-def _has_head(model: Any, folder: Path) -> bool:
-    """Whether the weights have what is above the base model; transformers makes up what is missing."""
-    from safetensors import safe_open
-
-    file = folder / "model.safetensors"
-    if not file.is_file():
-        return True  # another format, which can't be looked into without running what it says
-    with safe_open(file, framework="numpy") as weights:
-        present = set(weights.keys())
-    base = f"{model.base_model_prefix}."
-    return all(name in present for name, _ in model.named_parameters() if not name.startswith(base))
-
-
-def _hush() -> None:
+def hush() -> None:
+    """Keep transformers from printing a line for each model that is loaded."""
     from transformers.utils import logging
 
     hush: Callable[[], None] = logging.disable_progress_bar

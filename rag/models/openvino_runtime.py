@@ -23,7 +23,7 @@ from rag.models.cpu import cpu_count
 _MADE = 1
 """Of how a network is made of a module: one that was kept by another rule isn't used.
 
-Where its vectors are others, so is the index: `rag.index.codec.SCHEMA_VERSION` changes with it.
+Where its vectors are others, so is the index: `rag.index.disk.schema.SCHEMA_VERSION` changes with it.
 """
 
 _loading = threading.Lock()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.errors import ModelError
-from rag.models.embedder import load_cross_encoder
+from rag.models.cross_encoder import load_cross_encoder
 from rag.models.openvino_runtime import Network
 from rag.models.tokenizer import inputs, read_tokenizer
 from rag.models.weight_deltas import read_deltas

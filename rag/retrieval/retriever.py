@@ -5,20 +5,21 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from rag.index.base import About, Index, State, StoredChunk, Weighable, sentence_cosines
+from rag.index.base import Index, State, Weighable, sentence_cosines
 from rag.models.cpu import cpu_count
-from rag.models.embedder import Embedder, Reranker
+from rag.models.cross_encoder import Reranker
+from rag.models.embedder import Embedder
 from rag.models.pooling import Vectors, unit
+from rag.retrieval.deduplication import ScoredChunk, without_copies
 from rag.retrieval.expansion import widened
-from rag.retrieval.scoring import Shares, Wanted, coverage, mixed, passage_score, quote_score, wanted
-from rag.text.analyzer import joined, line, names, stem, terms
-from rag.text.answer_type import asked_for, has_answer_of
+from rag.retrieval.scoring import Shares, Wanted, mixed, passage_score, wanted
+from rag.retrieval.signals import Judge, PassageContent, candidate_sentences, copies_with
+from rag.text.analyzer import line, names, stem, terms
 from rag.text.chunking import MAX_CHARS, MAX_TOKENS
-from rag.text.near_duplicates import NEAR, Shingles, nearness, said_in, shingles
-from rag.text.sentences import refers_back
-from rag.types import Match, Passage, Scope, Sentence, Signals
+from rag.text.near_duplicates import said_in
+from rag.types import Match, Passage, Scope, Sentence
 
 CANDIDATES = 50
 """How many chunks each search brings."""
@@ -55,35 +56,8 @@ class Retrieval:
         return tuple(self._weighed())
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """A chunk and its score."""
-
-    chunk: StoredChunk
-    score: float
-
-
 _Worded = tuple[Weighable, Shares]
 """What a chunk is weighed by, and how much of what is sought is in its words."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Sentence:
-    """A sentence of a chunk: (start, end) in the document, its stems, its cosine with what is asked."""
-
-    span: tuple[int, int]
-    text: str
-    stems: str
-    cosine: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Inside:
-    """The sentences of a passage, what its document says of itself, and the words of its copies."""
-
-    sentences: Sequence[_Sentence]
-    about: About
-    copies: Mapping[str, str]
 
 
 class Retriever:
@@ -156,7 +130,7 @@ class Retriever:
             best = best[:k]
             shown = [found.chunk.id for found in best]
             cosines = zip(shown, state.cosines(wider, shown), strict=True)
-            judge = _Judge(question, quoted, wider if goes_on else vector, named)
+            judge = Judge(question, quoted, wider if goes_on else vector, named)
             return self._shown(
                 state, judge, best, _matches(cosines, dense), _matches(keyword, keyword), scope
             )
@@ -175,8 +149,8 @@ class Retriever:
     def _shown(
         self,
         state: State,
-        judge: "_Judge",
-        best: Sequence[_Scored],
+        judge: "Judge",
+        best: Sequence[ScoredChunk],
         dense: Mapping[int, Match],
         keyword: Mapping[int, Match],
         scope: Scope | None,
@@ -184,7 +158,7 @@ class Retriever:
         """The chunks as passages, each widened as far as the others leave room, to no more than a chunk."""
         spans = [(found.chunk.start, found.chunk.end) for found in best]
         passages: list[Passage] = []
-        inside: list[_Inside] = []
+        inside: list[PassageContent] = []
         for number, (found, near) in enumerate(
             zip(best, state.around([one.chunk for one in best], MAX_CHARS), strict=True)
         ):
@@ -219,74 +193,12 @@ class Retriever:
                     title=about.title,
                     date=about.date,
                     page=about.page(start),
-                    copies=_saying(text, copies),
+                    copies=copies_with(text, copies),
                 )
             )
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
-            inside.append(_Inside(within, about, copies))
-        return Retrieval(passages, functools.partial(_sentences, judge, passages, inside))
-
-
-class _Judge:
-    """Says what speaks for a sentence as a quote, for one question."""
-
-    def __init__(self, question: str, sought: Wanted, vector: Vectors, names: Mapping[str, float]) -> None:
-        """Judge by what words are worth, by a vector of shape (dimension,), by the rarity of names."""
-        self._question = question
-        self._kind = asked_for(question)
-        self._sought = sought
-        self._vector = vector
-        self._names = names
-
-    def sentences(self, state: State, chunks: Sequence[StoredChunk]) -> list[_Sentence]:
-        """The sentences of the chunks in order."""
-        return [
-            _Sentence(span, chunk.text[span[0] - chunk.start : span[1] - chunk.start], stems, cosine)
-            for chunk, cosines in zip(chunks, sentence_cosines(state, chunks, self._vector), strict=True)
-            for span, stems, cosine in zip(chunk.sentences, chunk.stems, cosines, strict=True)
-        ]
-
-    def signals(self, passage: Sequence[_Sentence], score: float) -> Iterator[Signals]:
-        """What speaks for each sentence of a passage of this score as a quote."""
-        present = joined(sentence.stems for sentence in passage)
-        lacking = max((rarity for name, rarity in self._names.items() if name not in present), default=0.0)
-        before = ""
-        for sentence in passage:
-            yield Signals(
-                cosine=sentence.cosine,
-                covered=coverage(self._sought, sentence.stems),
-                with_before=coverage(self._sought, before + sentence.stems),
-                passage=score,
-                of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
-                lacking=lacking,
-            )
-            before = sentence.stems
-
-
-def _sentences(judge: _Judge, passages: Sequence[Passage], inside: Sequence[_Inside]) -> Iterator[Sentence]:
-    """The sentences inside the passages in order, with what speaks for them."""
-    for number, (passage, found) in enumerate(zip(passages, inside, strict=True)):
-        place = passage.start
-        signals = judge.signals(found.sentences, passage.score)
-        for sentence, speaking in zip(found.sentences, signals, strict=True):
-            first, last = sentence.span
-            before = passage.text[place - passage.start : first - passage.start]
-            lead_in = before if refers_back(sentence.text) else ""
-            yield Sentence(
-                number,
-                first,
-                last,
-                sentence.text,
-                quote_score(speaking),
-                speaking,
-                lead_in,
-                before,
-                page=found.about.page(first),
-                copies=_saying(sentence.text, found.copies),
-                led_page=found.about.page(first - len(lead_in)) if lead_in else None,
-                led_copies=_saying(lead_in + sentence.text, found.copies) if lead_in else (),
-            )
-            place = first
+            inside.append(PassageContent(within, about, copies))
+        return Retrieval(passages, functools.partial(candidate_sentences, judge, passages, inside))
 
 
 def _worded(state: State, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
@@ -308,18 +220,12 @@ def _ranked(state: State, found: Sequence[_Worded], vector: Vectors) -> list[tup
     return [(chunk, -less) for less, _, chunk in sorted(scored)]
 
 
-def _read(state: State, ranked: Sequence[tuple[int, float]]) -> Iterator[_Scored]:
+def _read(state: State, ranked: Sequence[tuple[int, float]]) -> Iterator[ScoredChunk]:
     """The chunks of these ids in order, read from the store as they are asked for, some at a time."""
     for first in range(0, len(ranked), _READ):
         some = ranked[first : first + _READ]
         chunks = state.chunks([chunk for chunk, _ in some])
-        yield from (_Scored(chunk, score) for chunk, (_, score) in zip(chunks, some, strict=True))
-
-
-def _saying(text: str, copies: Mapping[str, str]) -> tuple[str, ...]:
-    """Those of the documents, given by their words, that say the text word for word."""
-    said = said_in(text)
-    return tuple(copy for copy, words in copies.items() if said in words)
+        yield from (ScoredChunk(chunk, score) for chunk, (_, score) in zip(chunks, some, strict=True))
 
 
 def _matches(scores: Iterable[tuple[int, float]], ranked: Sequence[tuple[int, float]]) -> dict[int, Match]:
@@ -328,27 +234,7 @@ def _matches(scores: Iterable[tuple[int, float]], ranked: Sequence[tuple[int, fl
     return {chunk: Match(ranks.get(chunk), score) for chunk, score in scores}
 
 
-def _reranked(found: Sequence[_Scored], scores: Sequence[float]) -> list[_Scored]:
+def _reranked(found: Sequence[ScoredChunk], scores: Sequence[float]) -> list[ScoredChunk]:
     """In the order of these scores, best first, which become theirs."""
     scored = [replace(one, score=score) for one, score in zip(found, scores, strict=True)]
     return sorted(scored, key=lambda one: -one.score)
-
-
-def without_copies(ranked: Iterable[_Scored]) -> Iterator[_Scored]:
-    """Those in order that don't say the same as an earlier one.
-
-    Chunks of documents that tell the same story are the same from half of the shorter one on: they are cut
-    at other places.
-    """
-    seen: list[tuple[StoredChunk, Shingles]] = []
-    for found in ranked:
-        chunk, said = found.chunk, shingles(found.chunk.text)
-        if not any(_same(chunk, said, *other) for other in seen):
-            seen.append((chunk, said))
-            yield found
-
-
-def _same(chunk: StoredChunk, said: Shingles, other: StoredChunk, other_said: Shingles) -> bool:
-    if chunk.story == other.story and chunk.source != other.source:
-        return 2 * len(said & other_said) >= min(len(said), len(other_said))
-    return nearness(said, other_said) >= NEAR

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from rag.answering.sentence_reranking import read_as
 from rag.errors import ModelError
-from rag.models.embedder import load_cross_encoder
+from rag.models.cross_encoder import load_cross_encoder
 from rag.models.reader import MAX_TOKENS, encode, forward, sentence_tokens
 from rag.models.weight_deltas import write_deltas
 from rag.training.batches import List, epoch

@@ -1,12 +1,12 @@
 """The start: what is said of it, what a program that asks meanwhile gets."""
 
 import pytest
+from rag.serving import preparation as preparations
 
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.disk import store
 from rag.indexing.catalog import Listed
 from rag.interfaces.lifecycle import Preparation
-from rag.serving import preparation as preparations
 from rag.settings import Settings, resolve
 
 

@@ -6,8 +6,9 @@ import llama_cpp
 import pytest
 
 from rag.errors import ModelError
+from rag.llm.base import CONTEXT_TOKENS
 from rag.llm.grammar import literal
-from rag.llm.llama import CONTEXT_TOKENS, LlamaModel, _GrammarChoice
+from rag.llm.llama import LlamaModel, _GrammarChoice
 from rag.models.hub import download
 from rag.models.registry import find_language_model
 

@@ -15,8 +15,8 @@ import pytest
 from rag import wiring
 from rag.errors import ModelError, SettingsError
 from rag.interfaces.rendering import notes
+from rag.llm.base import LanguageModel
 from rag.llm.grammar import compose_grammar, label_grammar
-from rag.llm.llama import LanguageModel
 from rag.llm.remote import RemoteModel
 from rag.settings import Settings
 from rag.types import Answer

@@ -12,7 +12,8 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 import rag
 from rag import settings
 from rag.errors import ModelError
-from rag.models.embedder import CrossEncoderReranker, SentenceTransformerEmbedder
+from rag.models.cross_encoder import CrossEncoderReranker
+from rag.models.embedder import SentenceTransformerEmbedder
 from rag.models.hub import download
 from rag.models.registry import find_embedder, find_reranker
 

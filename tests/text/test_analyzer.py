@@ -1,6 +1,6 @@
 import sqlite3
 
-from rag.index.codec import KEYWORDS
+from rag.index.disk.schema import KEYWORDS
 from rag.text.analyzer import MAX_TERMS, stem, stems, terms, words
 
 

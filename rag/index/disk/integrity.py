@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.index.codec import KEYWORDS, Vectors, stem_lines, term_counts, text_hash, unpack_spans
+from rag.index.codec import Vectors, stem_lines, term_counts, text_hash, unpack_spans
+from rag.index.disk.schema import KEYWORDS
 from rag.text.near_duplicates import bands
 
 _UNIT = 1e-3

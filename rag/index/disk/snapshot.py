@@ -11,14 +11,8 @@ import numpy as np
 
 from rag.errors import IndexFileError, QuestionError, shown
 from rag.index.base import About, StoredChunk, StoredDocument, Weighable
-from rag.index.codec import (
-    REBUILD,
-    SCHEMA_VERSION,
-    Ids,
-    Vectors,
-    unpack_numbers,
-    unpack_spans,
-)
+from rag.index.codec import REBUILD, Ids, Vectors, unpack_numbers, unpack_spans
+from rag.index.disk.schema import SCHEMA_VERSION
 from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
 

@@ -25,7 +25,8 @@ import filelock
 
 from rag.errors import IndexFileError, shown
 from rag.index.base import require_identity
-from rag.index.codec import REBUILD, create
+from rag.index.codec import REBUILD
+from rag.index.disk.schema import create
 from rag.index.disk.snapshot import Snapshot
 from rag.index.disk.writer import Writer
 from rag.types import EmbedderIdentity

@@ -1,0 +1,45 @@
+"""What the stages need of a language model."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+CONTEXT_TOKENS = 2048
+"""Room for prompt and reply; less where the model was made for less."""
+
+
+class LanguageModel(Protocol):
+    """What the stages need of a language model. One thread may use it (see `rag.llm.worker`).
+
+    `takes_grammar` says that it can write only what a grammar lets it.
+    """
+
+    name: str
+    context_tokens: int
+    parameters: int
+    takes_grammar: bool
+
+    def count_prompt(self, message: str, *, opening: str) -> int:
+        """How many tokens the message takes in the model's chat format, `opening` included."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text takes."""
+
+    def can_write(self, text: str) -> bool:
+        """Whether the model has tokens for all of the text's bytes, so that a grammar can ask for it."""
+
+    def generate(
+        self,
+        message: str,
+        *,
+        opening: str,
+        grammar: str,
+        bias: Mapping[str, float],
+        max_tokens: int,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[str]:
+        """The model's reply to a user's message, likeliest token first, as the grammar lets it.
+
+        The reply goes on after `opening`. `bias` is added to the logits of the tokens that are these
+        ASCII characters, at every step. It stops at `max_tokens`, or soon after `cancelled()` is true, in
+        mid-computation.
+        """

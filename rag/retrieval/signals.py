@@ -1,0 +1,102 @@
+"""Sentences of the passages → what speaks for each of them as a quote."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rag.index.base import About, State, StoredChunk, sentence_cosines
+from rag.models.pooling import Vectors
+from rag.retrieval.scoring import Wanted, coverage, quote_score
+from rag.text.analyzer import joined
+from rag.text.answer_type import asked_for, has_answer_of
+from rag.text.near_duplicates import said_in
+from rag.text.sentences import refers_back
+from rag.types import Passage, Sentence, Signals
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSentence:
+    """A sentence of a chunk: (start, end) in the document, its stems, its cosine with what is asked."""
+
+    span: tuple[int, int]
+    text: str
+    stems: str
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class PassageContent:
+    """The sentences of a passage, what its document says of itself, and the words of its copies."""
+
+    sentences: Sequence[ReadSentence]
+    about: About
+    copies: Mapping[str, str]
+
+
+class Judge:
+    """Says what speaks for a sentence as a quote, for one question."""
+
+    def __init__(self, question: str, sought: Wanted, vector: Vectors, names: Mapping[str, float]) -> None:
+        """Judge by what words are worth, by a vector of shape (dimension,), by the rarity of names."""
+        self._question = question
+        self._kind = asked_for(question)
+        self._sought = sought
+        self._vector = vector
+        self._names = names
+
+    def sentences(self, state: State, chunks: Sequence[StoredChunk]) -> list[ReadSentence]:
+        """The sentences of the chunks in order."""
+        return [
+            ReadSentence(span, chunk.text[span[0] - chunk.start : span[1] - chunk.start], stems, cosine)
+            for chunk, cosines in zip(chunks, sentence_cosines(state, chunks, self._vector), strict=True)
+            for span, stems, cosine in zip(chunk.sentences, chunk.stems, cosines, strict=True)
+        ]
+
+    def signals(self, passage: Sequence[ReadSentence], score: float) -> Iterator[Signals]:
+        """What speaks for each sentence of a passage of this score as a quote."""
+        present = joined(sentence.stems for sentence in passage)
+        lacking = max((rarity for name, rarity in self._names.items() if name not in present), default=0.0)
+        before = ""
+        for sentence in passage:
+            yield Signals(
+                cosine=sentence.cosine,
+                covered=coverage(self._sought, sentence.stems),
+                with_before=coverage(self._sought, before + sentence.stems),
+                passage=score,
+                of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
+                lacking=lacking,
+            )
+            before = sentence.stems
+
+
+def candidate_sentences(
+    judge: Judge, passages: Sequence[Passage], inside: Sequence[PassageContent]
+) -> Iterator[Sentence]:
+    """The sentences inside the passages in order, with what speaks for them."""
+    for number, (passage, found) in enumerate(zip(passages, inside, strict=True)):
+        place = passage.start
+        signals = judge.signals(found.sentences, passage.score)
+        for sentence, speaking in zip(found.sentences, signals, strict=True):
+            first, last = sentence.span
+            before = passage.text[place - passage.start : first - passage.start]
+            lead_in = before if refers_back(sentence.text) else ""
+            yield Sentence(
+                number,
+                first,
+                last,
+                sentence.text,
+                quote_score(speaking),
+                speaking,
+                lead_in,
+                before,
+                page=found.about.page(first),
+                copies=copies_with(sentence.text, found.copies),
+                led_page=found.about.page(first - len(lead_in)) if lead_in else None,
+                led_copies=copies_with(lead_in + sentence.text, found.copies) if lead_in else (),
+            )
+            place = first
+
+
+def copies_with(text: str, copies: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the documents, given by their words, that say the text word for word."""
+    said = said_in(text)
+    return tuple(copy for copy, words in copies.items() if said in words)
