@@ -81,11 +81,6 @@ def served_model(text: str) -> ServedModel:
     return ServedModel(name, tuple(dict.fromkeys(urls)), key)
 
 
-def local_folder(place: Place) -> Path | None:
-    """The folder of an index that is in one."""
-    return place if isinstance(place, Path) else None
-
-
 def is_milvus(text: str) -> bool:
     """Whether the text is meant as the address of an index in Milvus."""
     return text.partition("://")[0] in _MILVUS and "://" in text

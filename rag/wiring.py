@@ -5,19 +5,18 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from rag.answering.engine import Engine
-from rag.errors import IndexFileError, ModelError
-from rag.index.base import BlockWriter, Index
-from rag.index.disk import index as disk_index
-from rag.index.disk import store
-from rag.indexing import blocks, catalog, doctor
-from rag.indexing.build import Progress, build_index, embedder_identity
+from rag.errors import ModelError
+from rag.index.base import Backend, Index
+from rag.index.disk.backend import DiskBackend
+from rag.indexing import catalog, doctor
+from rag.indexing.build import EmbedFiles, Progress, build_index, embedder_identity, in_this_process
 from rag.indexing.catalog import Listed
+from rag.indexing.doctor import Diagnosis
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker
@@ -37,9 +36,9 @@ from rag.models.registry import (
     pooled,
 )
 from rag.retrieval.retriever import Retriever
-from rag.settings import Precision, Retrieval, Settings
+from rag.settings import Precision, Settings
 from rag.types import BuildReport, EmbedderIdentity, Failure
-from rag.uris import MilvusAddress, Place, ServedModel, is_served, served_model
+from rag.uris import ServedModel, is_served, served_model
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -60,6 +59,15 @@ def once(make: Callable[[K], V]) -> Callable[[K], V]:
     return part
 
 
+def backend(settings: Settings) -> Backend:
+    """The place where these settings keep the index: a folder, or Milvus."""
+    if isinstance(settings.index, Path):
+        return DiskBackend(settings.index)
+    from rag.index.milvus.backend import MilvusBackend
+
+    return MilvusBackend(settings.index, keyword=settings.retrieval == "hybrid")
+
+
 def build(
     settings: Settings,
     *,
@@ -73,55 +81,38 @@ def build(
     With the address of a Ray cluster its workers do it (see `rag.indexing.ray_cluster`). Without `progress`,
     a bar on stderr shows it, where stderr is a terminal.
     """
-    weights = find_embedder(settings.embedder, download)
-    if ray is not None or isinstance(settings.index, MilvusAddress):
-        return blocks.build_blocks(
-            settings.documents,
-            functools.partial(_writing, settings, rebuild=rebuild),
-            _run(settings, ray),
-            progress=progress or _bar("document"),
-            may_be_empty=may_be_empty,
-        )
+    place, identity = backend(settings), identity_of(settings)
     return build_index(
         settings.documents,
-        settings.index,
-        identity=_identity(weights, settings.precision),
-        load_embedder=lambda: _embedder((weights, settings.precision)),
-        progress=progress or _bar("chunk"),
-        rebuild=rebuild,
+        functools.partial(place.write, identity, rebuild=rebuild),
+        _embedding(settings, identity, ray, batch_texts=place.batch_texts),
+        progress=progress or _bar(),
         may_be_empty=may_be_empty,
     )
 
 
-def _writing(settings: Settings, *, rebuild: bool) -> AbstractContextManager[BlockWriter]:
-    identity = _identity_of(settings)
-    if isinstance(settings.index, Path):
-        return disk_index.writing(settings.index, identity, rebuild=rebuild)
-    from rag.index import milvus
-
-    return milvus.writing(settings.index, identity, keyword=settings.retrieval == "hybrid", rebuild=rebuild)
-
-
-def _run(settings: Settings, ray: str | None) -> blocks.Run:
-    """What embeds files and writes them: this process, or a Ray cluster."""
+def _embedding(
+    settings: Settings, identity: EmbedderIdentity, ray: str | None, *, batch_texts: int
+) -> EmbedFiles:
+    """What embeds files: this process, or a Ray cluster."""
     if ray is None:
-        return blocks.in_this_process(functools.partial(embedder, settings))
-    from rag.indexing import ray_cluster
+        return in_this_process(functools.partial(embedder, settings), batch_texts=batch_texts)
+    from rag.indexing.ray_cluster import on_ray
 
-    return ray_cluster.on_ray(ray, functools.partial(embedder_of, _identity_of(settings), settings))
+    return on_ray(ray, functools.partial(embedder_of, identity, settings))
 
 
 def embedder_of(identity: EmbedderIdentity, settings: Settings) -> Embedder:
-    """The embedder that these settings name on this machine; `ModelError` if it is another than there."""
-    if (found := _identity_of(settings)) != identity:
+    """The embedder that these settings name on this machine; `ModelError` if it has another identity."""
+    if (local := identity_of(settings)) != identity:
         raise ModelError(
-            f"{socket.gethostname()} has {_told(found)}, but the machine that began the build has "
-            f"{_told(identity)}. Install the same release of rag there, and the same weights."
+            f"{socket.gethostname()} has {_described(local)}, but the machine that began the build has "
+            f"{_described(identity)}. Install the same release of rag there, and the same weights."
         )
     return embedder(settings)
 
 
-def _told(identity: EmbedderIdentity) -> str:
+def _described(identity: EmbedderIdentity) -> str:
     return (
         f"{identity.name} (sha256 {identity.weights_sha256[:12]}…, {identity.dimension} dimensions, "
         f"{identity.precision}, chunks {identity.chunking})"
@@ -133,59 +124,33 @@ def embedder(settings: Settings) -> Embedder:
     return _embedder((find_embedder(settings.embedder, download), settings.precision))
 
 
-def has_index(place: Place) -> bool:
-    """Whether there is an index to ask; `IndexFileError` if that can't be told."""
-    if isinstance(place, Path):
-        return (place / "current").is_file()
-    from rag.index import milvus
-
-    return milvus.exists(place)
-
-
 def open_index(settings: Settings) -> Index:
     """The index, to be read; `IndexFileError` unless there is one that these settings built."""
-    weights = find_embedder(settings.embedder, download)
-    return _index((settings.index, weights, settings.precision, settings.retrieval))
+    named = replace(settings, documents=Path(), reranker="", model="", reader="", mode="auto", threshold=0.0)
+    return _index(named)
 
 
 @once
-def _index(named: tuple[Place, Weights, Precision, Retrieval]) -> Index:
-    place, weights, precision, retrieval = named
-    identity = _identity(weights, precision)
-    if isinstance(place, Path):
-        return disk_index.LocalIndex(place, identity)
-    from rag.index import milvus
-
-    return milvus.MilvusIndex(place, identity, keyword=retrieval == "hybrid")
+def _index(settings: Settings) -> Index:
+    return backend(settings).open(identity_of(settings))
 
 
-def examine(settings: Settings) -> doctor.Diagnosis:
-    """Whether the index is whole and in step with the documents folder (see `rag.indexing.doctor`)."""
-    if isinstance(settings.index, MilvusAddress):
-        with open_index(replace(settings, retrieval="dense")).open() as state:
-            return doctor.examine_state(settings.documents, state, settings.index)
-    return doctor.examine(settings.documents, settings.index, _identity_of(settings))
+def examine(settings: Settings) -> Diagnosis:
+    """Whether the index is intact and in step with the documents folder (see `rag.indexing.doctor`)."""
+    return doctor.examine(settings.documents, backend(settings), identity_of(settings))
+
+
+def repair(settings: Settings) -> None:
+    """Repair what can be repaired in the index without the documents."""
+    backend(settings).repair(identity_of(settings))
 
 
 def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, ...]:
     """The documents of the folder and of the index, each with its state (see `rag.indexing.catalog`).
 
-    `IndexFileError` for an index that can't be read; where there is none, none is in it.
+    `IndexFileError` for an index that can't be read; where there is none, no document is in it.
     """
-    if not has_index(settings.index):
-        return catalog.listed(settings.documents, {}, failed)
-    if isinstance(settings.index, MilvusAddress):
-        with open_index(replace(settings, retrieval="dense")).open() as state:
-            return catalog.listed(settings.documents, state.documents(), failed)
-    with store.reading(settings.index) as snapshot:
-        return catalog.listed(settings.documents, snapshot.documents(), failed)
-
-
-def repair(settings: Settings) -> None:
-    """Mend what can be mended in the index without the documents (see `rag.indexing.doctor`)."""
-    if isinstance(settings.index, MilvusAddress):
-        raise IndexFileError(f"{settings.index} is mended by a build: rag build, or rag build --rebuild")
-    doctor.repair(settings.index, _identity_of(settings))
+    return catalog.listed(settings.documents, backend(settings).documents(), failed)
 
 
 def retriever(settings: Settings) -> Retriever:
@@ -257,10 +222,12 @@ def _worker(found: Weights | ServedModel) -> Worker:
     return worker
 
 
-def _bar(unit: str) -> Progress:
+def _bar() -> Progress:
     from tqdm import tqdm
 
-    bar = tqdm(desc="Embedding", unit=unit, file=sys.stderr, disable=None, total=0, leave=False)
+    bar = tqdm(
+        desc="Embedding", unit="B", unit_scale=True, file=sys.stderr, disable=None, total=0, leave=False
+    )
 
     def show(done: int, total: int) -> None:
         bar.total = total
@@ -271,14 +238,12 @@ def _bar(unit: str) -> Progress:
     return show
 
 
-def _identity_of(settings: Settings) -> EmbedderIdentity:
-    return _identity(find_embedder(settings.embedder, download), settings.precision)
-
-
-def _identity(weights: Weights, precision: Precision) -> EmbedderIdentity:
+def identity_of(settings: Settings) -> EmbedderIdentity:
+    """The identity of the embedder that the settings name, without loading it."""
+    weights = find_embedder(settings.embedder, download)
     folder = weights.path.parent
-    allowed = precision if pooled(folder) else "fp32"
-    return embedder_identity(weights.name, weights.sha256, embedding_dimension(folder), allowed)
+    precision = settings.precision if pooled(folder) else "fp32"
+    return embedder_identity(weights.name, weights.sha256, embedding_dimension(folder), precision)
 
 
 @once

@@ -18,7 +18,7 @@ from pathlib import Path
 from rag.documents.encoding import decode
 from rag.documents.parsers import KINDS, Extract, require_text
 from rag.documents.parsers.plain import title
-from rag.documents.sandbox import Extraction
+from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, UnreadableError, shown
 from rag.text.dates import first_date
 from rag.types import Document, Failure
@@ -37,11 +37,12 @@ _HEADING = re.compile(r"^#[ \t](.*)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a readable kind; `sha256` is that of its content."""
+    """A file of a readable kind: its size in bytes, and the SHA-256 of its content."""
 
     source: str
     path: Path
     sha256: str
+    size: int
 
 
 def read_folder(folder: Path) -> Iterator[Document | Failure]:
@@ -49,9 +50,9 @@ def read_folder(folder: Path) -> Iterator[Document | Failure]:
 
     `DocumentsError` as from `files`.
     """
-    with Extraction() as extraction:
+    with Sandbox() as sandbox:
         for item in files(folder):
-            yield read(item, extraction) if isinstance(item, File) else item
+            yield read(item, sandbox) if isinstance(item, File) else item
 
 
 def files(folder: Path) -> Iterator[File | Failure]:
@@ -71,7 +72,7 @@ def files(folder: Path) -> Iterator[File | Failure]:
     yield from unlisted
 
 
-def read(file: File, extraction: Extraction) -> Document | Failure:
+def read(file: File, sandbox: Sandbox) -> Document | Failure:
     """The document in the file as it is now: its `sha256` is that of the bytes that were read.
 
     Its date is what it states, or else what its name has.
@@ -82,7 +83,7 @@ def read(file: File, extraction: Extraction) -> Document | Failure:
             content = stream.read()
         if not content:
             raise UnreadableError("is empty")
-        extract = extraction.extract(content, kind) if kind in KINDS else _plain(content, kind)
+        extract = sandbox.extract(content, kind) if kind in KINDS else _plain(content, kind)
     except UnreadableError as error:
         return Failure(file.source, str(error))
     return Document(
@@ -137,7 +138,8 @@ def hashed(folder: Path, source: str) -> File | Failure:
         )
     try:
         with opened_file(folder / source) as stream:
-            return File(source, folder / source, hashlib.file_digest(stream, "sha256").hexdigest())
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return File(source, folder / source, digest, os.fstat(stream.fileno()).st_size)
     except UnreadableError as error:
         return Failure(source, str(error))
 

@@ -15,7 +15,7 @@ TIMEOUT_S = 60.0
 MAX_MEMORY_BYTES = 2 * 1024**3
 
 
-class Extraction:
+class Sandbox:
     """A process that reads documents: started for the first one, and anew after one that breaks it.
 
     A context manager, which ends the process.
@@ -25,7 +25,7 @@ class Extraction:
         """Start nothing yet."""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Extraction":
+    def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,15 +6,20 @@ A build writes documents with their chunks and vectors; a question opens the new
 import bisect
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rag.errors import IndexFileError
-from rag.index.codec import REBUILD, EmbeddedText, cosines
+from rag.index.codec import EmbeddedText, cosines
 from rag.types import Chunk, Document, EmbedderIdentity, Scope
+
+BUILD = "Update it: rag build"
+REBUILD = "Rebuild it: rag build --rebuild"
+REPAIR = "Repair it: rag doctor --repair"
 
 Vectors = npt.NDArray[np.float32]
 Found = list[tuple[int, float]]
@@ -85,11 +90,25 @@ class StoredDocument:
     characters: int
 
 
-class State(Protocol):
+class Documents(Protocol):
+    """The documents of one state of an index. Ids are valid in this state."""
+
+    identity: EmbedderIdentity
+
+    def document(self, source: str) -> int | None:
+        """The id of the document of this source, None where there is none."""
+
+    def documents(self) -> Mapping[str, StoredDocument]:
+        """What was indexed, by source."""
+
+    def text(self, document: int, start: int = 0, end: int | None = None) -> str:
+        """The characters of a document from `start` to `end`, None for its end, as it was indexed."""
+
+
+class State(Documents, Protocol):
     """One state of an index. Ids are those that its own searches gave."""
 
     generation: str
-    identity: EmbedderIdentity
     capabilities: Capabilities
 
     def chunk_count(self) -> int:
@@ -125,17 +144,8 @@ class State(Protocol):
         A passage has so many characters at most. They are in order, the chunk itself among them.
         """
 
-    def document(self, source: str) -> int | None:
-        """The id of the document of this source, None where there is none."""
-
-    def documents(self) -> Mapping[str, StoredDocument]:
-        """What was indexed, by source."""
-
     def about(self, document: int) -> About:
         """What is known of a document."""
-
-    def text(self, document: int, start: int = 0, end: int | None = None) -> str:
-        """The characters of a document from `start` to `end`, None for its end, as it was indexed."""
 
     def copies(self, document: int, scope: Scope | None) -> Mapping[str, str]:
         """The texts by source of the other documents that tell the same story, in the scope; at most 20."""
@@ -159,32 +169,116 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedDocument:
-    """A document cut into chunks, and the texts of these, each once, with their vectors."""
+    """A document cut into chunks, and their texts, each once, with vectors: those that the index lacks."""
 
     document: Document
     pieces: tuple[Chunk, ...]
     texts: tuple[EmbeddedText, ...]
 
 
-class BlockWriter(Protocol):
-    """What a build that goes block by block may do to an index."""
+class IndexWriter(Protocol):
+    """What a build may do to an index."""
 
     def hashes(self) -> Mapping[str, str]:
         """The sha256 of each document by source, of those that are wholly there."""
 
-    def connect(self) -> "Callable[[], BlockWriter] | None":
-        """What makes another writer of the same index, in another process; None where there is one alone."""
+    def connect(self) -> "Callable[[], IndexWriter] | None":
+        """What makes another writer of the same index, in another process; None where one process writes."""
 
-    def known(self, sources: Sequence[str]) -> Mapping[bytes, EmbeddedText]:
-        """What is embedded already of any version of these documents, by the hash of the text."""
+    def known(self, sources: Sequence[str], keys: Sequence[bytes]) -> Mapping[bytes, EmbeddedText | None]:
+        """What is embedded already of the texts with these hashes, which are of these documents.
+
+        None for a text that the index has and needs no copy of. A text that isn't in the result must be
+        embedded.
+        """
+
+    def keep(self, texts: Sequence[EmbeddedText]) -> bool:
+        """Keep the texts before their documents are complete, for the next build if this one is interrupted.
+
+        False where the index can't: the texts must come with their documents.
+        """
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
-        """Put these in. The same again changes nothing."""
+        """Put these documents in, in place of other versions of them. Writes are idempotent."""
 
     def finish(self, now: Mapping[str, str]) -> None:
-        """Leave the documents of these sources and hashes alone in the index, all of which are in it.
+        """Remove every document but those of these sources and hashes, all of which are in the index.
 
         When it returns, questions see all that was put in, and nothing else. `IndexFileError` if they don't.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many characters other than white space a document has, and how many of them its chunks have."""
+
+    characters: int
+    indexed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a backend finds wrong in its own store; sizes in bytes, None for what it can't tell.
+
+    `sound` says that the store can be searched. `faults` are sentences that name what repairs them, `notes`
+    are worth knowing, but no fault.
+    `near_duplicates` counts the documents of which there is another that says nearly the same, `recall` is
+    the share of the 10 nearest chunks by exact search that dense search finds, for some of the chunks.
+    """
+
+    sound: bool
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    chunks: int = 0
+    near_duplicates: int | None = None
+    store_bytes: int | None = None
+    vectors_bytes: int | None = None
+    recall: float | None = None
+
+
+class Backend(Protocol):
+    """A place where an index is kept: a folder, or a collection of a server.
+
+    `name` is what messages call it, `folder` the folder it is in, None if it is elsewhere.
+    `batch_texts` is how many texts a build embeds before it writes documents.
+    """
+
+    name: str
+    folder: Path | None
+    batch_texts: int
+
+    def exists(self) -> bool:
+        """Whether there is an index to ask; `IndexFileError` if that can't be found out."""
+
+    def open(self, identity: EmbedderIdentity) -> Index:
+        """The index, to be read; `IndexFileError` unless there is one that `identity` built."""
+
+    def write(
+        self, identity: EmbedderIdentity, *, rebuild: bool
+    ) -> contextlib.AbstractContextManager[IndexWriter]:
+        """The right to change the index, which is created if there is none.
+
+        `rebuild` starts from nothing; the old index answers until the new one is complete. `IndexFileError`
+        if another build is at work, or the index is damaged or was built with another embedder.
+        """
+
+    def documents(self) -> Mapping[str, StoredDocument]:
+        """What is indexed, by source; none where there is no index. `IndexFileError` if it can't be read."""
+
+    def examine(
+        self, identity: EmbedderIdentity
+    ) -> contextlib.AbstractContextManager[tuple[Documents, Examination]]:
+        """Check the store's integrity: its state now, and what is wrong with it.
+
+        `IndexFileError` if there is no index that `identity` built.
+        """
+
+    def repair(self, identity: EmbedderIdentity) -> None:
+        """Repair what can be repaired without the documents; the rest is removed, for the next build to add.
+
+        `IndexFileError` when the index can't be repaired so, can't be written, is locked, or was built with
+        another embedder.
         """
 
 

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from rag.text.analyzer import line, stems
 
-REBUILD = "Rebuild it: rag build --rebuild"
-
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 

@@ -1,78 +1,169 @@
-"""Documents folder → index: reads what is there, embeds only what is new, swaps it in at once."""
+"""Documents folder → index: reads and embeds only what is new or changed, and writes it batch by batch.
 
-import itertools
+What embeds the files is given: this process, or the workers of a Ray cluster (`rag.indexing.ray_cluster`).
+Where the index is kept is given too (see `rag.index.base.Backend`).
+"""
+
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from rag.documents.folder import TEXTS, File, files, read
-from rag.documents.sandbox import Extraction
+from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, shown
+from rag.index.base import EmbeddedDocument, IndexWriter
 from rag.index.codec import EmbeddedText, text_hash
-from rag.index.disk import store
-from rag.index.disk.index import save_vectors
-from rag.index.disk.spool import Spool
-from rag.index.disk.writer import Writer
 from rag.models.embedder import Embedder
 from rag.text.chunking import CHUNKING, MAX_TOKENS, chunks
 from rag.text.sentences import SENTENCES, sentences
 from rag.types import BuildReport, EmbedderIdentity, Failure
 
-_BATCH = 256
-"""Texts embedded between two commits: what an interrupted build loses, some seconds of work."""
+_KEPT = 256
+"""Texts embedded between two writes: what an interrupted build loses, some seconds of work."""
 
-_WINDOW = 16 * _BATCH
-"""Texts sorted by length at a time."""
+_WINDOW = 4096
+"""Texts sorted by length at a time, so that those embedded together need little padding."""
 
 Progress = Callable[[int, int], None]
-"""Told how many chunks are embedded, of how many."""
+"""Called with how many bytes of new or changed files are embedded, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A document that was put into the index."""
+
+    source: str
+    sha256: str
+
+
+Outcome: TypeAlias = Written | Failure
+EmbedFiles: TypeAlias = Callable[[Sequence[File], IndexWriter, Callable[[int], None]], Iterator[Outcome]]
+"""Reads, embeds and writes files: yields the outcome of each file when it is done.
+
+Calls its last argument with how many bytes of the files at work, which aren't done yet, are embedded.
+"""
 
 
 def build_index(
     documents: Path,
-    index: Path,
+    write: Callable[[], AbstractContextManager[IndexWriter]],
+    embed: EmbedFiles,
     *,
-    identity: EmbedderIdentity,
-    load_embedder: Callable[[], Embedder],
     progress: Progress,
-    rebuild: bool = False,
     may_be_empty: bool = False,
 ) -> BuildReport:
-    """Bring the index in step with the documents folder; with `rebuild`, from nothing.
+    """Bring the index in step with the documents folder.
 
     A document is read, and the embedder loaded, only when it is new or changed. Documents that can't be
     read are left out and reported. `DocumentsError` when no document is readable: the index stays as it
     was, unless it `may_be_empty`, as where the last document was removed on purpose.
     """
     began = time.perf_counter()
-    listed, failed = listed_files(documents, may_be_empty=may_be_empty)
-    with store.writing(index, identity, rebuild=rebuild) as writer:
-        before = writer.snapshot().hashes()
-        unchanged = tuple(file.source for file in listed if before.get(file.source) == file.sha256)
-        with Spool(index) as spool:
-            changed_files = [file for file in listed if before.get(file.source) != file.sha256]
-            failed = sorted(
-                [*failed, *_cut(changed_files, load_embedder, spool)], key=lambda failure: failure.source
-            )
-            if not spool.sources and not unchanged and not may_be_empty:
-                raise nothing_readable(documents, failed)
-            now = {*unchanged, *spool.sources}
-            added = tuple(source for source in spool.sources if source not in before)
-            changed = tuple(source for source in spool.sources if source in before)
-            removed = tuple(source for source in before if source not in now)
-            if spool.sources:
-                _embed(spool, writer, load_embedder(), progress)
-            if spool.sources or removed:
-                with writer.swap([*changed, *removed], spool):
-                    save_vectors(writer)
+    listed, failed = _listed_files(documents, may_be_empty=may_be_empty)
+    with write() as writer:
+        before = writer.hashes()
+        now = {file.source: file.sha256 for file in listed if before.get(file.source) == file.sha256}
+        unchanged = tuple(now)
+        todo = [file for file in listed if file.source not in now]
+        written: list[str] = []
+        for item in _embedded(todo, writer, embed, progress):
+            if isinstance(item, Failure):
+                failed.append(item)
+            else:
+                written.append(item.source)
+                now[item.source] = item.sha256
+        if not now and not may_be_empty:
+            raise _nothing_readable(documents, failed)
+        removed = tuple(source for source in before if source not in now)
+        writer.finish(now)
+    written.sort()
     return BuildReport(
-        added=added,
-        changed=changed,
+        added=tuple(source for source in written if source not in before),
+        changed=tuple(source for source in written if source in before),
         removed=removed,
         unchanged=unchanged,
-        failed=tuple(failed),
+        failed=tuple(sorted(failed, key=lambda failure: failure.source)),
         seconds=time.perf_counter() - began,
     )
+
+
+def in_this_process(load_embedder: Callable[[], Embedder], *, batch_texts: int) -> EmbedFiles:
+    """Embed here: documents are written when their chunks are `batch_texts` or more together.
+
+    The embedder is loaded only when there is a document to embed.
+    """
+
+    def embed(todo: Sequence[File], writer: IndexWriter, advance: Callable[[int], None]) -> Iterator[Outcome]:
+        sizes = {file.source: file.size for file in todo}
+
+        def write(batch: Sequence[EmbeddedDocument]) -> Iterator[Outcome]:
+            size = sum(sizes[cut.document.source] for cut in batch)
+            documents = embed_documents(
+                batch, load_embedder(), writer, advance=lambda done, of: advance(size * done // of)
+            )
+            writer.upsert(documents)
+            return map(outcome, documents)
+
+        with Sandbox() as sandbox:
+            batch: list[EmbeddedDocument] = []
+            for file in todo:
+                item = read_and_cut(file, load_embedder, sandbox)
+                if isinstance(item, Failure):
+                    yield item
+                    continue
+                batch.append(item)
+                if sum(len(cut.pieces) for cut in batch) >= batch_texts:
+                    yield from write(batch)
+                    batch = []
+            if batch:
+                yield from write(batch)
+
+    return embed
+
+
+def read_and_cut(
+    file: File, load_embedder: Callable[[], Embedder], sandbox: Sandbox
+) -> EmbeddedDocument | Failure:
+    """The document in the file with its chunks, and no vectors yet."""
+    item = read(file, sandbox)
+    if isinstance(item, Failure):
+        return item
+    embedder = load_embedder()
+    max_tokens = min(embedder.max_tokens, MAX_TOKENS)
+    pieces = chunks(item.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens)
+    return EmbeddedDocument(item, pieces, ())
+
+
+def embed_documents(
+    batch: Sequence[EmbeddedDocument],
+    embedder: Embedder,
+    writer: IndexWriter | None,
+    *,
+    advance: Callable[[int, int], None] = lambda done, of: None,
+) -> list[EmbeddedDocument]:
+    """The documents with the vectors of their texts, but for those that the writer's index has already.
+
+    Without a writer all are embedded. `advance` is called with how many texts are embedded, and of how many.
+    """
+    texts = {text_hash(piece.text): piece.text for cut in batch for piece in cut.pieces}
+    known: dict[bytes, EmbeddedText | None] = {}
+    if writer is not None:
+        known |= writer.known([cut.document.source for cut in batch], [*texts])
+    missing = [text for key, text in texts.items() if key not in known]
+    for first in range(0, len(missing), _WINDOW):
+        window = sorted(missing[first : first + _WINDOW], key=len)
+        for start in range(0, len(window), _KEPT):
+            some = window[start : start + _KEPT]
+            spans = [sentences(text) for text in some]
+            vectors, of_sentences = embedder.embed_with_spans(some, spans)
+            embedded = [*map(EmbeddedText, some, vectors, spans, of_sentences)]
+            kept = writer is not None and writer.keep(embedded)
+            known |= {text_hash(one.text): None if kept else one for one in embedded}
+            advance(first + start + len(some), len(missing))
+    return [_with_texts(cut, known) for cut in batch]
 
 
 def embedder_identity(
@@ -85,8 +176,37 @@ def embedder_identity(
     )
 
 
-def listed_files(documents: Path, *, may_be_empty: bool) -> tuple[list[File], list[Failure]]:
-    """The files of the folder, and those of its documents that aren't any; errors as in `build_index`."""
+def outcome(item: EmbeddedDocument) -> Outcome:
+    """What a build reports of a document that was written."""
+    return Written(item.document.source, item.document.sha256)
+
+
+def _with_texts(cut: EmbeddedDocument, known: Mapping[bytes, EmbeddedText | None]) -> EmbeddedDocument:
+    found = (known[key] for key in dict.fromkeys(text_hash(piece.text) for piece in cut.pieces))
+    return replace(cut, texts=tuple(text for text in found if text is not None))
+
+
+def _embedded(
+    todo: Sequence[File], writer: IndexWriter, embed: EmbedFiles, progress: Progress
+) -> Iterator[Outcome]:
+    """The outcomes of these files, with the progress in bytes."""
+    if not todo:
+        return
+    sizes = {file.source: file.size for file in todo}
+    total, done = sum(sizes.values()), 0
+
+    def advance(part: int) -> None:
+        progress(done + part, total)
+
+    advance(0)
+    for item in embed(todo, writer, advance):
+        done += sizes[item.source]
+        advance(0)
+        yield item
+
+
+def _listed_files(documents: Path, *, may_be_empty: bool) -> tuple[list[File], list[Failure]]:
+    """The files of the folder, and what can't be opened; errors as in `build_index`."""
     listed: list[File] = []
     failed: list[Failure] = []
     try:
@@ -99,58 +219,11 @@ def listed_files(documents: Path, *, may_be_empty: bool) -> tuple[list[File], li
         if not (may_be_empty and documents.is_dir()):
             raise
     if not listed and not may_be_empty:
-        raise nothing_readable(documents, failed)
+        raise _nothing_readable(documents, failed)
     return listed, failed
 
 
-def nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
+def _nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
     """What to raise for a folder without a document that can be read."""
     reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
     return DocumentsError(f"{shown(documents)} has no readable document: {reasons}. The index is unchanged.")
-
-
-def _cut(listed: list[File], load_embedder: Callable[[], Embedder], spool: Spool) -> list[Failure]:
-    """Read these files and cut them into chunks; what can't be read."""
-    failed: list[Failure] = []
-    with Extraction() as extraction:
-        for file in listed:
-            item = read(file, extraction)
-            if isinstance(item, Failure):
-                failed.append(item)
-                continue
-            embedder = load_embedder()
-            max_tokens = min(embedder.max_tokens, MAX_TOKENS)
-            spool.add(item, chunks(item.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens))
-    return failed
-
-
-def _embed(spool: Spool, writer: Writer, embedder: Embedder, progress: Progress) -> None:
-    """Embed the texts of the chunks that are not embedded yet."""
-    missing = {key for key, _ in _texts(spool) if writer.lacks(key)}
-    total = len(missing)
-    progress(0, total)
-    lacking = _once(_texts(spool), missing)
-    done = 0
-    while window := list(itertools.islice(lacking, _WINDOW)):
-        # By length, so that the texts of a batch need little padding.
-        window.sort(key=len)
-        for start in range(0, len(window), _BATCH):
-            batch = window[start : start + _BATCH]
-            spans = [sentences(text) for text in batch]
-            vectors, of_sentences = embedder.embed_with_spans(batch, spans)
-            writer.keep(map(EmbeddedText, batch, vectors, spans, of_sentences))
-            done += len(batch)
-            progress(done, total)
-
-
-def _texts(spool: Spool) -> Iterator[tuple[bytes, str]]:
-    """The texts of the chunks, each after its key."""
-    return ((text_hash(chunk.text), chunk.text) for _, pieces in spool for chunk in pieces)
-
-
-def _once(texts: Iterator[tuple[bytes, str]], keys: set[bytes]) -> Iterator[str]:
-    """The texts with these keys, each once; the keys are taken out."""
-    for key, text in texts:
-        if key in keys:
-            keys.remove(key)
-            yield text

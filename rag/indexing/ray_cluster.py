@@ -13,23 +13,26 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rag.documents.folder import File
-from rag.documents.sandbox import Extraction
+from rag.documents.sandbox import Sandbox
 from rag.errors import RagError, SettingsError
-from rag.index.base import BlockWriter, EmbeddedDocument
-from rag.indexing.blocks import BLOCK, Outcome, Run, embed_block, outcome
+from rag.index.base import EmbeddedDocument, IndexWriter
+from rag.indexing.build import EmbedFiles, Outcome, embed_documents, outcome, read_and_cut
 from rag.models.embedder import Embedder
 from rag.types import Failure
 
+BLOCK = 32
+"""Files that a worker embeds together: with fewer, texts of one length are rarer, and take more padding."""
+
 _REACHED_S = 5.0
 _RETRIES = 2
-"""So often a block is given to another worker when one dies."""
+"""How often a block is given to another worker when one dies."""
 
 
-Connect = Callable[[], BlockWriter]
+Connect = Callable[[], IndexWriter]
 """Makes a writer of a worker's own."""
 
 
-def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> Run:
+def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> EmbedFiles:
     """What has the workers of the cluster at this address do it, as many at once as it has processors.
 
     They need this package, and the documents and the embedder under the same paths. Ray gives the block of a
@@ -37,7 +40,7 @@ def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> Run:
     `SettingsError` when no cluster answers, and what a worker finds that a user can put right.
     """
 
-    def run(todo: Sequence[File], writer: BlockWriter) -> Iterator[Outcome]:
+    def embed(todo: Sequence[File], writer: IndexWriter, _: Callable[[int], None]) -> Iterator[Outcome]:
         if not todo:
             return
         connect = writer.connect()
@@ -46,13 +49,13 @@ def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> Run:
             for size in (BLOCK, 1):  # a file that ends its worker takes only itself along
                 for items in _embedded(ray, address, [*lacking.values()], size, load_embedder, connect):
                     writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
-                    for item in map(outcome, items):
+                    for item in map(_reported, items):
                         del lacking[item.source]
                         yield item
         for source in lacking:
             yield Failure(source, f"ended the worker that read it, {1 + _RETRIES} times")
 
-    return run
+    return embed
 
 
 def _embedded(
@@ -98,7 +101,7 @@ class _EmbeddingWorker:
             self._writer = connect() if connect is not None else None
         except Exception as error:  # noqa: BLE001  of a worker that can't begin Ray would tell in its own words
             self._error = _told(error)
-        self._extraction = Extraction()
+        self._sandbox = Sandbox()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """For each block what came of its files, or what a user has to put right."""
@@ -108,14 +111,20 @@ class _EmbeddingWorker:
         if self._error is not None:
             return self._error
         try:
-            known = {} if self._writer is None else self._writer.known([file.source for file in block])
-            items = [*embed_block(block, self._embedder, self._extraction, known)]
+            items = [read_and_cut(file, lambda: self._embedder, self._sandbox) for file in block]
+            failed = [item for item in items if isinstance(item, Failure)]
+            cut = [item for item in items if isinstance(item, EmbeddedDocument)]
+            documents = embed_documents(cut, self._embedder, self._writer)
             if self._writer is None:
-                return items
-            self._writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
+                return [*failed, *documents]
+            self._writer.upsert(documents)
         except Exception as error:  # noqa: BLE001  Ray would take it for a worker that died
             return _told(error)
-        return [*map(outcome, items)]
+        return [*failed, *map(outcome, documents)]
+
+
+def _reported(item: EmbeddedDocument | Outcome) -> Outcome:
+    return outcome(item) if isinstance(item, EmbeddedDocument) else item
 
 
 def _told(error: Exception) -> RagError:

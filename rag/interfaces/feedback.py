@@ -8,13 +8,13 @@ from typing import Literal
 import platformdirs
 
 from rag.errors import IndexFileError, shown
+from rag.index.base import Backend
 from rag.types import Answer
-from rag.uris import Place
 
 FEEDBACK = "feedback.jsonl"
 
 
-def rate(index: Place, answer: Answer, rating: Literal["up", "down"] | None) -> None:
+def rate(backend: Backend, answer: Answer, rating: Literal["up", "down"] | None) -> None:
     """Keep what a person thinks of the answer; None takes back what was said of it.
 
     A line is one JSON object: `question`, as it was taken to mean, `rating`, the answer's `text`, and for
@@ -33,9 +33,9 @@ def rate(index: Place, answer: Answer, rating: Literal["up", "down"] | None) -> 
     # All in one call, to the end of the file: lines of threads and processes don't mix. Without a character
     # beyond ASCII, so that half of a surrogate pair, which no encoding has, can be kept too.
     line = json.dumps(said).encode() + b"\n"
-    path = _kept(index) / FEEDBACK
+    path = _folder(backend) / FEEDBACK
     try:
-        if not isinstance(index, Path):
+        if backend.folder is None:
             path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
             written = file.write(line)
@@ -45,11 +45,9 @@ def rate(index: Place, answer: Answer, rating: Literal["up", "down"] | None) -> 
         raise _unwritable(path, "No space left on device")
 
 
-def _kept(index: Place) -> Path:
-    """The folder of the index, or one of the user's own for an index in Milvus."""
-    if isinstance(index, Path):
-        return index
-    return platformdirs.user_data_path("rag") / re.sub(r"[^\w.-]+", "_", str(index))
+def _folder(backend: Backend) -> Path:
+    """The folder of the index, or one of the user's data for an index elsewhere."""
+    return backend.folder or platformdirs.user_data_path("rag") / re.sub(r"[^\w.-]+", "_", backend.name)
 
 
 def _unwritable(path: Path, why: str | None) -> IndexFileError:

@@ -10,7 +10,6 @@ from rag.errors import DocumentsError, IndexFileError, RagError
 from rag.indexing.catalog import Listed
 from rag.settings import Settings
 from rag.types import BuildReport, Failure
-from rag.uris import local_folder
 
 WAIT_S = 50.0
 """How long a program that asks waits for the start; clients give up after a minute."""
@@ -89,7 +88,7 @@ class Preparation:
         """Keep the index in step with the folder, for good; questions go on meanwhile."""
         for _ in changes(
             self.settings.documents,
-            index=local_folder(self.settings.index),
+            index=wiring.backend(self.settings).folder,
             stop=threading.Event(),
             due=lambda: self.due,
         ):
@@ -111,7 +110,7 @@ class Preparation:
             # Another build may hold the index: it is tried again.
             self.due = isinstance(error, IndexFileError)
             # An index that can't be brought up to date may still be read; if not, loading it says so.
-            if not wiring.has_index(self.settings.index):
+            if not wiring.backend(self.settings).exists():
                 raise
             return f"{error} Answers come from the index as it is."
         self.due = False
@@ -128,8 +127,7 @@ class Preparation:
         return report
 
     def _embedding(self, done: int, total: int) -> None:
-        unit = "documents" if local_folder(self.settings.index) is None else "chunks"
-        self.state = f"Embedding the documents: {done} of {total} {unit}…"
+        self.state = f"Embedding the documents: {100 * done // max(total, 1)} %…"
 
 
 def _summary(report: BuildReport) -> str:

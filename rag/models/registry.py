@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeAlias
 import platformdirs
 
 from rag.errors import ModelError
+from rag.resources import atomic_file
 
 Download = Callable[[str, str], Path]
 """(repository, file pattern) -> the local folder that holds the files that match."""
@@ -361,7 +362,6 @@ def _remembered_sha256(path: Path) -> str:
     # A cache that can't be written, as in a read-only home, only means hashing again next time.
     with contextlib.suppress(OSError):
         memory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memory.with_suffix(f".{digest[:8]}.tmp")
-        temporary.write_text(json.dumps({**known, key: digest} if isinstance(known, dict) else {key: digest}))
-        temporary.replace(memory)
+        with atomic_file(memory) as file:
+            file.write(json.dumps({**(known if isinstance(known, dict) else {}), key: digest}).encode())
     return digest

@@ -8,8 +8,8 @@ from rag.answering.engine import ABSTENTION, NO_ROOM, NONE_ANSWERS, NOTHING_BEAR
 from rag.answering.sentence_reranking import READER_WEIGHT
 from rag.answering.synthesis import CAPABLE_PARAMETERS
 from rag.errors import QuestionError
-from rag.index.disk.index import LocalIndex
-from rag.indexing.build import build_index, embedder_identity
+from rag.index.disk.index import DiskIndex
+from rag.indexing.build import embedder_identity
 from rag.llm.llama import LlamaModel
 from rag.llm.prompts import read_templates
 from rag.llm.worker import Worker
@@ -18,6 +18,7 @@ from rag.retrieval.retriever import Retriever
 from rag.settings import Mode
 from rag.types import Answer, Citation, Waiting
 from tests.support.fakes import QueuedModel, ScriptedReader, WordEmbedder
+from tests.support.folders import built
 
 WAR = "Old news.\nThe war began in spring. Bread was dear."
 PEACE = "Peace came over the river."
@@ -46,7 +47,7 @@ class Library:
         reader: ScriptedReader | None = None,
     ) -> Engine:
         return Engine(
-            retriever=Retriever(LocalIndex(self.folder / "index", self.identity), self.embedder),
+            retriever=Retriever(DiskIndex(self.folder / "index", self.identity), self.embedder),
             reader=reader,
             worker=worker,
             model_name="queued",
@@ -62,12 +63,11 @@ class Library:
         (self.folder / "documents" / source).write_text(text, "utf-8")
 
     def build(self) -> None:
-        build_index(
+        built(
             self.folder / "documents",
             self.folder / "index",
             identity=self.identity,
             load_embedder=lambda: self.embedder,
-            progress=lambda done, total: None,
         )
 
     def answer(self, question: str, *replies: str, history=()) -> Answer:

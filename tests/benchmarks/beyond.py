@@ -23,21 +23,20 @@ made_up.write(Path(sys.argv[3]), made_up.pool(Path(sys.argv[1]), Path(sys.argv[2
 WRITE_MILVUS = """
 import itertools, sys, time
 from pathlib import Path
-from rag.index import milvus
+from rag.index.milvus.backend import MilvusBackend
 from rag import wiring
 from rag.uris import milvus_address
-from rag.models.hub import download
 from rag.index.base import EmbeddedDocument
-from rag.models.registry import find_embedder
+from rag.settings import resolve
 from tests.benchmarks import made_up
 bench, kept, chunks = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
 place = milvus_address(sys.argv[3])
-identity = wiring._identity(find_embedder("embedded", download), "int8")
+identity = wiring.identity_of(resolve())
 made = made_up.documents(made_up.pool(bench, kept), chunks // made_up.CHUNKS)
 upserting = 0.0
 now = {}
 began = time.perf_counter()
-with milvus.writing(place, identity, keyword=False, rebuild=False) as writer:
+with MilvusBackend(place, keyword=False).write(identity, rebuild=False) as writer:
     while some := [EmbeddedDocument(d, tuple(p), tuple(e)) for d, p, e in itertools.islice(made, 50)]:
         now |= {one.document.source: one.document.sha256 for one in some}
         started = time.perf_counter()

@@ -85,7 +85,7 @@ def documents(
 
 def write(index: Path, sentences: Pool, chunks: int) -> None:
     """An index of so many chunks, written as a build writes one."""
-    identity = wiring._identity(find_embedder("embedded", download), "int8")
+    identity = wiring.identity_of(find_embedder("embedded", download), "int8")
     made = documents(sentences, chunks // CHUNKS)
     with store.writing(index, identity, rebuild=False) as writer:
 
@@ -101,7 +101,7 @@ def write(index: Path, sentences: Pool, chunks: int) -> None:
 
 def change(index: Path, sentences: Pool, seed: int) -> None:
     """Put another document in the place of one, as a build does."""
-    identity = wiring._identity(find_embedder("embedded", download), "int8")
+    identity = wiring.identity_of(find_embedder("embedded", download), "int8")
     with store.writing(index, identity, rebuild=False) as writer:
         ((document, pieces, embedded),) = documents(sentences, 1, seed)
         old = next(iter(writer.snapshot().hashes()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag.documents.folder import File, files, read, read_folder
-from rag.documents.sandbox import Extraction
+from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError
 from rag.types import Document, Failure
 from tests.support.files import pdf
@@ -229,7 +229,7 @@ def test_a_file_is_read_as_it_is_now(tmp_path):
     write(tmp_path, {"a.txt": b"peace"})
     (tmp_path / "b.txt").unlink()
 
-    with Extraction() as extraction:
+    with Sandbox() as extraction:
         assert read(first, extraction) == document("a.txt", "peace", b"peace")
         assert read(second, extraction) == Failure("b.txt", "is not a regular file")
 

@@ -9,7 +9,7 @@ import pytest
 
 from rag.documents import sandbox
 from rag.documents.parsers import Extract
-from rag.documents.sandbox import Extraction
+from rag.documents.sandbox import Sandbox
 from rag.errors import UnreadableError
 from tests.support import ROOT
 from tests.support.files import BOMB, packed, pdf, word
@@ -36,7 +36,7 @@ def started(monkeypatch) -> list["subprocess.Popen[bytes]"]:
     return processes
 
 
-def reason(documents: Extraction, content: bytes, kind: str = ".pdf") -> str:
+def reason(documents: Sandbox, content: bytes, kind: str = ".pdf") -> str:
     with pytest.raises(UnreadableError) as raised:
         documents.extract(content, kind)
     return str(raised.value)
@@ -45,7 +45,7 @@ def reason(documents: Extraction, content: bytes, kind: str = ".pdf") -> str:
 def test_each_kind_is_read_by_one_process(started):
     document = docx.Document()
     document.add_paragraph("Bread")
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert started == []
         assert documents.extract(pdf("War", "Peace", about="/Title (On war)"), ".pdf") == Extract(
             "War\n\nPeace", title="On war", pages=(0, 5)
@@ -61,7 +61,7 @@ def test_each_kind_is_read_by_one_process(started):
 
 
 def test_a_bad_document_is_no_end_of_the_process(started):
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert reason(documents, b"War", ".docx") == (
             "is not a Word document that can be read: File is not a zip file"
         )
@@ -78,7 +78,7 @@ def test_a_bad_document_is_no_end_of_the_process(started):
 
 def test_a_document_that_takes_too_long_is_a_failure(started, monkeypatch):
     monkeypatch.setattr(sandbox, "TIMEOUT_S", 1.5)
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert reason(documents, BUSY) == "took longer than 1.5 s to read"
         monkeypatch.setattr(sandbox, "TIMEOUT_S", 60.0)
         assert documents.extract(WAR, ".pdf") == READ
@@ -88,7 +88,7 @@ def test_a_document_that_takes_too_long_is_a_failure(started, monkeypatch):
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
 @pytest.mark.parametrize("content", [WAR, bytes(1 << 20)], ids=["a reply", "a place in the pipe"])
 def test_a_process_that_stands_still_is_not_waited_for(started, monkeypatch, content):
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert documents.extract(WAR, ".pdf") == READ
         os.kill(started[0].pid, signal.SIGSTOP)
         monkeypatch.setattr(sandbox, "TIMEOUT_S", 0.3)
@@ -98,7 +98,7 @@ def test_a_process_that_stands_still_is_not_waited_for(started, monkeypatch, con
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit of memory")
 def test_a_document_that_needs_too_much_memory_is_a_failure(started, monkeypatch):
     monkeypatch.setattr(sandbox, "MAX_MEMORY_BYTES", 1 << 27)
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert reason(documents, GREEDY, ".eml") == "needs more than 0.125 GiB to read"
         assert reason(documents, BOMB) == "can't be read: it crashes the program that reads it"
         assert documents.extract(WAR, ".pdf") == READ
@@ -106,7 +106,7 @@ def test_a_document_that_needs_too_much_memory_is_a_failure(started, monkeypatch
 
 
 def test_a_process_that_ended_by_itself_is_no_fault_of_the_next_document(started):
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert documents.extract(WAR, ".pdf") == READ
         started[0].kill()
         started[0].wait()
@@ -127,7 +127,7 @@ def Document(content):
 def test_what_a_library_prints_is_not_taken_for_a_reply(tmp_path, monkeypatch):
     (tmp_path / "docx.py").write_text(LIBRARY)
     monkeypatch.syspath_prepend(tmp_path)
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert reason(documents, word(docx.Document()), ".docx") == (
             "is not a Word document that can be read: a library"
         )
@@ -137,15 +137,15 @@ def test_what_a_library_prints_is_not_taken_for_a_reply(tmp_path, monkeypatch):
 def test_the_working_folder_is_no_place_for_modules(tmp_path, monkeypatch, source):
     (tmp_path / source).write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
-    with Extraction() as documents:
+    with Sandbox() as documents:
         assert documents.extract(WAR, ".pdf") == READ
 
 
 def test_a_program_that_found_the_package_in_its_working_folder_may_leave_it(tmp_path):
     code = (
-        "import os, sys; from tests.support.files import pdf; from rag.documents.sandbox import Extraction\n"
+        "import os, sys; from tests.support.files import pdf; from rag.documents.sandbox import Sandbox\n"
         f"assert sys.path[0] == ''; os.chdir({str(tmp_path)!r})\n"
-        "with Extraction() as documents: print(documents.extract(pdf('War'), '.pdf').text)"
+        "with Sandbox() as documents: print(documents.extract(pdf('War'), '.pdf').text)"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == "War\n"
@@ -156,7 +156,7 @@ import sys
 from rag.documents import sandbox
 from tests.documents.test_sandbox import BUSY, WAR
 sandbox.TIMEOUT_S = 0.5  # of which the process has twice as much
-documents = sandbox.Extraction()
+documents = sandbox.Sandbox()
 process = documents._running()
 print(process.pid, flush=True)
 sandbox.TIMEOUT_S = 60.0

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from rag.errors import QuestionError
-from rag.index.disk.index import LocalIndex
+from rag.index.disk.index import DiskIndex
 from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from tests.support.files import pdf
 from tests.support.folders import IDENTITY, Folders
@@ -21,7 +21,7 @@ def folders(tmp_path) -> Folders:
 
 
 def opened_in(folders: Folders, *place, **quoted) -> Opened:
-    return opened(LocalIndex(folders.index, IDENTITY), *place, **quoted)
+    return opened(DiskIndex(folders.index, IDENTITY), *place, **quoted)
 
 
 def test_a_place_is_opened_with_what_its_document_says_of_itself(folders):
@@ -76,11 +76,11 @@ def test_a_document_that_is_gone(folders, quoted):
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory) -> LocalIndex:
+def index(tmp_path_factory) -> DiskIndex:
     folders = Folders(tmp_path_factory.mktemp("opening"))
     folders.write({"2016-05-12 war.txt": "\ufeffWar 🍞 and bread.\r\n", "long.txt": LONG})
     folders.build()
-    return LocalIndex(folders.index, IDENTITY)
+    return DiskIndex(folders.index, IDENTITY)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def index(tmp_path_factory) -> LocalIndex:
         (18, None, (18, 18), ""),
     ],
 )
-def test_an_excerpt_is_the_characters_asked_for(index: LocalIndex, start, end, given, text):
+def test_an_excerpt_is_the_characters_asked_for(index: DiskIndex, start, end, given, text):
     expected = Excerpt("2016-05-12 war.txt", *given, text, None, "2016-05-12", 18)
     assert excerpt(index, "2016-05-12 war.txt", start, end) == expected
 
 
-def test_a_long_document_is_given_20_000_characters_at_a_time(index: LocalIndex):
+def test_a_long_document_is_given_20_000_characters_at_a_time(index: DiskIndex):
     first = excerpt(index, "long.txt", 0, None)
     rest = excerpt(index, "long.txt", first.end, 99_999)
 
@@ -106,13 +106,13 @@ def test_a_long_document_is_given_20_000_characters_at_a_time(index: LocalIndex)
 
 
 @pytest.mark.parametrize("source", ["short.txt", "../docs/long.txt", "", "long.txt/"])
-def test_only_documents_of_the_index_are_read(index: LocalIndex, source):
+def test_only_documents_of_the_index_are_read(index: DiskIndex, source):
     with pytest.raises(QuestionError, match=rf"^The index has no document {source}\. Name one as passages"):
         excerpt(index, source, 0, None)
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, None), (5, 4), (30_001, 30_002), (0, -1)])
-def test_characters_that_are_not_there_are_told_of(index: LocalIndex, start, end):
+def test_characters_that_are_not_there_are_told_of(index: DiskIndex, start, end):
     with pytest.raises(
         QuestionError, match=r"^long\.txt has the characters 0 to 30,000; there are none from"
     ):

@@ -13,13 +13,14 @@ import pytest
 
 from rag.errors import IndexFileError
 from rag.index.disk import store
+from rag.index.disk.backend import DiskBackend
 from rag.indexing import doctor
 from tests.support.fakes import VOCABULARY
 from tests.support.folders import IDENTITY, TEXTS, Folders
 from tests.support.vectors import index_of
 
 NAN = "0000c07f"
-REPAIR = "Mend it: rag doctor --repair"
+REPAIR = "Repair it: rag doctor --repair"
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def folders(tmp_path) -> Folders:
 
 
 def examined(folders: Folders) -> doctor.Diagnosis:
-    return doctor.examine(folders.documents, folders.index, IDENTITY)
+    return folders.examine()
 
 
 def execute(*statements: str) -> Callable[[Folders], None]:
@@ -73,14 +74,14 @@ def test_an_index_in_step_is_well(folders):
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        (lambda f: f.write({"d.txt": "War."}), "d.txt: not in the index. Bring it in step: rag build"),
+        (lambda f: f.write({"d.txt": "War."}), "d.txt: not in the index. Update it: rag build"),
         (
             lambda f: f.write({"a.txt": "War."}),
-            "a.txt: changed since it was indexed. Bring it in step: rag build",
+            "a.txt: changed since it was indexed. Update it: rag build",
         ),
         (
             lambda f: (f.documents / "b.txt").unlink(),
-            "b.txt: in the index, but not in the folder. Bring it in step: rag build",
+            "b.txt: in the index, but not in the folder. Update it: rag build",
         ),
     ],
 )
@@ -102,15 +103,15 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
     folders.build()
     found = examined(folders)
     assert (found.well, found.notes) == (True, ("The same file: a.txt, d.txt.",))
-    assert found.figures.copies == 2
+    assert found.figures.near_duplicates == 2
 
 
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        (lambda f: vectors_file(f).unlink(), "is missing or damaged, so each start makes it anew."),
-        (cut_vectors, "is missing or damaged, so each start makes it anew."),
-        (exchange_vectors, "has not the vectors of the store."),
+        (lambda f: vectors_file(f).unlink(), "is missing or damaged, so it is rebuilt at each start."),
+        (cut_vectors, "is missing or damaged, so it is rebuilt at each start."),
+        (exchange_vectors, "doesn't have the vectors of the store."),
         (
             execute("INSERT INTO texts VALUES (x'00', x'', '', x'', 'War.', x'')"),
             "1 damaged vectors of no chunk.",
@@ -133,7 +134,7 @@ def test_what_the_store_itself_can_mend_is_mended(folders, damage, fault):
     assert len(found.faults) == 1
     assert fault in found.faults[0]
     assert found.faults[0].endswith(REPAIR)
-    doctor.repair(folders.index, IDENTITY)
+    folders.repair()
     assert examined(folders).well
     assert [folders.found(word) for word in ("war", "peace", "salt")] == before
 
@@ -164,8 +165,8 @@ def test_a_document_that_is_broken_is_removed_and_embedded_anew(folders, sql, fa
     assert not found.well
     assert found.faults[0].startswith(fault)
     assert f"{REPAIR}, then rag build" in found.faults[0]
-    doctor.repair(folders.index, IDENTITY)
-    assert examined(folders).faults == ("a.txt: not in the index. Bring it in step: rag build",)
+    folders.repair()
+    assert examined(folders).faults == ("a.txt: not in the index. Update it: rag build",)
     assert folders.build().added == ("a.txt",)
     found = examined(folders)
     assert (found.well, found.notes) == (True, ())
@@ -200,18 +201,18 @@ def test_a_store_that_is_not_named_is_put_in_force_again(folders):
     before = folders.found("war")
     (folders.index / "current").unlink()
     assert "Build it: rag build" in examined(folders).faults[0]
-    doctor.repair(folders.index, IDENTITY)
+    folders.repair()
     assert examined(folders).well
     assert folders.found("war") == before
 
 
 def test_another_embedder_is_a_fault_that_a_repair_does_not_touch(folders):
     other = dataclasses.replace(IDENTITY, name="other")
-    found = doctor.examine(folders.documents, folders.index, other)
+    found = folders.examine(other)
     assert found.figures is None
     assert "was built with words (5 dimensions); settings name other (5)" in found.faults[0]
     with pytest.raises(IndexFileError, match="was built with words"):
-        doctor.repair(folders.index, other)
+        folders.repair(other)
     assert examined(folders).well
 
 
@@ -228,9 +229,9 @@ def test_what_an_interrupted_build_has_kept_is_no_fault_and_stays(folders):
     with pytest.raises(Interrupted):
         folders.build(progress=interrupt)
     found = examined(folders)
-    assert found.notes == ("A build that didn't end has kept 1 vectors, for the next to go on from.",)
-    assert found.faults == ("d.txt: not in the index. Bring it in step: rag build",)
-    doctor.repair(folders.index, IDENTITY)
+    assert found.notes == ("An interrupted build left 1 vector; the next build reuses it.",)
+    assert found.faults == ("d.txt: not in the index. Update it: rag build",)
+    folders.repair()
     folders.build()
     assert folders.embedder.embedded == []
     assert examined(folders).well
@@ -245,15 +246,17 @@ def test_lists_that_find_too_little_are_told_of(folders, monkeypatch):
     folders.build(rebuild=True)
     found = examined(folders)
     (fault,) = found.faults
-    assert re.fullmatch(r"Search finds \d+% of what exact search finds\. Mend it: rag doctor --repair", fault)
+    assert re.fullmatch(
+        r"Search finds \d+% of what exact search finds\. Repair it: rag doctor --repair", fault
+    )
     monkeypatch.setattr("rag.index.disk.faiss_index.PROBED", 1_000)
-    doctor.repair(folders.index, IDENTITY)
+    folders.repair()
     assert examined(folders).well
 
 
 def test_a_repair_makes_no_index_where_there_is_none(folders, tmp_path):
     with pytest.raises(IndexFileError, match="No index in"):
-        doctor.repair(tmp_path / "none", IDENTITY)
+        DiskBackend(tmp_path / "none").repair(IDENTITY)
     assert not (tmp_path / "none" / "current").exists()
 
 

@@ -9,11 +9,10 @@ import pytest
 
 from rag.errors import IndexFileError
 from rag.evaluation.datasets import Question, read_dataset
-from rag.indexing import doctor
 from rag.interfaces.feedback import rate
 from rag.types import Answer, Citation
 from tests.support import ROOT
-from tests.support.folders import IDENTITY, TEXTS, Folders
+from tests.support.folders import TEXTS, Folders
 
 QUOTED = Answer(
     question="What came?",
@@ -84,8 +83,8 @@ def test_builds_and_the_doctor_leave_the_ratings_alone(tmp_path):
     folders.write({"a.txt": "War."})
     assert folders.build().changed == ("a.txt",)
     folders.build(rebuild=True)
-    doctor.repair(folders.index, IDENTITY)
-    found = doctor.examine(folders.documents, folders.index, IDENTITY)
+    folders.repair()
+    found = folders.examine()
     assert (found.well, found.faults, found.notes) == (True, (), ())
     assert (folders.index / "feedback.jsonl").read_bytes() == content
 

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import QuestionError
-from rag.index.disk.index import LocalIndex
-from rag.indexing.build import build_index, embedder_identity
+from rag.index.disk.index import DiskIndex
+from rag.indexing.build import embedder_identity
 from rag.retrieval.filters import scope
 from rag.retrieval.retriever import Retriever
 from rag.types import Match
 from tests.support.fakes import WordEmbedder
+from tests.support.folders import built
 
 
 @pytest.fixture
@@ -27,14 +28,13 @@ def retriever(tmp_path):
     (folder / "d.txt").write_text("the WAR began", "utf-8")
     embedder = WordEmbedder()
     identity = embedder_identity("words", "0" * 64, embedder.dimension)
-    build_index(
+    built(
         folder,
         tmp_path / "index",
         identity=identity,
         load_embedder=lambda: embedder,
-        progress=lambda done, total: None,
     )
-    return Retriever(LocalIndex(tmp_path / "index", identity), embedder)
+    return Retriever(DiskIndex(tmp_path / "index", identity), embedder)
 
 
 def rarity(chunks_with: int) -> float:
@@ -107,14 +107,13 @@ def test_no_question_is_read_as_search_syntax(retriever, question):
 
 def retriever_over(documents, embedder):
     identity = embedder_identity("five words", "0" * 64, embedder.dimension)
-    build_index(
+    built(
         documents,
         documents.parent / "index",
         identity=identity,
         load_embedder=lambda: embedder,
-        progress=lambda done, total: None,
     )
-    return Retriever(LocalIndex(documents.parent / "index", identity), embedder)
+    return Retriever(DiskIndex(documents.parent / "index", identity), embedder)
 
 
 def test_more_passages_than_there_are_can_be_asked_for(retriever):

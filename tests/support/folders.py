@@ -1,11 +1,16 @@
 """A small documents folder and its index, over an embedder of five words."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from rag.index.disk.index import LocalIndex
-from rag.indexing.build import build_index, embedder_identity
+from rag.index.disk.backend import DiskBackend
+from rag.index.disk.index import DiskIndex
+from rag.indexing.build import Progress, build_index, embedder_identity, in_this_process
+from rag.indexing.doctor import Diagnosis, examine
+from rag.models.embedder import Embedder
 from rag.retrieval.retriever import Retriever
-from rag.types import BuildReport
+from rag.types import BuildReport, EmbedderIdentity
 from tests.support.fakes import WordEmbedder
 
 IDENTITY = embedder_identity("words", "ab" * 32, WordEmbedder.dimension)
@@ -16,6 +21,27 @@ TEXTS = {
     "b.txt": "Peace by the river.",
     "c.txt": "Salt, bread and the river.",
 }
+
+
+def built(
+    documents: Path,
+    index: Path,
+    *,
+    identity: EmbedderIdentity = IDENTITY,
+    embedder: Embedder | None = None,
+    load_embedder: Callable[[], Embedder] | None = None,
+    rebuild: bool = False,
+    may_be_empty: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> BuildReport:
+    """Build an index in a folder with this embedder, or what `load_embedder` gives."""
+    return build_index(
+        documents,
+        partial(DiskBackend(index).write, identity, rebuild=rebuild),
+        in_this_process(load_embedder or (lambda: embedder), batch_texts=DiskBackend.batch_texts),
+        progress=progress,
+        may_be_empty=may_be_empty,
+    )
 
 
 class Folders:
@@ -33,16 +59,17 @@ class Folders:
 
     def build(self, **options) -> BuildReport:
         self.embedder.embedded.clear()
-        given = {
-            "identity": IDENTITY,
-            "load_embedder": lambda: self.embedder,
-            "progress": lambda done, total: None,
-        }
-        return build_index(self.documents, self.index, **{**given, **options})
+        return built(self.documents, self.index, **{"embedder": self.embedder, **options})
+
+    def examine(self, identity: EmbedderIdentity = IDENTITY) -> Diagnosis:
+        return examine(self.documents, DiskBackend(self.index), identity)
+
+    def repair(self, identity: EmbedderIdentity = IDENTITY) -> None:
+        DiskBackend(self.index).repair(identity)
 
     def found(self, question: str, k: int = 5) -> list[tuple[str, float]]:
         """The (source, score) of the passages, as a process that starts now finds them."""
-        passages = Retriever(LocalIndex(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
+        passages = Retriever(DiskIndex(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
         return [(passage.source, round(passage.score, 6)) for passage in passages]
 
     def state(self) -> str:

@@ -18,7 +18,8 @@ from pathlib import Path
 from rag import wiring
 from rag.documents.folder import files
 from rag.errors import ModelError, RagError
-from rag.indexing import blocks, ray_cluster
+from rag.indexing import ray_cluster
+from rag.indexing.build import build_index
 from rag.settings import resolve
 from tests.support.isolation import open_loopback
 from tests.support.milvus_server import started_server
@@ -105,9 +106,9 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
     for name, text in (("good.txt", "War and peace."), ("killing.txt", KILLING), ("other.txt", "Bread.")):
         (hostile / name).write_text(text)
     settings = resolve(documents=hostile, index=index + "3")
-    report = blocks.build_blocks(
+    report = build_index(
         hostile,
-        functools.partial(wiring._writing, settings, rebuild=False),
+        functools.partial(wiring.backend(settings).write, wiring.identity_of(settings), rebuild=False),
         ray_cluster.on_ray(address, lambda: Killed(wiring.embedder(settings))),
         progress=lambda *_: None,
     )
@@ -118,11 +119,11 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
             wiring.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
         except RagError as error:
             said[name] = str(error)
-    elsewhere = replace(wiring._identity_of(settings), weights_sha256="0" * 64)
+    elsewhere = replace(wiring.identity_of(settings), weights_sha256="0" * 64)
     other = functools.partial(wiring.embedder_of, elsewhere, settings)
     for name, load in (("no embedder", no_embedder), ("defect", Defective), ("other embedder", other)):
         try:
-            [*ray_cluster.on_ray(address, load)([*files(hostile)], Unwritten())]
+            [*ray_cluster.on_ray(address, load)([*files(hostile)], Unwritten(), lambda _: None)]
         except RagError as error:
             said[name] = str(error)
     print(json.dumps(said), flush=True)  # noqa: T201

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.index import milvus
-from rag.index.base import BlockWriter, EmbeddedDocument, Index
+from rag.index.base import Backend, EmbeddedDocument, Index, IndexWriter
 from rag.index.codec import EmbeddedText, text_hash
-from rag.index.disk import index as disk_index
+from rag.index.disk.backend import DiskBackend
+from rag.index.milvus.backend import MilvusBackend
 from rag.indexing.build import embedder_identity
 from rag.text.chunking import chunks
 from rag.text.sentences import sentences
@@ -36,17 +36,18 @@ class Store:
     place: Path | MilvusAddress
     keyword: bool
 
+    def backend(self) -> Backend:
+        if isinstance(self.place, Path):
+            return DiskBackend(self.place)
+        return MilvusBackend(self.place, keyword=self.keyword)
+
     def write(
         self, identity: EmbedderIdentity = IDENTITY, *, rebuild: bool = False
-    ) -> AbstractContextManager[BlockWriter]:
-        if isinstance(self.place, Path):
-            return disk_index.writing(self.place, identity, rebuild=rebuild)
-        return milvus.writing(self.place, identity, keyword=self.keyword, rebuild=rebuild)
+    ) -> AbstractContextManager[IndexWriter]:
+        return self.backend().write(identity, rebuild=rebuild)
 
     def read(self, identity: EmbedderIdentity = IDENTITY) -> Index:
-        if isinstance(self.place, Path):
-            return disk_index.LocalIndex(self.place, identity)
-        return milvus.MilvusIndex(self.place, identity, keyword=self.keyword)
+        return self.backend().open(identity)
 
 
 def embedded(source: str, text: str, **about) -> EmbeddedDocument:

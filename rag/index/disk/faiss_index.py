@@ -6,7 +6,6 @@ file's name, which is that of the state, stands before what FAISS wrote.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.errors import IndexFileError
+from rag.resources import atomic_file
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -148,10 +148,9 @@ class VectorIndex:
     def save(self, path: Path) -> None:
         """Write what was made, so that a reader sees all of the file or none."""
         faiss = _faiss()
-        temporary = path.with_suffix(".tmp")
         digest = _hash(path)
         try:
-            with temporary.open("wb") as file:
+            with atomic_file(path) as file:
 
                 def write(content: bytes) -> None:
                     digest.update(content)
@@ -161,9 +160,6 @@ class VectorIndex:
                 faiss.write_index(self._saved, faiss.PyCallbackIOWriter(write))
                 file.seek(0)
                 file.write(digest.digest())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         except OSError as error:
             raise IndexFileError(f"{path} can't be written: {error}. Check the disk space.") from error
 

@@ -1,13 +1,13 @@
-"""A store → what is wrong inside it, and its mending from what it holds itself."""
+"""A store → what is wrong inside it, and its repair from what it holds itself."""
 
 import itertools
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from rag.index.base import Coverage
 from rag.index.codec import Vectors, stem_lines, term_counts, text_hash, unpack_spans
 from rag.index.disk.schema import KEYWORDS
 from rag.text.near_duplicates import bands
@@ -16,16 +16,8 @@ _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How many characters other than white space a document has, and how many of them its chunks have."""
-
-    characters: int
-    indexed: int
-
-
 def page_faults(connection: sqlite3.Connection) -> Iterator[str]:
-    """What SQLite itself finds wrong; only a rebuild mends it."""
+    """What SQLite itself finds wrong; only a rebuild repairs it."""
     for (found,) in connection.execute("PRAGMA integrity_check(5)"):
         if found != "ok":
             yield str(found)
@@ -74,14 +66,14 @@ def coverage(connection: sqlite3.Connection) -> Mapping[str, Coverage]:
 
 
 def faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
-    """What is left over in the tables, or lacking, beside the documents themselves; `mend` mends it."""
+    """What is left over in the tables, or lacking, beside the documents; `repair` removes or rebuilds it."""
     for what, sql in _LEFT_OVER.items():
         (count,) = connection.execute(f"SELECT count(*) FROM {sql}").fetchone()
         if count:
             yield f"{count} {what}"
     if count := len(_damaged_spares(connection, dimension)):
         yield f"{count} damaged vectors of no chunk"
-    if _keywords(connection) != _keywords_anew(connection):
+    if _keywords(connection) != _rebuilt_keywords(connection):
         yield "the keyword index has not what the chunks say"
     if dict(connection.execute("SELECT term, chunks FROM terms")) != _terms(connection):
         yield "the table of terms has not what the chunks say"
@@ -97,10 +89,10 @@ def spares(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
-def mend(connection: sqlite3.Connection, dimension: int) -> None:
-    """Remove what is left over, and the broken documents; make keywords and bands anew.
+def repair(connection: sqlite3.Connection, dimension: int) -> None:
+    """Remove what is left over, and the broken documents; rebuild keywords and bands.
 
-    A document that is removed is embedded anew by the next build.
+    A document that is removed is embedded again by the next build.
     """
     for source, _ in list(broken_documents(connection, dimension)):
         connection.execute("DELETE FROM documents WHERE source = ?", (source,))
@@ -201,8 +193,8 @@ def _keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
         return []
 
 
-def _keywords_anew(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
-    """The same of a keyword index that is made anew, in memory."""
+def _rebuilt_keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
+    """The same of a keyword index that is rebuilt in memory."""
     made = sqlite3.connect(":memory:")
     made.execute(KEYWORDS)
     made.executemany(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError, QuestionError, shown
-from rag.index.base import About, StoredChunk, StoredDocument, Weighable
-from rag.index.codec import REBUILD, Ids, Vectors, unpack_numbers, unpack_spans
+from rag.index.base import REBUILD, About, StoredChunk, StoredDocument, Weighable
+from rag.index.codec import Ids, Vectors, unpack_numbers, unpack_spans
 from rag.index.disk.schema import SCHEMA_VERSION
 from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
@@ -69,6 +69,12 @@ class Snapshot:
     def chunk_count(self) -> int:
         """How many chunks there are."""
         return self.count("chunks")
+
+    def near_duplicates(self) -> int:
+        """How many documents there are of which another one says nearly the same."""
+        return self.count(
+            "documents WHERE story IN (SELECT story FROM documents GROUP BY story HAVING count(*) > 1)"
+        )
 
     def count(self, what: str) -> int:
         """How many rows there are of what SQL names: a table, with a condition perhaps."""

@@ -24,11 +24,11 @@ from typing import TypeVar
 import filelock
 
 from rag.errors import IndexFileError, shown
-from rag.index.base import require_identity
-from rag.index.codec import REBUILD
+from rag.index.base import REBUILD, require_identity
 from rag.index.disk.schema import create
 from rag.index.disk.snapshot import Snapshot
-from rag.index.disk.writer import Writer
+from rag.index.disk.writer import StoreWriter
+from rag.resources import atomic_file
 from rag.types import EmbedderIdentity
 
 S = TypeVar("S", bound=Snapshot)
@@ -67,7 +67,7 @@ def reading_as(folder: Path, kind: type[S]) -> Iterator[S]:
 
 
 @contextlib.contextmanager
-def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Iterator[Writer]:
+def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Iterator[StoreWriter]:
     """The right to change the index in `folder`, which is made if there is none.
 
     `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError`
@@ -79,12 +79,12 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
         path = _unfinished(folder, current, identity) if fresh else _store(folder, str(current))
         with contextlib.closing(_connect(path)) as connection:
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            writer = Writer(connection, folder)
+            writer = StoreWriter(connection, folder)
             require_identity(writer.snapshot().identity, identity, f"{shown(folder)}/")
             yield writer
             in_force = {path.name, writer.snapshot().vectors_path.name}
         if fresh:
-            _write_at_once(folder / "current", path.name)
+            _write(folder / "current", path.name)
         _remove_all_but(folder, in_force)
 
 
@@ -96,7 +96,7 @@ def adopt(folder: Path, identity: EmbedderIdentity) -> bool:
             return False
         for path in sorted(folder.glob("store-*.db"), key=lambda path: -path.stat().st_mtime):
             if _fits(path, folder, identity, with_documents=True):
-                _write_at_once(folder / "current", path.name)
+                _write(folder / "current", path.name)
                 return True
     return False
 
@@ -204,7 +204,7 @@ def _lock(folder: Path) -> Iterator[None]:
         raise _unwritable(folder, error) from error
     try:
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        _write_at_once(who, json.dumps({"process": os.getpid(), "since": since}))
+        _write(who, json.dumps({"process": os.getpid(), "since": since}))
         yield
     finally:
         with contextlib.suppress(OSError):  # who holds the lock is told by the lock, not by this file
@@ -225,11 +225,10 @@ def _unwritable(folder: Path, error: OSError) -> IndexFileError:
     return IndexFileError(f"{shown(folder)}/ can't be written: {error.strerror}. Name another: --index DIR")
 
 
-def _write_at_once(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
+def _write(path: Path, text: str) -> None:
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with atomic_file(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise _unwritable(path.parent, error) from error
 
@@ -254,7 +253,7 @@ def _named(path: Path) -> str:
 
 @contextlib.contextmanager
 def _translated(folder: Path) -> Iterator[None]:
-    """SQLite's errors as `IndexFileError`, with what mends them."""
+    """SQLite's errors as `IndexFileError`, with what repairs them."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.index.codec import EmbeddedText, pack_numbers, pack_vectors, stem_lines, term_counts, text_hash
-from rag.index.disk.integrity import mend
+from rag.index.disk.integrity import repair
 from rag.index.disk.snapshot import Snapshot
 from rag.text.near_duplicates import NEAR, Hashes, bands, min_hashes, shingles
 from rag.types import Chunk, Document
@@ -20,7 +20,7 @@ _COMPARED = 50
 """With so many documents a new one is compared, those that share most bands with it."""
 
 
-class Writer:
+class StoreWriter:
     """The one build that may change an index (see `writing`)."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
@@ -87,10 +87,10 @@ class Writer:
         self._connection.execute("DELETE FROM gone")
 
     @contextlib.contextmanager
-    def mended(self) -> Iterator[None]:
-        """Mend what can be mended from the store itself, at once, as in `swap` (see `integrity`)."""
+    def repaired(self) -> Iterator[None]:
+        """Repair what the store can repair from its own tables, at once, as in `swap`."""
         with self._new_state():
-            mend(self._connection, self.snapshot().identity.dimension)
+            repair(self._connection, self.snapshot().identity.dimension)
             # Those of the documents that it removes.
             self._connection.execute("UPDATE meta SET value = '1' WHERE key = 'spares'")
             yield

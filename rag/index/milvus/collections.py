@@ -18,17 +18,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rag.errors import IndexFileError
-from rag.index.codec import REBUILD
+from rag.index.base import REBUILD
 from rag.index.milvus.client import (
     ANSWER_S,
     BUILD_S,
     all_rows,
-    connected,
     create,
     described,
-    is_missing,
     query,
-    translated,
 )
 from rag.index.milvus.rows import BUILDER, META, NO_VECTOR, builder_row, key, meta_row
 from rag.types import EmbedderIdentity
@@ -46,15 +43,6 @@ LEASE_S = 120.0
 
 NONE = "none"
 """The generation of an index that no build has finished."""
-
-
-def exists(address: MilvusAddress) -> bool:
-    """Whether there is an index at the address; `IndexFileError` if that can't be told."""
-    with contextlib.suppress(OSError):
-        if is_missing(address):
-            return False
-    with contextlib.closing(connected(address)) as client, translated(address):
-        return collection_of(client, address) is not None
 
 
 def collection_of(client: Any, address: MilvusAddress) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rag.errors import IndexFileError, QuestionError
 from rag.index.base import (
+    REBUILD,
     About,
     Capabilities,
     Found,
@@ -18,7 +19,6 @@ from rag.index.base import (
     Weighable,
     require_identity,
 )
-from rag.index.codec import REBUILD
 from rag.index.milvus.client import ANSWER_S, MOST, SEARCH, connected, count, query, translated
 from rag.index.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
 from rag.index.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
@@ -32,8 +32,8 @@ _ROWS = 200
 class MilvusIndex:
     """An index in Milvus (see `rag.index.base.Index`)."""
 
-    def __init__(self, address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool) -> None:
-        """Connect; `IndexFileError` unless there is an index that `identity` made.
+    def __init__(self, address: MilvusAddress, identity: EmbedderIdentity | None, *, keyword: bool) -> None:
+        """Connect; `IndexFileError` unless there is an index that `identity` built, None for any.
 
         `keyword` says that search by words is wanted: `IndexFileError` if the index has none.
         """
@@ -57,7 +57,8 @@ class MilvusIndex:
             state = _state(self._client, self._address)
             if state is None:
                 raise IndexFileError(f"No index in {self._address}. Build it: rag build")
-            require_identity(state.identity, self._identity, str(self._address))
+            if self._identity is not None:
+                require_identity(state.identity, self._identity, str(self._address))
             if self._keyword and not state.capabilities.keyword:
                 raise IndexFileError(
                     f"{self._address} was built for dense search alone. Ask it so: --retrieval dense"

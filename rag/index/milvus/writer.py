@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError
-from rag.index.base import BlockWriter, EmbeddedDocument, require_identity
-from rag.index.codec import REBUILD, EmbeddedText, text_hash
+from rag.index.base import REBUILD, EmbeddedDocument, IndexWriter, require_identity
+from rag.index.codec import EmbeddedText, text_hash
 from rag.index.milvus.client import (
     ANSWER_S,
     BUILD_S,
@@ -72,7 +72,7 @@ _OFF = 1e-4
 
 
 class MilvusWriter:
-    """The right to write into a collection, for all workers of a build (see `rag.index.base.BlockWriter`)."""
+    """The right to write into a collection, for all workers of a build (see `rag.index.base.IndexWriter`)."""
 
     def __init__(self, chunks: str, hold: Hold) -> None:
         """Write into the collection `chunks` and the one of its documents, while the build has its hold."""
@@ -85,29 +85,33 @@ class MilvusWriter:
         self.chunks = chunks
 
     def hashes(self) -> dict[str, str]:
-        """See `BlockWriter.hashes`."""
+        """See `IndexWriter.hashes`."""
         with translated(self._address):
             self._before = {
                 row["source"]: row["sha256"] for row in whole_documents(self._client, self._documents)
             }
         return self._before
 
-    def connect(self) -> Callable[[], BlockWriter]:
-        """See `BlockWriter.connect`."""
+    def connect(self) -> Callable[[], IndexWriter]:
+        """See `IndexWriter.connect`."""
         if self._address.in_process:
             raise IndexFileError(f"{self._address} is a file of one process. Name a server for a cluster.")
         return functools.partial(MilvusWriter, self.chunks, self._hold)
 
-    def known(self, sources: Sequence[str]) -> dict[bytes, EmbeddedText]:
-        """See `BlockWriter.known`."""
+    def known(self, sources: Sequence[str], keys: Sequence[bytes]) -> dict[bytes, EmbeddedText]:
+        """See `IndexWriter.known`."""
         fields = ["text", "spans", "sentence_vectors", "vector"]
         with translated(self._address):
             rows = all_rows(self._client, self.chunks, f"name in {[*map(key, sources)]}", fields)
             known = {text_hash(row["text"]): embedded_text(row) for row in rows}
             return {hashed: found for hashed, found in known.items() if found is not None}
 
+    def keep(self, texts: Sequence[EmbeddedText]) -> bool:
+        """See `IndexWriter.keep`: rows of chunks need their document."""
+        return False
+
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
-        """See `BlockWriter.upsert`; `IndexFileError` if another build has taken over."""
+        """See `IndexWriter.upsert`; `IndexFileError` if another build has taken over."""
         found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
         firsts = [parts[0] for parts, _ in found]
         with translated(self._address):
@@ -141,7 +145,7 @@ class MilvusWriter:
             self._client.upsert(collection, [*rows[first : first + _ROWS]], timeout=BUILD_S)
 
     def finish(self, now: Mapping[str, str]) -> None:
-        """See `BlockWriter.finish`."""
+        """See `IndexWriter.finish`."""
         fields = ["document", "source", "sha256", "whole", "chunks"]
         with translated(self._address):
             self._hold.require(self._client)

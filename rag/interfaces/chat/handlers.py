@@ -20,6 +20,7 @@ from rag.interfaces.chat.session import Limits, Messages, Session, messages
 from rag.interfaces.feedback import rate
 from rag.interfaces.lifecycle import Preparation
 from rag.types import Citation, Passage
+from rag.wiring import backend
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,7 +127,7 @@ class Handlers:
     def thumb(self, session: Session, marked: Marked, event: gr.EventData) -> tuple[Messages, Session]:
         """Keep what a person thinks of an answer."""
         session, answer, rating = chat.rated(session, event.turn, event.rating)
-        rate(self.preparation.settings.index, answer, rating)
+        rate(backend(self.preparation.settings), answer, rating)
         return messages(session, marked), session
 
     @told

@@ -28,8 +28,8 @@ def diagnosis(found: "Diagnosis") -> Iterator[str]:
     if (figures := found.figures) is not None:
         share = figures.indexed_characters / figures.characters if figures.characters else 1.0
         yield f"documents: {figures.documents}, with a date: {figures.dated}; chunks: {figures.chunks}"
-        if figures.copies is not None:
-            yield f"documents that tell a story which another tells too: {figures.copies}"
+        if figures.near_duplicates is not None:
+            yield f"near-duplicate documents: {figures.near_duplicates}"
         yield f"{share:.2%} of {figures.characters:,} characters are indexed"
         if figures.store_bytes is not None and figures.vectors_bytes is not None:
             yield f"store {figures.store_bytes / 1e6:.1f} MB, vectors {figures.vectors_bytes / 1e6:.1f} MB"

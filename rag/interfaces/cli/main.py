@@ -23,7 +23,6 @@ from rag.interfaces.cli.console import as_json, diagnosis, numbered, one_line, p
 from rag.retrieval.filters import scope
 from rag.settings import Settings, resolve
 from rag.types import Answer, Event, Failure, Waiting
-from rag.uris import local_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,12 +54,16 @@ def _build(arguments: argparse.Namespace) -> int:
     settings = resolve(**given(arguments))
     failed = _build_once(arguments, settings, rebuild=arguments.rebuild)
     if arguments.watch:
+        from rag import wiring
         from rag.documents.watcher import changes
 
         print(f"rag: watching {shown(settings.documents)}; Ctrl-C ends it", file=sys.stderr)
         waiting = threading.Event()
         for _ in changes(
-            settings.documents, index=local_folder(settings.index), stop=threading.Event(), due=waiting.is_set
+            settings.documents,
+            index=wiring.backend(settings).folder,
+            stop=threading.Event(),
+            due=waiting.is_set,
         ):
             try:
                 failed = _build_once(arguments, settings, rebuild=False, known=failed)

@@ -13,13 +13,13 @@ BUILDS = 40
 READER = """
 import json, sys, time
 from pathlib import Path
-from rag.index.disk.index import LocalIndex
+from rag.index.disk.index import DiskIndex
 from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY
 
 place = Path(sys.argv[1])
-retriever = Retriever(LocalIndex(place / "index", IDENTITY), WordEmbedder())
+retriever = Retriever(DiskIndex(place / "index", IDENTITY), WordEmbedder())
 print("ready", flush=True)
 asked = []
 while not (place / "stop").exists():

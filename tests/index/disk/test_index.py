@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from rag.index.disk.index import LocalIndex
-from rag.indexing import doctor
+from rag.index.disk.index import DiskIndex
 from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders, mangle
@@ -47,11 +46,11 @@ def anew(folders: Folders) -> list[set[tuple[str, str, float, float]]]:
     other.index.parent.mkdir(exist_ok=True)
     other.documents = folders.documents
     other.build(rebuild=True)
-    return asked(Retriever(LocalIndex(other.index, IDENTITY), WordEmbedder()))
+    return asked(Retriever(DiskIndex(other.index, IDENTITY), WordEmbedder()))
 
 
 def test_what_a_large_index_finds_follows_its_folder(folders):
-    reader = Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())
+    reader = Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())
     chooser = random.Random(1)
     files = [folders.vectors_file()]
     for step in range(12):
@@ -64,8 +63,8 @@ def test_what_a_large_index_finds_follows_its_folder(folders):
         files.append(folders.vectors_file())
         expected = anew(folders)
         assert asked(reader) == expected
-        assert asked(Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())) == expected
-        found = doctor.examine(folders.documents, folders.index, IDENTITY)
+        assert asked(Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())) == expected
+        found = folders.examine()
         assert (found.faults, found.figures.recall) == ((), 1.0)
     assert 1 < len(set(files)) < 6  # it stays as long as few chunks have changed, and is then made anew
 
@@ -74,11 +73,11 @@ def test_a_large_index_may_become_small_and_empty(folders):
     for path in sorted(folders.documents.iterdir())[5:]:
         path.unlink()
     folders.build()
-    assert asked(Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())) == anew(folders)
+    assert asked(Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())) == anew(folders)
     for path in folders.documents.iterdir():
         path.unlink()
     folders.build(may_be_empty=True)
-    assert asked(Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())) == [set()] * 5
+    assert asked(Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())) == [set()] * 5
 
 
 def test_a_reader_that_found_the_file_damaged_follows_later_states(folders):
@@ -86,7 +85,7 @@ def test_a_reader_that_found_the_file_damaged_follows_later_states(folders):
     folders.write({"00.txt": text(chooser)})
     folders.build()
     mangle("overwritten", folders.vectors_file())
-    reader = Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())
+    reader = Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())
     assert asked(reader) == anew(folders)
     for name in ("00.txt", "00.txt", "01.txt"):
         folders.write({name: text(chooser)})

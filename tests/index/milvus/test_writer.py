@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from rag.errors import IndexFileError
-from rag.index import milvus
+from rag.index.base import BUILD
 from rag.index.milvus import collections, rows, server, writer
+from rag.index.milvus.backend import MilvusBackend
 from rag.indexing import doctor
 from rag.uris import MilvusAddress, milvus_address
 from tests.support import ROOT, SEEDS
-from tests.support.stores import Store, embedded, everything, expected, opened, write
+from tests.support.stores import IDENTITY, Store, embedded, everything, expected, opened, write
 
 pymilvus = pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
@@ -203,12 +204,10 @@ def test_the_doctor_asks_for_no_rebuild_where_a_build_is_enough(store, tmp_path,
 
         killed.setattr(writer.MilvusWriter, "_put", chunks_alone)
         interrupted(store, ("b.txt", "Bread."))
-    with opened(store) as state:
-        fault = f"{store.place} has 2 chunks, but its documents have 1. {doctor.BUILD}"
-        assert fault in doctor.examine_state(folder, state, store.place).faults
+    fault = f"{store.place} has 2 chunks, but its documents have 1. {BUILD}"
+    assert fault in doctor.examine(folder, store.backend(), IDENTITY).faults
     write(store, {"a.txt": "War.", "b.txt": "Bread."})
-    with opened(store) as state:
-        assert not any("chunks" in fault for fault in doctor.examine_state(folder, state, store.place).faults)
+    assert not any("chunks" in fault for fault in doctor.examine(folder, store.backend(), IDENTITY).faults)
 
 
 def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeypatch):
@@ -313,7 +312,7 @@ def test_another_process_reads_it_by_meaning_and_by_words(tmp_path):
     where = f"milvus://{tmp_path}/deep/index.db/articles"
     missing = ran("search", "Moscow", "--index", where)
     assert (missing.returncode, missing.stderr) == (1, f"rag: No index in {where}. Build it: rag build\n")
-    assert not milvus.exists(milvus_address(where))
+    assert not MilvusBackend(milvus_address(where), keyword=False).exists()
     assert not (tmp_path / "deep").exists()
 
     built = ran("build", "--documents", str(SEEDS), "--index", where)
