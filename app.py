@@ -18,7 +18,6 @@ from typing import Any
 
 import gradio as gr
 
-from rag.answering.engine import MAX_QUESTION_CHARS
 from rag.documents.folder import MAX_BYTES, READABLE
 from rag.errors import SettingsError
 from rag.interfaces.api.gradio_api import Endpoints
@@ -30,6 +29,7 @@ from rag.interfaces.chat.handlers import Handlers
 from rag.interfaces.chat.panes import NOTHING_INSIDE, NOTHING_OPEN, Panes
 from rag.interfaces.chat.session import Session
 from rag.interfaces.lifecycle import Preparation
+from rag.retrieval.query import MAX_QUESTION_CHARS
 from rag.settings import Serving, resolve, resolve_serving
 
 EXAMPLES = {

@@ -139,7 +139,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A verbatim quote: `label` is n of `[n]`, the 1-based position of its passage in the answer.
+    """A verbatim quote: `label` is n of `[n]`, from 1 in the order in which an answer is read.
 
     `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
     other documents that tell the same story and have the quote too, word for word.

@@ -50,7 +50,9 @@ def read_composition(
         claims = dict.fromkeys(prose[start:end] for start, end in sentences(prose))
         new = [claim for claim in claims if claim not in said]
         said.update(new)
-        yield from line_of(sentence, new, passages, first=not quoted, unsupported=unsupported, short=short)
+        yield from line_of(
+            sentence, new, passages, label=len(quoted) + 1, unsupported=unsupported, short=short
+        )
         quoted.add(place)
         if next(characters, "") != "\n":
             return
@@ -61,13 +63,14 @@ def line_of(
     claims: Iterable[str],
     passages: Sequence[Passage],
     *,
-    first: bool,
+    label: int,
     unsupported: Callable[[str, str], str | None],
     short: Callable[[Sentence], str | None],
 ) -> Iterator[str | Short | Citation | Dropped]:
     """The line of a quote, after the claims that it bears out; what isn't borne out comes before.
 
-    As in `read_composition`; the first line of an answer is followed by what `short` finds in the quote.
+    As in `read_composition`; the first line of an answer, which has the label 1, is followed by what `short`
+    finds in the quote.
     """
     kept: list[str] = []
     for claim in claims:
@@ -76,10 +79,10 @@ def line_of(
             kept.append(claim)
         else:
             yield Dropped(claim, reason)
-    citation = citation_of(sentence, passages)
-    yield ("" if first else SEPARATOR) + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
+    citation = citation_of(sentence, passages, label)
+    yield ("" if label == 1 else SEPARATOR) + " ".join([*kept, f"“{citation.quote}” [{citation.label}]"])
     yield citation
-    if first and (found := short(sentence)) is not None:
+    if label == 1 and (found := short(sentence)) is not None:
         yield Short(found)
 
 

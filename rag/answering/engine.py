@@ -1,6 +1,6 @@
 """Question → answer: joins the stages and streams what they find.
 
-question → passages → evidence → reading → confidence → the model's choice or words → quotes → answer
+query → passages → evidence → reranked sentences → confidence → the model's choice or words → quotes → answer
 """
 
 import os
@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field
 
 from rag.answering.composition import Dropped
 from rag.answering.confidence import confidence
@@ -17,22 +17,22 @@ from rag.answering.faithfulness import unsupported
 from rag.answering.quotes import Short
 from rag.answering.sentence_reranking import READ, marked, read
 from rag.answering.short_answer import short_answer
-from rag.answering.synthesis import LeftOut, Prompted, Step, Writer
+from rag.answering.synthesis import LeftOut, Prompted, Step, Synthesizer
 from rag.errors import QuestionError
 from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from rag.llm.prompts import Templates
 from rag.llm.worker import Worker
 from rag.models.reader import Reader
-from rag.retrieval.conversation import Asked, History, in_context
+from rag.retrieval.conversation import History
 from rag.retrieval.filters import Date, scope
+from rag.retrieval.query import Query, analyse, reworded
 from rag.retrieval.retriever import Retrieval, Retriever
 from rag.settings import Mode
-from rag.types import Answer, Citation, Event, Passage, Scope, Sentence, Waiting
+from rag.types import Answer, Citation, Event, Passage, Sentence, Waiting
 
 PASSAGES = 5
 """How many passages an answer is looked for in."""
 
-MAX_QUESTION_CHARS = 4_000
 GATE = 1.3
 """The least score of the best sentence for which anything bears on the question at all.
 
@@ -45,6 +45,66 @@ NONE_CHOSEN_DATED = "none of the chosen documents has a date in that range"
 NOTHING_BEARS = "nothing in the documents bears on the question"
 NONE_ANSWERS = "no sentence of the documents answers the question"
 NO_ROOM = "no sentence that bears on the question fits the language model's context"
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer while it is made: what the stages have found so far."""
+
+    asked: str
+    typed: str
+    query: Query
+    timings: dict[str, float] = field(default_factory=dict)
+    passages: tuple[Passage, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    confidence: float = 0.0
+    reason: str | None = None
+    text: str = ""
+    short: str | None = None
+    citations: list[Citation] = field(default_factory=list)
+    dropped: int = 0
+    left_out: LeftOut = field(default_factory=lambda: LeftOut(0, of=1))
+    prompted: Prompted = field(default_factory=Prompted)
+
+    def take(self, step: Step) -> None:
+        """Add what the writing yields."""
+        match step:
+            case str():
+                self.text += step
+            case Citation():
+                self.citations.append(step)
+            case Short():
+                self.short = step.text
+            case Dropped():
+                self.dropped += 1
+            case LeftOut():
+                self.left_out = step
+            case Prompted():
+                self.prompted = step
+
+    def answer(self, model: str) -> Answer:
+        """The answer, or the abstention where there is no citation."""
+        reason = None
+        if not self.citations:
+            no_room = self.left_out.sentences == self.left_out.of
+            reason = self.reason or (NO_ROOM if no_room else NONE_ANSWERS)
+        return Answer(
+            question=self.asked,
+            text=self.text if self.citations else ABSTENTION,
+            short=self.short,
+            citations=tuple(self.citations),
+            passages=self.passages,
+            abstained=reason,
+            model=model,
+            timings=self.timings,
+            confidence=self.confidence,
+            taken_as=self.query.text if self.query.text != self.typed else None,
+            left_out=self.left_out.sentences,
+            dropped=self.dropped,
+            evidence=considered(self.sentences[:READ], self.passages, self.prompted.sentences),
+            prompt_tokens=self.prompted.tokens,
+            guarantee="location" if self.prompted.located else "grammar",
+        )
 
 
 class Engine:
@@ -64,7 +124,7 @@ class Engine:
         """Join the parts (see `rag.wiring`, which makes them from settings).
 
         `mode` is what the model may write: `quote` quotes alone, `compose` sentences of its own that a quote
-        bears out, `auto` what it is large enough for. A question is answered when the confidence is at least
+        supports, `auto` what it is large enough for. A question is answered when the confidence is at least
         `threshold`; with 0 whatever is nearest is quoted.
         """
         self._retriever = retriever
@@ -74,7 +134,7 @@ class Engine:
         self._threshold = threshold
         # More at once would only take each other's time, and that of the server they are asked through.
         self._turns = threading.Semaphore(os.cpu_count() or 1)
-        self._writer = Writer(
+        self._synthesizer = Synthesizer(
             templates,
             mode,
             may_refuse=threshold > 0,
@@ -112,8 +172,7 @@ class Engine:
     ) -> Answer:
         """The answer, or the abstention; `history` is (question, answer text) pairs, oldest first.
 
-        With `since` or `until`, from documents with such a date alone; with `sources`, from these alone (see
-        `rag.retrieval.filters`).
+        `since`, `until` and `sources` as in `search`.
         """
         for event in self.stream(question, history=history, since=since, until=until, sources=sources):
             if isinstance(event, Answer):
@@ -136,63 +195,23 @@ class Engine:
         computation. So does another thread that sets `stop`: the iterator ends then, without an answer.
         """
         stop = stop or threading.Event()
-        timings: dict[str, float] = {}
-        typed = asked = _asked(question, history)
-        within = scope(since, until, sources)
-        if asked.goes_on and self._may_rewrite():
-            with _timed(timings, "rewrite"):
-                asked = yield from self._rewritten(asked, stop)
-        with self._turns, _timed(timings, "retrieve"):
-            retrieval = _retrieved(self._retriever, asked, PASSAGES, within)
-        yield retrieval.passages
+        query = analyse(question, history=history, scope=scope(since, until, sources))
+        draft = _Draft(question, query.question, query)
+        if query.continues and self._may_rewrite():
+            yield from self._reword(draft, stop)
+        retrieval = self._retrieve(draft)
+        yield draft.passages
         if stop.is_set():
             return
-
-        sentences = ranked(retrieval.sentences)
-        bears = bool(sentences) and (self._threshold == 0 or sentences[0].score >= GATE)
-        if bears and self._reader is not None:
-            with self._turns, _timed(timings, "read"):
-                sentences = read(self._reader, asked.text, sentences)
-        sure = confidence(asked.question, sentences) if sentences else 0.0
-        steps: list[Step] = []
-        reason = NONE_ANSWERS
-        if within is not None and not retrieval.passages:
-            reason = NOTHING_DATED if within.sources is None else NONE_CHOSEN_DATED
-        elif not bears:
-            reason = NOTHING_BEARS
-        elif sure >= self._threshold:
-            with _timed(timings, "generate"):
-                answering = self._writer.answering(asked, sentences, retrieval.passages)
-                for step in self._worker.run(answering, stop=stop):
-                    if isinstance(step, Waiting | str):
-                        yield step
-                    if not isinstance(step, Waiting):
-                        steps.append(step)
+        draft.reason = self._read(draft, retrieval)
+        if draft.reason is None:
+            yield from self._write(draft, stop)
         if stop.is_set():
             return
-        citations = tuple(step for step in steps if isinstance(step, Citation))
-        left_out = next((step for step in steps if isinstance(step, LeftOut)), LeftOut(0, of=1))
-        prompted = next((step for step in steps if isinstance(step, Prompted)), Prompted())
-        if not citations:
-            reason = NO_ROOM if left_out.sentences == left_out.of else reason
+        answer = draft.answer(self._model_name)
+        if answer.abstained is not None:
             yield ABSTENTION
-        yield Answer(
-            question=question,
-            text="".join(step for step in steps if isinstance(step, str)) if citations else ABSTENTION,
-            short=next((step.text for step in steps if isinstance(step, Short)), None),
-            citations=citations,
-            passages=retrieval.passages,
-            abstained=None if citations else reason,
-            model=self._model_name,
-            timings=timings,
-            confidence=sure,
-            taken_as=asked.text if asked.text != typed.question else None,
-            left_out=left_out.sentences,
-            dropped=sum(isinstance(step, Dropped) for step in steps),
-            evidence=considered(sentences[:READ], retrieval.passages, prompted.sentences),
-            prompt_tokens=prompted.tokens,
-            guarantee="location" if prompted.located else "grammar",
-        )
+        yield answer
 
     def generation(self) -> str:
         """The name of the index's state now; each build that changes something makes another."""
@@ -218,20 +237,52 @@ class Engine:
         return excerpt(self._retriever.index, source, start, end)
 
     def _may_rewrite(self) -> bool:
-        """Whether the model may put a question anew: as far as is known before it is loaded."""
+        """Whether the model may reword a question: as far as is known before it is loaded."""
         model = self._worker.model
-        return self._writer.mode != "quote" and (model is None or self._writer.composes(model))
+        return self._synthesizer.mode != "quote" and (model is None or self._synthesizer.composes(model))
 
-    def _rewritten(self, asked: Asked, stop: threading.Event) -> Generator[Event, None, Asked]:
+    def _reword(self, draft: _Draft, stop: threading.Event) -> Generator[Event, None, None]:
         """The question as a capable model puts it to be understood alone; as it is from another model."""
         text = ""
-        for step in self._worker.run(self._writer.rewriting(asked), stop=stop):
-            if isinstance(step, Waiting):
-                yield step
-            else:
-                text += step
-        text = " ".join(text.split())
-        return replace(asked, question=text, text=text, goes_on=False) if text else asked
+        with _timed(draft.timings, "rewrite"):
+            for step in self._worker.run(self._synthesizer.rewriting(draft.query), stop=stop):
+                if isinstance(step, Waiting):
+                    yield step
+                else:
+                    text += step
+        if text := " ".join(text.split()):
+            draft.query = reworded(draft.query, text)
+
+    def _retrieve(self, draft: _Draft) -> Retrieval:
+        with self._turns, _timed(draft.timings, "retrieve"):
+            retrieval = self._retriever.retrieve(draft.query, PASSAGES)
+        draft.passages = retrieval.passages
+        return retrieval
+
+    def _read(self, draft: _Draft, retrieval: Retrieval) -> str | None:
+        """Rank the sentences and judge the best one; why there is no answer, None where there may be one."""
+        draft.sentences = ranked(retrieval.sentences)
+        bears = bool(draft.sentences) and (self._threshold == 0 or draft.sentences[0].score >= GATE)
+        if bears and self._reader is not None:
+            with self._turns, _timed(draft.timings, "read"):
+                draft.sentences = read(self._reader, draft.query.text, draft.sentences)
+        if draft.sentences:
+            draft.confidence = confidence(draft.query.question, draft.sentences)
+        scope = draft.query.scope
+        if scope is not None and not draft.passages:
+            return NOTHING_DATED if scope.sources is None else NONE_CHOSEN_DATED
+        if not bears:
+            return NOTHING_BEARS
+        return None if draft.confidence >= self._threshold else NONE_ANSWERS
+
+    def _write(self, draft: _Draft, stop: threading.Event) -> Iterator[Event]:
+        work = self._synthesizer.answering(draft.query, draft.sentences, draft.passages)
+        with _timed(draft.timings, "generate"):
+            for step in self._worker.run(work, stop=stop):
+                if isinstance(step, Waiting | str):
+                    yield step
+                if not isinstance(step, Waiting):
+                    draft.take(step)
 
     def _unsupported(self, claim: str, quote: str) -> str | None:
         def similarity(*texts: str) -> float:
@@ -251,42 +302,17 @@ def search(
     until: Date | None = None,
     sources: Sequence[str] | None = None,
 ) -> tuple[Passage, ...]:
-    """The k passages nearest to the question, best first; fewer when there are fewer.
-
-    With `since` or `until`, of documents with such a date; with `sources`, of these alone (see
-    `rag.retrieval.filters`).
-    """
+    """See `Engine.search`, which needs no language model for it."""
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise QuestionError(f"k is {k!r}; ask for 1 passage or more.")
-    return _retrieved(retriever, _asked(question, history), k, scope(since, until, sources)).passages
-
-
-def _retrieved(retriever: Retriever, asked: Asked, k: int, within: Scope | None) -> Retrieval:
-    return retriever.retrieve(asked.question, k, topic=asked.topic, goes_on=asked.goes_on, scope=within)
+    query = analyse(question, history=history, scope=scope(since, until, sources))
+    return retriever.retrieve(query, k).passages
 
 
 def _short_answer(question: str, sentence: Sentence) -> str | None:
     if sentence.reading is None:
         return short_answer(question, sentence.text)
     return marked(sentence, sentence.reading)
-
-
-def _asked(question: str, history: History) -> Asked:
-    """The question in its conversation; `QuestionError` if it can't be asked."""
-    asked = in_context(_checked(question), history)
-    return replace(asked, text=asked.text[-MAX_QUESTION_CHARS:])
-
-
-def _checked(question: str) -> str:
-    """The question if it can be asked; else `QuestionError`."""
-    if not isinstance(question, str) or not question.strip():
-        raise QuestionError("The question is empty. Type one.")
-    if len(question) > MAX_QUESTION_CHARS:
-        raise QuestionError(
-            f"The question has {len(question):,} characters; at most {MAX_QUESTION_CHARS:,} can be asked. "
-            "Shorten it."
-        )
-    return question
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def read_located(
             yield from (Dropped(claim, "no other quote bears it out") for claim in claims)
             continue
         reason = functools.partial(_unsaid, unsupported=unsupported)
-        yield from line_of(found, claims, passages, first=not told, unsupported=reason, short=short)
+        yield from line_of(found, claims, passages, label=len(told) + 1, unsupported=reason, short=short)
         told.add(key)
     if unsupported is not None and text.strip() != "[0]":
         for claim in _claims(text[place:]):

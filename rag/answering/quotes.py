@@ -55,15 +55,17 @@ def choose_quotes(
             yield Short(said)
         # Whether there is room for what a quote refers back to shows when all are chosen.
         while told < len(found) and not found[told].lead_in:
-            yield from _quoted(found[told], passages, separator)
+            yield from _quoted(found[told], passages, separator, told + 1)
             told, separator = told + 1, SEPARATOR
-    for sentence in with_lead_ins(found, max_chars=max_chars)[told:]:
-        yield from _quoted(sentence, passages, separator)
+    for label, sentence in enumerate(with_lead_ins(found, max_chars=max_chars)[told:], told + 1):
+        yield from _quoted(sentence, passages, separator, label)
         separator = SEPARATOR
 
 
-def _quoted(sentence: Sentence, passages: Sequence[Passage], separator: str) -> Iterator[str | Citation]:
-    citation = citation_of(sentence, passages)
+def _quoted(
+    sentence: Sentence, passages: Sequence[Passage], separator: str, label: int
+) -> Iterator[str | Citation]:
+    citation = citation_of(sentence, passages, label)
     yield f"{separator}“{citation.quote}” [{citation.label}]"
     yield citation
 
@@ -122,10 +124,10 @@ def _chosen(
         left = {label: other for label, other in left.items() if len(other.text) <= max_chars}
 
 
-def citation_of(sentence: Sentence, passages: Sequence[Passage]) -> Citation:
-    """The citation of a whole sentence."""
+def citation_of(sentence: Sentence, passages: Sequence[Passage], label: int) -> Citation:
+    """The citation of a whole sentence, with this label."""
     return Citation(
-        label=sentence.passage + 1,
+        label=label,
         source=passages[sentence.passage].source,
         start=sentence.start,
         end=sentence.end,

@@ -6,7 +6,7 @@ Only where the question asks for a time, a number or a name, and the sentence ha
 import re
 from collections.abc import Callable
 
-from rag.text.analyzer import STOP_WORDS, stem, words
+from rag.text.analyzer import STOP_WORDS, stem, stems, words
 from rag.text.answer_type import DAY, HOW, MONTH, WHERE, Kind, asked_for, spans_of
 
 _WORD = re.compile(r"[^\W_]+")
@@ -44,7 +44,11 @@ _UNIT_BONUS = 6.0
 def short_answer(question: str, sentence: str) -> str | None:
     """The answer in a few words, which are a part of the sentence; None where none stands out."""
     kind = asked_for(question)
-    spans = [span for span in spans_of(kind, sentence, question) if not _opens(kind, sentence, span)]
+    spans = [
+        span
+        for span in spans_of(kind, sentence, frozenset(stems(question)))
+        if not _opens(kind, sentence, span)
+    ]
     if not spans:
         return None
     worth = _worth(kind, question, sentence)

@@ -1,9 +1,9 @@
-"""Evidence → what the language model does with it: choose, compose, or put a question anew.
+"""Evidence → what the language model does with it: choose, compose, or reword a question.
 
 Each is a piece of work for the thread that has the model (see `rag.llm.worker`).
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from rag.llm.base import LanguageModel
 from rag.llm.grammar import ONE_LINE, compose_grammar
 from rag.llm.prompts import Templates, render, render_rewrite
 from rag.llm.worker import Work
-from rag.retrieval.conversation import Asked
+from rag.retrieval.query import Query
 from rag.settings import Mode
 from rag.text.sentences import MAX_CHARS as MAX_QUOTE_CHARS
 from rag.types import Citation, Passage, Sentence
@@ -28,7 +28,7 @@ EVIDENCE_TOKENS = 300
 EVIDENCE_SENTENCES = 6
 MAX_QUOTES = 3
 CAPABLE_PARAMETERS = 900_000_000
-"""From how many weights a model can write sentences of its own, put a question anew, and refuse.
+"""From how many weights a model can write sentences of its own, reword a question, and refuse.
 
 Models that are named 1B have a little less or more.
 """
@@ -54,9 +54,8 @@ The embedded model was never taught to choose, so the score decides almost alone
 the first quote is right for 0.854, and for 0.856 without the model.
 """
 
-
 DECIDED = 12.0
-"""So many logits of score alone choose a sentence without the model: they are a chance of 1 in 100,000.
+"""A lead of this many logits of score alone chooses a sentence without the model: a chance of 1 in 100,000.
 
 It saves the model's reading of the evidence.
 """
@@ -64,7 +63,7 @@ It saves the model's reading of the evidence.
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How many sentences, of how many, the model had no room for."""
+    """How many sentences, of how many, did not fit the model's context."""
 
     sentences: int
     of: int
@@ -88,11 +87,22 @@ Step: TypeAlias = str | Short | Citation | Dropped | LeftOut | Prompted
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class _Prompt:
+    """The message to a model, with the evidence in it, and how much the model may write after `opening`."""
+
+    message: str
+    opening: str
+    evidence: tuple[Sentence, ...]
+    max_tokens: int
+    composes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesizer:
     """Makes the work for the model.
 
     `mode` is as in `rag.answering.engine`, `may_refuse` whether a capable model may say that no sentence
-    answers. `unsupported` tells why a quote doesn't bear out a sentence (see `rag.answering.composition`),
+    answers. `unsupported` says why a quote doesn't support a sentence (see `rag.answering.composition`),
     `short_answer` what in a sentence answers a question in a few words.
     """
 
@@ -106,13 +116,13 @@ class Writer:
         """Whether the model writes sentences of its own."""
         return self.mode == "compose" or (self.mode == "auto" and _is_capable(model))
 
-    def rewriting(self, asked: Asked) -> Work[str]:
-        """The question put anew, to be understood alone; nothing from a model that doesn't compose."""
+    def rewriting(self, query: Query) -> Work[str]:
+        """The question reworded, to be understood alone; nothing from a model that doesn't compose."""
 
         def work(model: LanguageModel, cancelled: Callable[[], bool]) -> Generator[str, None, None]:
             if not self.composes(model):
                 return
-            message = render_rewrite(self.templates.rewrite, history=asked.turns, question=asked.question)
+            message = render_rewrite(self.templates.rewrite, history=query.turns, question=query.question)
             if model.count_prompt(message, opening="") + REWRITE_TOKENS > model.context_tokens:
                 return
             pieces = model.generate(
@@ -131,94 +141,127 @@ class Writer:
         return work
 
     def answering(
-        self, asked: Asked, sentences: Sequence[Sentence], passages: Sequence[Passage]
+        self, query: Query, sentences: Sequence[Sentence], passages: Sequence[Passage]
     ) -> Work[Step]:
         """The answer out of the sentences, best first; `QuestionError` if the question leaves no room."""
 
         def work(model: LanguageModel, cancelled: Callable[[], bool]) -> Generator[Step, None, None]:
             enough = sentences[0].score - CLOSE
-            found = [sentence for sentence in sentences[:EVIDENCE_SENTENCES] if sentence.score >= enough]
-            # A sentence with characters that the model can't write can only be copied for it.
-            composes = self.composes(model) and all(model.can_write(sentence.text) for sentence in found)
-            composes = composes or not model.takes_grammar  # labels alone can't be asked of it
-            template = self.templates.compose if composes else self.templates.quote
-            opening, own = ("", PROSE_TOKENS) if composes else ("[", 0)
-            budget = _budget(model, render(template, evidence=[], question=asked.text), opening, own)
-            # Counted as it is written in the reply; `[1] ` takes the same tokens as `[6] `.
-            sizes = [model.count_tokens(f"\n[1] {sentence.lead_in}{sentence.text}") for sentence in found]
-            evidence = within_budget(found, sizes, max_tokens=budget)
-            if len(evidence) < len(found):
-                yield LeftOut(len(found) - len(evidence), of=len(found))
-            if not evidence:
-                return
-            lines = [sentence.lead_in + sentence.text for sentence in evidence]
-            message = render(template, evidence=lines, question=asked.text)
-            # A small model refuses at random; for it the confidence alone decides.
-            may_refuse = self.may_refuse and _is_capable(model)
-            prompted = Prompted(
-                evidence, model.count_prompt(message, opening=opening), not model.takes_grammar
-            )
-            limits = {"max_quotes": MAX_QUOTES, "max_chars": MAX_QUOTE_CHARS}
-            short = partial(self.short_answer, asked.question)
-            if composes:
-                yield prompted
-                texts = [sentence.text for sentence in evidence]
-                pieces = model.generate(
-                    message,
-                    opening=opening,
-                    grammar=compose_grammar(texts, may_refuse=may_refuse, **limits),
-                    bias={},
-                    max_tokens=budget + own + SLACK_TOKENS // 2,
-                    cancelled=cancelled,
-                )
-                if model.takes_grammar:
-                    yield from read_composition(
-                        pieces, evidence, passages, unsupported=self.unsupported, short=short
-                    )
-                else:
-                    yield from read_located(
-                        pieces,
-                        evidence,
-                        passages,
-                        max_quotes=MAX_QUOTES,
-                        unsupported=self.unsupported if self.composes(model) else None,
-                        short=short,
-                    )
-                return
-            bias = _bias([sentence.score for sentence in evidence])
-            asked_model = False
-
-            def reply(written: str, grammar: str) -> str:
-                nonlocal asked_model
-                asked_model = True
-                return "".join(
-                    model.generate(
-                        message,
-                        opening=written,
-                        grammar=grammar,
-                        bias=bias,
-                        max_tokens=LABEL_TOKENS,
-                        cancelled=cancelled,
-                    )
-                )
-
-            yield from choose_quotes(
-                reply,
-                evidence,
-                passages,
-                decided=DECIDED / CHOICE_WEIGHT,
-                may_refuse=may_refuse,
-                short=short,
-                **limits,
-            )
-            if asked_model:
-                yield prompted
+            close = [sentence for sentence in sentences[:EVIDENCE_SENTENCES] if sentence.score >= enough]
+            prompt = self._prompt(query, close, model)
+            if len(prompt.evidence) < len(close):
+                yield LeftOut(len(close) - len(prompt.evidence), of=len(close))
+            if prompt.evidence:
+                answer = self._composed if prompt.composes else self._chosen
+                yield from answer(query, prompt, passages, model, cancelled)
 
         return work
+
+    def _prompt(self, query: Query, close: Sequence[Sentence], model: LanguageModel) -> _Prompt:
+        # A sentence with characters that the model can't write can only be copied for it, and labels alone
+        # can't be asked of a model without a grammar.
+        can_write = all(model.can_write(sentence.text) for sentence in close)
+        composes = (self.composes(model) and can_write) or not model.takes_grammar
+        template = self.templates.compose if composes else self.templates.quote
+        opening, prose = ("", PROSE_TOKENS) if composes else ("[", 0)
+        budget = _budget(model, render(template, evidence=[], question=query.text), opening, prose)
+        # Counted as it is written in the reply; `[1] ` takes the same tokens as `[6] `.
+        sizes = [model.count_tokens(f"\n[1] {sentence.lead_in}{sentence.text}") for sentence in close]
+        evidence = within_budget(close, sizes, max_tokens=budget)
+        lines = [sentence.lead_in + sentence.text for sentence in evidence]
+        message = render(template, evidence=lines, question=query.text)
+        max_tokens = budget + prose + SLACK_TOKENS // 2 if composes else LABEL_TOKENS
+        return _Prompt(message, opening, evidence, max_tokens, composes)
+
+    def _composed(
+        self,
+        query: Query,
+        prompt: _Prompt,
+        passages: Sequence[Passage],
+        model: LanguageModel,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Step]:
+        """The model's own sentences, each with a quote."""
+        yield _prompted(prompt, model)
+        grammar = compose_grammar(
+            [sentence.text for sentence in prompt.evidence],
+            max_quotes=MAX_QUOTES,
+            max_chars=MAX_QUOTE_CHARS,
+            may_refuse=self._may_refuse(model),
+        )
+        pieces = model.generate(
+            prompt.message,
+            opening=prompt.opening,
+            grammar=grammar,
+            bias={},
+            max_tokens=prompt.max_tokens,
+            cancelled=cancelled,
+        )
+        short = partial(self.short_answer, query.question)
+        if model.takes_grammar:
+            yield from read_composition(
+                pieces, prompt.evidence, passages, unsupported=self.unsupported, short=short
+            )
+        else:
+            yield from read_located(
+                pieces,
+                prompt.evidence,
+                passages,
+                max_quotes=MAX_QUOTES,
+                unsupported=self.unsupported if self.composes(model) else None,
+                short=short,
+            )
+
+    def _chosen(
+        self,
+        query: Query,
+        prompt: _Prompt,
+        passages: Sequence[Passage],
+        model: LanguageModel,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Step]:
+        """Quotes alone, in the order in which the model chooses them."""
+        bias = _bias([sentence.score for sentence in prompt.evidence])
+        asked = False
+
+        def reply(written: str, grammar: str) -> str:
+            nonlocal asked
+            asked = True
+            pieces = model.generate(
+                prompt.message,
+                opening=written,
+                grammar=grammar,
+                bias=bias,
+                max_tokens=prompt.max_tokens,
+                cancelled=cancelled,
+            )
+            return "".join(pieces)
+
+        yield from choose_quotes(
+            reply,
+            prompt.evidence,
+            passages,
+            max_quotes=MAX_QUOTES,
+            max_chars=MAX_QUOTE_CHARS,
+            decided=DECIDED / CHOICE_WEIGHT,
+            may_refuse=self._may_refuse(model),
+            short=partial(self.short_answer, query.question),
+        )
+        if asked:
+            yield _prompted(prompt, model)
+
+    def _may_refuse(self, model: LanguageModel) -> bool:
+        """A small model refuses at random; for it the confidence alone decides."""
+        return self.may_refuse and _is_capable(model)
 
 
 def _is_capable(model: LanguageModel) -> bool:
     return model.parameters >= CAPABLE_PARAMETERS
+
+
+def _prompted(prompt: _Prompt, model: LanguageModel) -> Prompted:
+    tokens = model.count_prompt(prompt.message, opening=prompt.opening)
+    return Prompted(prompt.evidence, tokens, located=not model.takes_grammar)
 
 
 def _budget(model: LanguageModel, bare: str, opening: str, own: int) -> int:

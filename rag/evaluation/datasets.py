@@ -12,11 +12,11 @@ from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote
 
-from rag.answering.engine import MAX_QUESTION_CHARS
 from rag.documents.folder import read_folder
 from rag.errors import EvaluationError, shown
 from rag.evaluation.jsonl import Row, read_lines, read_object
 from rag.evaluation.metrics import Span
+from rag.retrieval.query import MAX_QUESTION_CHARS
 from rag.types import Document
 
 _MAX_NAME_CHARS = 150

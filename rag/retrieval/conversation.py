@@ -34,28 +34,36 @@ _POINTED_FROM = frozenset(
 _PERIODS = frozenset(
     "second minute hour morning evening day week month season year decade century time".split()
 )
+_THE_FOLDER = frozenset("documents files articles texts papers notes pages sources folder collection".split())
+"""What "these documents" stands for was there before any question."""
+
+_EXPLETIVE_VERBS = frozenset("take takes took taken cost costs pay matter make".split())
+_EXPLETIVE_REACH = 6
+"""How many words after an "it" its clause may begin: "how much does it cost a family of four to …"."""
+
+_DETERMINERS = frozenset("a an the this that these those my your his her its our their any".split())
 _ELSEWHERE = frozenset("else latter others ones".split())
 _BE = frozenset("is are was were be been".split())
 _ASKS_FOR_ONE = re.compile(r"\s*(?:who|what|where|when)(?:['’]s|\s+(?:is|are|was|were))\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Context:
     """A question in its conversation.
 
     `question` is what is searched for, `text` what it is taken to mean, which can be read alone. `topic` is
-    what the turns before were about, "" where there are none. `goes_on` says that the question can't be
+    what the turns before were about, "" where there are none. `continues` says that the question can't be
     understood without them. `turns` are the last (question, answer text) pairs.
     """
 
     question: str
     text: str
     topic: str
-    goes_on: bool
+    continues: bool
     turns: tuple[tuple[str, str], ...]
 
 
-def in_context(question: str, history: History) -> Asked:
+def in_context(question: str, history: History) -> Context:
     """The question in its conversation; `QuestionError` when the history isn't one."""
     if not isinstance(history, Sequence) or not all(map(_is_pair, history)):
         raise QuestionError("history must be pairs of texts, oldest first: [(question, answer text), ...]")
@@ -67,13 +75,13 @@ def in_context(question: str, history: History) -> Asked:
     earlier = [turn for turn in last if words(turn[0])]
     turns = tuple(earlier[-TOPIC_TURNS:])
     topic = " ".join(asked for asked, _ in turns)[-MAX_TOPIC_CHARS:].strip()
-    if not earlier or not _goes_on(question):
-        return Asked(question, question, topic, False, turns)
+    if not earlier or not _continues(question):
+        return Context(question, question, topic, False, turns)
     # The first question goes on from nothing, however it is put.
-    start = next((asked for asked, _ in reversed(earlier) if not _goes_on(asked)), earlier[0][0])
+    start = next((asked for asked, _ in reversed(earlier) if not _continues(asked)), earlier[0][0])
     if start not in [asked for asked, _ in turns]:
         topic = f"{start} {topic}"[-MAX_TOPIC_CHARS:]
-    return Asked(question, f"{start} {question}", topic, True, turns)
+    return Context(question, f"{start} {question}", topic, True, turns)
 
 
 def _encodable(text: str) -> str:
@@ -85,7 +93,7 @@ def _is_pair(turn: object) -> bool:
     return isinstance(turn, tuple | list) and len(turn) == 2 and all(isinstance(text, str) for text in turn)
 
 
-def _goes_on(question: str) -> bool:
+def _continues(question: str) -> bool:
     """Whether the question stands for something said before it: it refers to it, or says next to nothing."""
     found = words(question)
     content = [word for word in found if word not in STOP_WORDS]
@@ -93,17 +101,38 @@ def _goes_on(question: str) -> bool:
     if not content or (len(content) == 1 and not named and not _ASKS_FOR_ONE.match(question)):
         return True
     for place, word in enumerate(found):
-        before = found[place - 1] if place else ""
-        after = found[place + 1 : place + 2]
         if stem(word) in named:
             return False  # a pronoun after a name stands for that
-        last = not after
-        if word in _PRONOUNS or word in _ELSEWHERE:
-            return True
-        if word in _POINTING and (last or before in _POINTED_FROM) and not _PERIODS.intersection(after):
-            return True
-        if word in ("there", "then") and (
-            last or (word == "there" and before not in _BE and after[0] not in _BE)
-        ):
+        if _refers(word, found[:place], found[place + 1 :]):
             return True
     return False
+
+
+def _refers(word: str, before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether a word, between these, stands for something that was said before the question."""
+    last = before[-1] if before else ""
+    following = after[0] if after else ""
+    if word == "it" and _is_expletive(last, after):
+        return False
+    if word in _PRONOUNS or word in _ELSEWHERE:
+        return True
+    if word in _POINTING:
+        points = not after or last in _POINTED_FROM
+        return points and following not in _PERIODS and following not in _THE_FOLDER
+    if word == "then":
+        return not after
+    return word == "there" and (not after or (last not in _BE and following not in _BE))
+
+
+def _is_expletive(before: str, after: Sequence[str]) -> bool:
+    """Whether an "it" stands for a clause that follows: "Is it true that …", "How long does it take to …".
+
+    The clause has to be complete: what a bridge took "to build" is still asked of the bridge.
+    """
+    if before in _BE:
+        if "that" in after[1:2]:
+            return True
+    elif not after or after[0] not in _EXPLETIVE_VERBS:
+        return False
+    clause = after[after.index("to") + 1 :] if "to" in after[:_EXPLETIVE_REACH] else []
+    return len(clause) > 1 and clause[0] not in _DETERMINERS

@@ -4,19 +4,22 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
-from rag.index.base import Index, State, Weighable, sentence_cosines
+import numpy as np
+
+from rag.index.base import Found, Index, State, Weighable, sentence_cosines
 from rag.models.cpu import cpu_count
 from rag.models.cross_encoder import Reranker
 from rag.models.embedder import Embedder
 from rag.models.pooling import Vectors, unit
 from rag.retrieval.deduplication import ScoredChunk, without_copies
 from rag.retrieval.expansion import widened
+from rag.retrieval.query import Query
 from rag.retrieval.scoring import Shares, Wanted, mixed, passage_score, wanted
 from rag.retrieval.signals import Judge, PassageContent, candidate_sentences, copies_with
-from rag.text.analyzer import line, names, stem, terms
+from rag.text.analyzer import line, stem, terms
 from rag.text.chunking import MAX_CHARS, MAX_TOKENS
 from rag.text.near_duplicates import said_in
 from rag.types import Match, Passage, Scope, Sentence
@@ -34,11 +37,11 @@ _READ = 8
 """How many of the best are read at a time: a few may be copies of others."""
 
 TOPIC_WEIGHT = 0.35
-TOPIC_WEIGHT_GOES_ON = 1.0
+TOPIC_WEIGHT_CONTINUES = 1.0
 """What the turns before count against the question, and where it can't be understood without them.
 
 Of 141 questions that end a conversation, hit@5 is 0.908 for the question alone, 0.922 with the last question
-put before those that go on, and 0.965 with these weights. After other people's turns 0.35 does no harm.
+put before those that continue it, and 0.965 with these weights. After other people's turns 0.35 does no harm.
 """
 
 
@@ -60,6 +63,17 @@ _Worded = tuple[Weighable, Shares]
 """What a chunk is weighed by, and how much of what is sought is in its words."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """The best chunks, what each search brought, and the vectors: of the question, and with its topic."""
+
+    best: list[ScoredChunk]
+    dense: Found
+    keyword: Found
+    question_vector: Vectors
+    vector: Vectors
+
+
 class Retriever:
     """Finds passages in an index with the embedder that built it. Any thread may use it."""
 
@@ -78,78 +92,76 @@ class Retriever:
         self._keyword = keyword
         self._aside = ThreadPoolExecutor(cpu_count(), thread_name_prefix="embedding")
 
-    def retrieve(
-        self,
-        question: str,
-        k: int,
-        *,
-        topic: str = "",
-        goes_on: bool = False,
-        scope: Scope | None = None,
-    ) -> Retrieval:
-        """At most k passages, all from one state of the index; fewer when it has fewer.
-
-        `topic` is what the conversation was about, `goes_on` says that the question can't be understood
-        without it (see `rag.retrieval.conversation`). With `scope`, of the documents in it alone.
-        """
-        embedding = self._aside.submit(self.embedder.embed, [question, topic] if topic else [question])
-        searched = f"{topic} {question}" if topic else question
+    def retrieve(self, query: Query, k: int) -> Retrieval:
+        """At most k passages, all from one state of the index; fewer when it has fewer."""
+        # While the question is embedded, its words are searched for.
+        embedding = self._aside.submit(self.embedder.embed, query.parts)
         enough = k if self._reranker is None else max(k, RERANKED)
         with self.index.open() as state:
-            sought = quoted = self.sought_by(question, state)
-            named = {line([name]): sought.rarity.get(line([name]), 0.0) for name in names(question)}
-            if goes_on:
-                sought = quoted = self.sought_by(searched, state)
-            elif topic:
-                sought = mixed(sought, self.sought_by(topic, state), TOPIC_WEIGHT)
-            count = state.chunk_count()
-            width = min(max(CANDIDATES, 2 * enough), count)
-            vector = None
-            keyword: list[tuple[int, float]] = []
-            worded: dict[int, _Worded] = {}
-            while True:
-                # What words find is weighed while the question is being embedded.
-                if self._keyword:
-                    keyword = state.keyword_search(terms(searched), width, scope)
-                    worded |= _worded(state, sought, dict(keyword).keys() - worded.keys())
-                if vector is None:
-                    vector, *about = embedding.result()
-                    wider = vector
-                    if topic:
-                        weight = TOPIC_WEIGHT_GOES_ON if goes_on else TOPIC_WEIGHT
-                        wider = unit(vector + weight * about[0])
-                dense = state.dense_search(wider, width, scope)
-                worded |= _worded(state, sought, dict(dense).keys() - worded.keys())
-                ranked = _ranked(state, [*worded.values()], wider)
-                best = list(itertools.islice(without_copies(_read(state, ranked)), enough))
-                if len(best) == enough or len(dense) < width or width == count:
-                    break
-                width = min(4 * width, count)  # what was found is copies of a few passages: look further
+            own = self.wanted(query.question, state)
+            named = {line([name]): own.rarity.get(line([name]), 0.0) for name in query.names}
+            if query.continues:
+                own = self.wanted(query.searched, state)
+            hits = self._search(query, state, own, embedding, enough)
+            best = hits.best
             if self._reranker is not None:
-                best = _reranked(best, self._reranker.scores(question, [found.chunk.text for found in best]))
+                texts = [hit.chunk.text for hit in best]
+                best = _reranked(best, self._reranker.scores(query.question, texts))
             best = best[:k]
-            shown = [found.chunk.id for found in best]
-            cosines = zip(shown, state.cosines(wider, shown), strict=True)
-            judge = Judge(question, quoted, wider if goes_on else vector, named)
+            shown = [hit.chunk.id for hit in best]
+            cosines = zip(shown, state.cosines(hits.vector, shown), strict=True)
+            judge = Judge(query, own, hits.vector if query.continues else hits.question_vector, named)
             return self._shown(
-                state, judge, best, _matches(cosines, dense), _matches(keyword, keyword), scope
+                state,
+                judge,
+                best,
+                _matches(cosines, hits.dense),
+                _matches(hits.keyword, hits.keyword),
+                query.scope,
             )
 
-    def sought_by(self, question: str, state: State) -> Wanted:
-        """What the question's words are worth: each ln(1 + chunks / (1 + chunks that have it)).
+    def _search(
+        self, query: Query, state: State, own: Wanted, embedding: Future[Vectors], enough: int
+    ) -> "_Hits":
+        """The best chunks by both searches, at least `enough` that differ, if there are so many."""
+        sought = own
+        if query.topic and not query.continues:
+            sought = mixed(own, self.wanted(query.topic, state), TOPIC_WEIGHT)
+        count = state.chunk_count()
+        width = min(max(CANDIDATES, 2 * enough), count)
+        keyword: list[tuple[int, float]] = []
+        worded: dict[int, _Worded] = {}
+        vectors: Vectors | None = None
+        while True:
+            if self._keyword:
+                keyword = state.keyword_search(terms(query.searched), width, query.scope)
+                worded |= _worded(state, sought, dict(keyword).keys() - worded.keys())
+            if vectors is None:
+                vectors = embedding.result()
+                vector = _with_topic(vectors, continues=query.continues)
+            dense = state.dense_search(vector, width, query.scope)
+            worded |= _worded(state, sought, dict(dense).keys() - worded.keys())
+            ranked = _ranked(state, [*worded.values()], vector)
+            best = list(itertools.islice(without_copies(_read(state, ranked)), enough))
+            if len(best) == enough or len(dense) < width or width == count:
+                return _Hits(best, dense, keyword, vectors[0], vector)
+            width = min(4 * width, count)  # the hits are copies of a few passages: look further
+
+    def wanted(self, text: str, state: State) -> Wanted:
+        """What the words of a question are worth: each ln(1 + chunks / (1 + chunks that have it)).
 
         Without keyword search, which knows how many have it, all are worth the same.
         """
-        asked = terms(question)
+        asked = terms(text)
         chunks_with = state.chunks_with(asked) if self._keyword else dict.fromkeys(asked, _FEW)
         count = state.chunk_count()
         rarity = {stem(term): math.log1p(count / (1 + having)) for term, having in chunks_with.items()}
-        return wanted(question, rarity)
+        return wanted(text, rarity)
 
     def _shown(
         self,
         state: State,
-        judge: "Judge",
+        judge: Judge,
         best: Sequence[ScoredChunk],
         dense: Mapping[int, Match],
         keyword: Mapping[int, Match],
@@ -199,6 +211,14 @@ class Retriever:
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
             inside.append(PassageContent(within, about, copies))
         return Retrieval(passages, functools.partial(candidate_sentences, judge, passages, inside))
+
+
+def _with_topic(vectors: Vectors, *, continues: bool) -> Vectors:
+    """The question's vector, the first of these, turned towards the topic's, the second if there is one."""
+    question, *topic = vectors
+    if not topic:
+        return np.asarray(question)
+    return unit(question + (TOPIC_WEIGHT_CONTINUES if continues else TOPIC_WEIGHT) * topic[0])
 
 
 def _worded(state: State, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:

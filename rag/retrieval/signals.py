@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from rag.index.base import About, State, StoredChunk, sentence_cosines
 from rag.models.pooling import Vectors
+from rag.retrieval.query import Query
 from rag.retrieval.scoring import Wanted, coverage, quote_score
 from rag.text.analyzer import joined
-from rag.text.answer_type import asked_for, has_answer_of
+from rag.text.answer_type import has_answer_of
 from rag.text.near_duplicates import said_in
 from rag.text.sentences import refers_back
 from rag.types import Passage, Sentence, Signals
@@ -35,10 +36,9 @@ class PassageContent:
 class Judge:
     """Says what speaks for a sentence as a quote, for one question."""
 
-    def __init__(self, question: str, sought: Wanted, vector: Vectors, names: Mapping[str, float]) -> None:
+    def __init__(self, query: Query, sought: Wanted, vector: Vectors, names: Mapping[str, float]) -> None:
         """Judge by what words are worth, by a vector of shape (dimension,), by the rarity of names."""
-        self._question = question
-        self._kind = asked_for(question)
+        self._query = query
         self._sought = sought
         self._vector = vector
         self._names = names
@@ -62,7 +62,7 @@ class Judge:
                 covered=coverage(self._sought, sentence.stems),
                 with_before=coverage(self._sought, before + sentence.stems),
                 passage=score,
-                of_the_kind=has_answer_of(self._kind, sentence.text, self._question),
+                of_the_kind=has_answer_of(self._query.kind, sentence.text, self._query.stems),
                 lacking=lacking,
             )
             before = sentence.stems

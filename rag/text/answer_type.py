@@ -1,10 +1,10 @@
 """What kind of answer a question asks for, and where a text has one (English)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Literal
 
-from rag.text.analyzer import STOP_WORDS, stem, stems, words
+from rag.text.analyzer import STOP_WORDS, stem, words
 
 Kind = Literal["number", "time", "name", "reason", "any"]
 
@@ -83,14 +83,13 @@ def asked_for(question: str) -> Kind:
     return next((kind for kind, pattern in _ASKS if pattern.match(question, place)), "any")
 
 
-def spans_of(kind: Kind, text: str, question: str) -> Iterator[tuple[int, int]]:
-    """The (start, end) of each thing of this kind in the text that says what the question hasn't said.
+def spans_of(kind: Kind, text: str, said: Set[str]) -> Iterator[tuple[int, int]]:
+    """The (start, end) of each thing of this kind in the text that the question hasn't said.
 
-    Only a time, a number or a name has a span.
+    `said` are the stems of the question. Only a time, a number or a name has a span.
     """
     if kind not in _SPANS:
         return
-    said = set(stems(question))
     for match in _SPANS[kind].finditer(text):
         found = [word for word in words(match.group()) if kind != "name" or word not in STOP_WORDS]
         is_kind = kind != "time" or _is_time(match.group(), text[: match.start()], text[match.end() :])
@@ -110,8 +109,8 @@ def _is_time(span: str, before: str, after: str) -> bool:
     )
 
 
-def has_answer_of(kind: Kind, text: str, question: str) -> bool:
-    """Whether the text has something of this kind that the question hasn't said."""
+def has_answer_of(kind: Kind, text: str, said: Set[str]) -> bool:
+    """Whether the text has something of this kind that the question, of these stems, hasn't said."""
     if kind == "reason":
         return _REASON.search(text) is not None
-    return kind == "any" or next(spans_of(kind, text, question), None) is not None
+    return kind == "any" or next(spans_of(kind, text, said), None) is not None

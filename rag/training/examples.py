@@ -20,6 +20,7 @@ from rag.answering.short_answer import short_answer
 from rag.evaluation.datasets import Dataset, Question, read_dataset
 from rag.evaluation.evaluate import indexed
 from rag.evaluation.metrics import normalised
+from rag.retrieval.query import analyse
 from rag.settings import DEFAULTS, resolve
 from rag.text.answer_type import asked_for
 from rag.types import Passage, Sentence
@@ -89,7 +90,7 @@ def make(bench: Path, advance: Callable[[], None], *, limit: int | None = None) 
         questions = list(dataset.questions)
         random.Random(0).shuffle(questions)
         for question in questions[:limit]:
-            found = retriever.retrieve(question.text, PASSAGES)
+            found = retriever.retrieve(analyse(question.text), PASSAGES)
             yield example(dataset, question, found.passages, ranked(found.sentences))
             advance()
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from rag.answering.composition import Dropped, read_composition
 from rag.answering.quotes import Short
 from rag.types import Citation, Passage, Sentence, Signals
+from tests.support.answers import by_passage
 
 PASSAGES = (Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))
 NOTHING = Signals(0, 0, 0, 0, False, 0)
@@ -24,7 +25,8 @@ def wrong(claim: str, quote: str) -> str | None:
 
 def read(reply: str, size: int = 3, *, short=lambda _: None):
     pieces = [reply[start : start + size] for start in range(0, len(reply), size)]
-    return list(read_composition(pieces, EVIDENCE, PASSAGES, unsupported=wrong, short=short))
+    found = read_composition(pieces, EVIDENCE, PASSAGES, unsupported=wrong, short=short)
+    return by_passage(found, PASSAGES)
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])

@@ -116,10 +116,10 @@ def test_the_events_are_passages_then_text_then_the_answer(library):
 
 def test_two_quotes(library):
     answer = library.answer("War or peace?", "2]")
-    assert answer.text == "“Peace came over the river.” [2]\n“The war began in spring.” [1]"
+    assert answer.text == "“Peace came over the river.” [1]\n“The war began in spring.” [2]"
     assert [(c.label, c.source, c.start, c.end) for c in answer.citations] == [
-        (2, "peace.md", 0, 26),
-        (1, "war.txt", 10, 34),
+        (1, "peace.md", 0, 26),
+        (2, "war.txt", 10, 34),
     ]
 
 
@@ -199,7 +199,7 @@ def test_the_short_answer_comes_first_and_is_part_of_the_quote(library):
     ("liked", "marked", "text"),
     [
         ("The war began in spring.", (17, 23), "spring\n“The war began in spring.” [1]"),
-        ("Peace came over the river.", (20, 25), "river\n“Peace came over the river.” [2]"),
+        ("Peace came over the river.", (20, 25), "river\n“Peace came over the river.” [1]"),
     ],
 )
 def test_the_reader_orders_the_evidence_and_marks_the_short_answer(library, liked, marked, text):

@@ -85,9 +85,10 @@ def evidence_of(model: LlamaModel, passages: list[Passage]) -> tuple[Sentence, .
 
 
 def assert_exact(citations: list[Citation], documents: list[str], passages: list[Passage]) -> None:
+    assert [citation.label for citation in citations] == [*range(1, len(citations) + 1)]
     for citation in citations:
-        number = citation.label - 1
-        assert citation.source == passages[number].source == f"{number}.txt"
+        number = next(n for n, passage in enumerate(passages) if passage.source == citation.source)
+        assert citation.source == f"{number}.txt"
         assert documents[number][citation.start : citation.end] == citation.quote
         assert citation.quote != ""
 

@@ -75,7 +75,7 @@ def assert_only_quotes(answer: Answer, documents: dict[str, str]) -> None:
     """The text is the citations and nothing else, and each stands in its document."""
     for citation in answer.citations:
         assert documents[citation.source][citation.start : citation.end] == citation.quote
-        assert answer.passages[citation.label - 1].source == citation.source
+        assert citation.source in {passage.source for passage in answer.passages}
     lines = [f"“{citation.quote}” [{citation.label}]" for citation in answer.citations]
     if answer.short is not None:
         assert answer.short in answer.citations[0].quote

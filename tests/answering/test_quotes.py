@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rag.answering.quotes import Short, choose_quotes, citation_of
 from rag.types import Citation, Passage, Sentence, Signals
+from tests.support.answers import by_passage
 
 PASSAGES = (Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))
 NOTHING = Signals(0, 0, 0, 0, False, 0)
@@ -15,7 +16,7 @@ EVIDENCE = (
     Sentence(0, 3, 22, "No war, he said: 0]", 0.8, NOTHING),
     Sentence(0, 30, 40, "[1] Peace.", 0.7, NOTHING),
 )
-ONE, TWO, THREE = (citation_of(sentence, PASSAGES) for sentence in EVIDENCE)
+ONE, TWO, THREE = (citation_of(sentence, PASSAGES, sentence.passage + 1) for sentence in EVIDENCE)
 
 
 class Replies:
@@ -39,18 +40,17 @@ def chosen(
     may_refuse=False,
     short=lambda _: None,
 ) -> list[str | Short | Citation]:
-    return list(
-        choose_quotes(
-            Replies(*replies),
-            evidence,
-            PASSAGES,
-            max_quotes=max_quotes,
-            max_chars=max_chars,
-            decided=decided,
-            may_refuse=may_refuse,
-            short=short,
-        )
+    found = choose_quotes(
+        Replies(*replies),
+        evidence,
+        PASSAGES,
+        max_quotes=max_quotes,
+        max_chars=max_chars,
+        decided=decided,
+        may_refuse=may_refuse,
+        short=short,
     )
+    return by_passage(found, PASSAGES)
 
 
 def test_a_citation_is_the_whole_sentence_at_its_place():

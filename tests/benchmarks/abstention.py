@@ -33,6 +33,7 @@ from rag.evaluation.datasets import Question, off_topic, read_dataset
 from rag.evaluation.evaluate import indexed, sample
 from rag.evaluation.metrics import normalised
 from rag.models.reader import Reader
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
 from rag.settings import DEFAULTS, resolve
 from rag.text.sentences import MAX_CHARS
@@ -63,7 +64,7 @@ class Case:
 def cases(questions: Sequence[Question], retriever: Retriever, reader: Reader | None) -> Iterator[Case]:
     """Each question with what the best sentence is worth; one without a sentence is passed over."""
     for question in tqdm(questions, leave=False):
-        found = ranked(retriever.retrieve(question.text, PASSAGES).sentences)
+        found = ranked(retriever.retrieve(analyse(question.text), PASSAGES).sentences)
         if reader is not None:
             found = read(reader, question.text, found)
         if found:

@@ -27,6 +27,7 @@ from rag.index.milvus.backend import MilvusBackend
 from rag import wiring
 from rag.uris import milvus_address
 from rag.index.base import EmbeddedDocument
+from rag.retrieval.query import analyse
 from rag.settings import resolve
 from tests.benchmarks import made_up
 bench, kept, chunks = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
@@ -53,6 +54,7 @@ from pathlib import Path
 import numpy as np
 from rag import wiring
 from rag.evaluation.datasets import read_dataset
+from rag.retrieval.query import analyse
 from rag.settings import resolve
 from tests.benchmarks.rows import share
 from tests.support import SEEDS
@@ -63,10 +65,10 @@ retriever = wiring.retriever(resolve(index=place, retrieval="dense"))
 for question in questions[:300]:
     retriever.embedder.embed([question])
 for question in questions[:50]:
-    retriever.retrieve(question, 5)
+    retriever.retrieve(analyse(question), 5)
 def asked(question):
     began = time.perf_counter()
-    found = retriever.retrieve(question, 5)
+    found = retriever.retrieve(analyse(question), 5)
     return time.perf_counter() - began, [(one.source, one.start, one.end) for one in found.passages]
 one_by_one = [asked(question) for question in questions[300:500]]
 with retriever.index.open() as state:

@@ -30,6 +30,7 @@ from rag.evaluation.metrics import Span
 from rag.index.base import sentence_cosines
 from rag.indexing import build as build_module
 from rag.retrieval import scoring
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import CANDIDATES, Retriever
 from rag.retrieval.scoring import Wanted, coverage, pair_coverage, weighed
 from rag.settings import resolve
@@ -108,7 +109,7 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
             dense = [chunk for chunk, _ in snapshot.dense_search(vector, CANDIDATES)]
         with timed("keyword"):
             keyword = dict(snapshot.keyword_search(terms(question.text), CANDIDATES))
-            sought = retriever.sought_by(question.text, snapshot)
+            sought = retriever.wanted(question.text, snapshot)
         with timed("load"):
             found = snapshot.chunks([*dict.fromkeys([*dense, *keyword])])
         with timed("lead"):
@@ -208,7 +209,7 @@ def shipped(name: str, measured: Sequence[Measured], retrievers: Sequence[Retrie
             retriever.embedder.embed([one.question.text])
             embedding = time.perf_counter() - began
             began = time.perf_counter()
-            passages = retriever.retrieve(one.question.text, 5).passages
+            passages = retriever.retrieve(analyse(one.question.text), 5).passages
             milliseconds.append(1000 * (time.perf_counter() - began - embedding))
             spans = [(passage.source, passage.start, passage.end) for passage in passages]
             pairs.append(figures(dataset, one.question, spans))

@@ -42,6 +42,7 @@ from pathlib import Path
 import faiss, numpy as np
 from rag import wiring
 from rag.evaluation.datasets import read_dataset
+from rag.retrieval.query import analyse
 from rag.settings import resolve
 from rag.text.analyzer import terms
 from tests.benchmarks.rows import share
@@ -53,7 +54,7 @@ retriever = wiring.retriever(resolve(index=index))
 for question in questions[:300]:  # of each length there are some
     retriever.embedder.embed([question])
 for question in questions[:100]:
-    retriever.retrieve(question, 5)
+    retriever.retrieve(analyse(question), 5)
 timings = {"embed": [], "retrieve": [], "dense": [], "keyword": [], "flat": []}
 def timed(name, work):
     began = time.perf_counter()
@@ -63,7 +64,7 @@ def timed(name, work):
 some = questions[300:700]
 for question in some:
     timed("embed", lambda: retriever.embedder.embed([question]))
-    timed("retrieve", lambda: retriever.retrieve(question, 5))
+    timed("retrieve", lambda: retriever.retrieve(analyse(question), 5))
 result = {"resident_mib": int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20}
 with retriever.index.open() as snapshot:
     embedded = retriever.embedder.embed(some[:200])

@@ -12,6 +12,7 @@ from rag.errors import QuestionError
 from rag.index.disk.index import DiskIndex
 from rag.indexing.build import embedder_identity
 from rag.retrieval.filters import scope
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
 from rag.types import Match
 from tests.support.fakes import WordEmbedder
@@ -42,7 +43,7 @@ def rarity(chunks_with: int) -> float:
 
 
 def test_retrieve_gives_the_best_first_without_copies(retriever):
-    passages = retriever.retrieve("Who began the war?", 10).passages
+    passages = retriever.retrieve(analyse("Who began the war?"), 10).passages
     assert [(p.source, p.start, p.end, p.text) for p in passages] == [
         ("a.txt", 0, 14, "The war began."),
         ("b.txt", 0, 14, "Peace and war."),
@@ -56,7 +57,7 @@ def test_retrieve_gives_the_best_first_without_copies(retriever):
 
 
 def test_each_passage_tells_how_it_was_found(retriever):
-    first, second, third = retriever.retrieve("Who began the war?", 10).passages
+    first, second, third = retriever.retrieve(analyse("Who began the war?"), 10).passages
     assert first.dense == Match(1, pytest.approx(1.0))
     assert second.dense == Match(3, pytest.approx(math.sqrt(0.5)))
     assert third.dense == Match(4, 0.0)
@@ -69,7 +70,7 @@ def test_the_sentences_of_the_passages_come_with_their_scores(tmp_path, word_emb
     documents.mkdir()
     (documents / "a.txt").write_text("Salt fell.  The war began! Peace.", "utf-8")
     (documents / "b.txt").write_text("Bread.", "utf-8")
-    found = retriever_over(documents, word_embedder).retrieve("war", 2).sentences
+    found = retriever_over(documents, word_embedder).retrieve(analyse("war"), 2).sentences
     assert [(s.passage, s.start, s.end, s.text) for s in found] == [
         (0, 0, 10, "Salt fell."),
         (0, 12, 26, "The war began!"),
@@ -91,18 +92,18 @@ def test_a_passage_is_widened_by_the_sentences_around_it(tmp_path, word_embedder
     text = "\n".join(lines)
     (documents / "a.txt").write_text(text, "utf-8")
     word_embedder.max_tokens = 10  # a line a chunk, and a little more
-    passage, *_ = retriever_over(documents, word_embedder).retrieve("war", 1).passages
+    passage, *_ = retriever_over(documents, word_embedder).retrieve(analyse("war"), 1).passages
     assert passage.text == text[passage.start : passage.end] == "\n".join(lines[5:9])
 
 
 def test_retrieve_gives_at_most_k(retriever):
-    assert [p.source for p in retriever.retrieve("war", 1).passages] == ["a.txt"]
-    assert [p.source for p in retriever.retrieve("war", 2).passages] == ["a.txt", "b.txt"]
+    assert [p.source for p in retriever.retrieve(analyse("war"), 1).passages] == ["a.txt"]
+    assert [p.source for p in retriever.retrieve(analyse("war"), 2).passages] == ["a.txt", "b.txt"]
 
 
 @pytest.mark.parametrize("question", ['"', "a AND NOT (", "text:war*", "?!", "\0", "NEAR(war, 2) ^ - +"])
 def test_no_question_is_read_as_search_syntax(retriever, question):
-    assert {p.source for p in retriever.retrieve(question, 10).passages} >= {"b.txt", "c.txt"}
+    assert {p.source for p in retriever.retrieve(analyse(question), 10).passages} >= {"b.txt", "c.txt"}
 
 
 def retriever_over(documents, embedder):
@@ -117,8 +118,8 @@ def retriever_over(documents, embedder):
 
 
 def test_more_passages_than_there_are_can_be_asked_for(retriever):
-    everything = retriever.retrieve("war", 100).passages
-    assert retriever.retrieve("war", 2**62).passages == everything
+    everything = retriever.retrieve(analyse("war"), 100).passages
+    assert retriever.retrieve(analyse("war"), 2**62).passages == everything
     assert len(everything) > 1
 
 
@@ -128,7 +129,7 @@ def test_copies_do_not_crowd_out_the_passage_that_answers(tmp_path, word_embedde
     for number in range(120):
         (documents / f"copy{number:03}.txt").write_text("The bread, the bread of war.", "utf-8")
     (documents / "river.txt").write_text("The bread came over the river.", "utf-8")
-    found = retriever_over(documents, word_embedder).retrieve("bread", 5).passages
+    found = retriever_over(documents, word_embedder).retrieve(analyse("bread"), 5).passages
 
     assert {passage.text for passage in found} == {
         "The bread, the bread of war.",
@@ -142,7 +143,7 @@ def test_more_passages_than_candidates_can_be_had(tmp_path, word_embedder):
     documents.mkdir()
     for number in range(80):
         (documents / f"{number:03}.txt").write_text(f"Salt {number} of mine {number}.", "utf-8")
-    found = retriever_over(documents, word_embedder).retrieve("salt", 70).passages
+    found = retriever_over(documents, word_embedder).retrieve(analyse("salt"), 70).passages
 
     assert len({passage.source for passage in found}) == 70
 
@@ -159,14 +160,17 @@ def test_a_passage_beyond_the_ranks_still_has_its_scores(tmp_path, word_embedder
     # Sixty are nearer by meaning; the words alone bring the last, and the other way round.
     near = {f"near{number:02}.txt": f"Salt, salt! {'x' * number}" for number in range(60)}
     documents = folder_of(tmp_path, {**near, "words.txt": "Mine mine of peace, salt and bread."})
-    found = {p.source: p for p in retriever_over(documents, word_embedder).retrieve("salt mine", 3).passages}
+    found = {
+        p.source: p
+        for p in retriever_over(documents, word_embedder).retrieve(analyse("salt mine"), 3).passages
+    }
     assert found["words.txt"].keyword.rank == 1
     assert found["words.txt"].dense == Match(None, pytest.approx(math.sqrt(1 / 3)))
 
 
 def test_a_passage_with_a_word_has_its_keyword_score_however_many_have_it(tmp_path, word_embedder):
     documents = folder_of(tmp_path, {f"{n:03}.txt": f"Salt w{n} x{n}." for n in range(130)})
-    passages = retriever_over(documents, word_embedder).retrieve("salt", 40).passages
+    passages = retriever_over(documents, word_embedder).retrieve(analyse("salt"), 40).passages
     assert len(passages) == 40
     assert all(passage.keyword.score > 0 for passage in passages)
 
@@ -175,7 +179,7 @@ def test_words_in_order_count(tmp_path, word_embedder):
     documents = folder_of(
         tmp_path, {"a.txt": "The trade of salt river.", "b.txt": "The river of salt trade."}
     )
-    found = retriever_over(documents, word_embedder).retrieve("salt trade?", 2).passages
+    found = retriever_over(documents, word_embedder).retrieve(analyse("salt trade?"), 2).passages
     assert [passage.source for passage in found] == ["b.txt", "a.txt"]
     assert found[0].score - found[1].score == pytest.approx(0.2 / 1.85)
 
@@ -184,7 +188,9 @@ def test_a_word_is_found_with_and_without_its_accents(tmp_path, word_embedder):
     texts = {"a.txt": "Un café à Béziers.", "b.txt": unicodedata.normalize("NFD", "Un thé à Béziers.")}
     documents = folder_of(tmp_path, {**texts, "c.txt": "Bread."})
     found = retriever_over(documents, word_embedder)
-    plain, accented = (found.retrieve(query, 2).passages for query in ("cafe Beziers", "café Béziers"))
+    plain, accented = (
+        found.retrieve(analyse(query), 2).passages for query in ("cafe Beziers", "café Béziers")
+    )
     assert [(p.source, p.score) for p in plain] == [(p.source, p.score) for p in accented]
     assert [p.source for p in plain] == ["a.txt", "b.txt"]
 
@@ -200,9 +206,9 @@ class LastFirst:
 def test_a_reranker_reorders_twenty_and_gives_its_scores(tmp_path, word_embedder):
     documents = folder_of(tmp_path, {f"{n:02}.txt": f"Salt w{n} x{n}." for n in range(30)})
     plain = retriever_over(documents, word_embedder)
-    first_twenty = [passage.text for passage in plain.retrieve("salt", 20).passages]
+    first_twenty = [passage.text for passage in plain.retrieve(analyse("salt"), 20).passages]
     reranker = LastFirst()
-    found = Retriever(plain.index, word_embedder, reranker).retrieve("salt", 3).passages
+    found = Retriever(plain.index, word_embedder, reranker).retrieve(analyse("salt"), 3).passages
     assert reranker.texts == first_twenty
     assert [passage.text for passage in found] == first_twenty[:-4:-1]
     assert [passage.score for passage in found] == [19 / 20, 18 / 20, 17 / 20]
@@ -213,7 +219,7 @@ def test_a_passage_that_would_be_too_many_tokens_is_not_widened(tmp_path, word_e
     lines[3] = f"{'w ' * 90}war 3."
     documents = folder_of(tmp_path, {"a.txt": "\n".join(lines)})
     word_embedder.max_tokens = 100
-    passage, *_ = retriever_over(documents, word_embedder).retrieve("war", 1).passages
+    passage, *_ = retriever_over(documents, word_embedder).retrieve(analyse("war"), 1).passages
     assert passage.text == lines[3]  # two lines would be 372 characters, but with a third 279 tokens
 
 
@@ -232,7 +238,7 @@ def test_passages_are_slices_that_do_not_overlap(texts):
         for number, text in enumerate([*texts, "war"]):
             (documents / f"{number}.txt").write_bytes(text.encode())
         embedder = WordEmbedder()
-        found = retriever_over(documents, embedder).retrieve("salt and war", 10)
+        found = retriever_over(documents, embedder).retrieve(analyse("salt and war"), 10)
     taken: dict[str, set[int]] = {}
     for passage in found.passages:
         text = [*texts, "war"][int(passage.source.removesuffix(".txt"))]
@@ -255,7 +261,7 @@ def test_only_documents_of_the_scope_are_asked(tmp_path, word_embedder):
     }
     retriever = retriever_over(folder_of(tmp_path, texts), word_embedder)
     found = {
-        years: [p.source for p in retriever.retrieve("war", 5, scope=scope(*years)).passages]
+        years: [p.source for p in retriever.retrieve(analyse("war", scope=scope(*years)), 5).passages]
         for years in ((None, None), ("2016", None), (None, "2015"), ("2015", "2016"), ("2017", None))
     }
     assert sorted(found[None, None]) == sorted(texts)
@@ -275,7 +281,7 @@ def test_only_the_chosen_documents_are_asked_and_named_as_copies(tmp_path, word_
     retriever = retriever_over(folder_of(tmp_path, texts), word_embedder)
 
     def asked(*chosen: str, since=None) -> list[tuple[str, tuple[str, ...]]]:
-        found = retriever.retrieve("war and salt", 5, scope=scope(since, None, chosen)).passages
+        found = retriever.retrieve(analyse("war and salt", scope=scope(since, None, chosen)), 5).passages
         return [(passage.source, passage.copies) for passage in found]
 
     assert asked("undated.txt") == [("undated.txt", ())]
@@ -289,7 +295,7 @@ def test_only_the_chosen_documents_are_asked_and_named_as_copies(tmp_path, word_
 def test_a_source_that_the_index_does_not_have_is_named(tmp_path, word_embedder, unknown):
     retriever = retriever_over(folder_of(tmp_path, {"war.txt": "War."}), word_embedder)
     with pytest.raises(QuestionError) as raised:
-        retriever.retrieve("war", 5, scope=scope(None, None, ["war.txt", unknown]))
+        retriever.retrieve(analyse("war", scope=scope(None, None, ["war.txt", unknown])), 5)
     assert f"/ has no document {unknown}. Choose another, or index it" in str(raised.value)
 
 
@@ -302,7 +308,7 @@ def story(opening: str, sentences: int = 40) -> str:
 def test_copies_of_a_story_count_once_and_are_named(tmp_path, word_embedder):
     texts = {f"{paper}.txt": story(f"{paper} Reporting from somewhere.") for paper in ("ann", "bob", "cyd")}
     documents = folder_of(tmp_path, {**texts, "other.txt": "The war of number 99 went on and on."})
-    passages = retriever_over(documents, word_embedder).retrieve("war number 7 ended", 5).passages
+    passages = retriever_over(documents, word_embedder).retrieve(analyse("war number 7 ended"), 5).passages
     of_the_story = [passage for passage in passages if passage.source in texts]
     assert of_the_story
     of_the_wire = [p for p in of_the_story if "Reporting" not in p.text]
@@ -320,11 +326,11 @@ def test_what_only_one_copy_adds_is_found(tmp_path, word_embedder):
     documents = folder_of(
         tmp_path, {"early.txt": story("Early."), "late.txt": f"{story('Late.')}\n\n{update}"}
     )
-    (first, *_) = retriever_over(documents, word_embedder).retrieve("salt came", 5).passages
+    (first, *_) = retriever_over(documents, word_embedder).retrieve(analyse("salt came"), 5).passages
     assert first.source == "late.txt"
     assert update in first.text
     # What only one of them says is not said to be in the other.
-    sentences = retriever_over(documents, word_embedder).retrieve("salt came", 5).sentences
+    sentences = retriever_over(documents, word_embedder).retrieve(analyse("salt came"), 5).sentences
     assert {s.copies for s in sentences if s.text == update} == {()}
     assert {s.copies for s in sentences if s.text.startswith("The war of number 39")} == {("early.txt",)}
 
@@ -335,7 +341,7 @@ def test_a_sentence_with_what_it_refers_to_has_the_copies_that_say_both(tmp_path
         "late.txt": "Salt came first. He left it there.",
     }
     documents = folder_of(tmp_path, {name: f"{story('It began.')} {end}" for name, end in ends.items()})
-    found = retriever_over(documents, word_embedder).retrieve("salt came first", 5).sentences
+    found = retriever_over(documents, word_embedder).retrieve(analyse("salt came first"), 5).sentences
     (he,) = (s for s in found if s.text == "He left it there." and s.lead_in.startswith("Salt"))
     assert (he.copies, he.led_copies) == (("early.txt",), ())
     assert {(s.led_page, s.led_copies) for s in found if not s.lead_in} == {(None, ())}

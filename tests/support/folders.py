@@ -9,6 +9,7 @@ from rag.index.disk.index import DiskIndex
 from rag.indexing.build import Progress, build_index, embedder_identity, in_this_process
 from rag.indexing.doctor import Diagnosis, examine
 from rag.models.embedder import Embedder
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
 from rag.types import BuildReport, EmbedderIdentity
 from tests.support.fakes import WordEmbedder
@@ -69,7 +70,9 @@ class Folders:
 
     def found(self, question: str, k: int = 5) -> list[tuple[str, float]]:
         """The (source, score) of the passages, as a process that starts now finds them."""
-        passages = Retriever(DiskIndex(self.index, IDENTITY), WordEmbedder()).retrieve(question, k).passages
+        passages = (
+            Retriever(DiskIndex(self.index, IDENTITY), WordEmbedder()).retrieve(analyse(question), k).passages
+        )
         return [(passage.source, round(passage.score, 6)) for passage in passages]
 
     def state(self) -> str:

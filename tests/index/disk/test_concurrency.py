@@ -14,6 +14,7 @@ READER = """
 import json, sys, time
 from pathlib import Path
 from rag.index.disk.index import DiskIndex
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY
@@ -24,7 +25,7 @@ print("ready", flush=True)
 asked = []
 while not (place / "stop").exists():
     began = time.monotonic()
-    passages = retriever.retrieve("war and peace", 10).passages
+    passages = retriever.retrieve(analyse("war and peace"), 10).passages
     # Its text says which document it is of: nothing is half true.
     assert all(passage.text.endswith(f"in {passage.source}.") for passage in passages), passages
     asked.append([began, [passage.source for passage in passages]])

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from rag.index.disk.index import DiskIndex
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders, mangle
@@ -34,7 +35,7 @@ def asked(retriever: Retriever) -> list[set[tuple[str, str, float, float]]]:
     return [
         {
             (one.source, one.text, round(one.score, 3), round(one.dense.score, 3))
-            for one in retriever.retrieve(word, 100).passages
+            for one in retriever.retrieve(analyse(word), 100).passages
         }
         for word in WORDS[:5]
     ]

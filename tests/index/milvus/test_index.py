@@ -15,6 +15,7 @@ from rag import wiring
 from rag.errors import IndexFileError, SettingsError
 from rag.index.milvus import collections
 from rag.index.milvus.client import connected
+from rag.retrieval.query import analyse
 from rag.settings import Settings, resolve
 from rag.text.sentences import sentences
 from rag.uris import milvus_address
@@ -212,12 +213,12 @@ def test_a_server_that_does_not_answer_is_one_sentence_and_then_answers_again(se
     began = time.monotonic()
     try:
         with pytest.raises(IndexFileError, match=r"doesn't answer \(a question waits 2 s\)\. Ask again"):
-            retriever.retrieve("Moscow", 5)
+            retriever.retrieve(analyse("Moscow"), 5)
     finally:
         server.go_on()
     assert time.monotonic() - began < 6
 
-    assert retriever.retrieve("Moscow", 5).passages
+    assert retriever.retrieve(analyse("Moscow"), 5).passages
 
 
 def test_a_server_that_is_not_there_is_one_sentence():
@@ -265,8 +266,8 @@ def test_an_address_is_shown_without_its_password():
 def test_a_server_that_goes_away_is_one_sentence(server, settings):
     """The last test: it ends the server."""
     retriever = wiring.retriever(settings)
-    assert retriever.retrieve("Moscow", 5).passages
+    assert retriever.retrieve(analyse("Moscow"), 5).passages
     server.stop()
 
     with pytest.raises(IndexFileError, match=r"can't be reached\. Check that it runs"):
-        retriever.retrieve("Moscow", 5)
+        retriever.retrieve(analyse("Moscow"), 5)
