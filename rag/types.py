@@ -180,9 +180,9 @@ class Answer:
     `passages` are the nearest passages, best first, with their text, so that the answer stays
     valid when the index changes. `abstained` is None for an answer. `timings` is seconds by stage.
     `confidence` is the probability, 0 to 1, that the best sentence answers the question. `taken_as` is what
-    a question that goes on from earlier ones was taken to mean, or None. `left_out` counts the sentences
+    a question that continues earlier ones was taken to mean, or None. `left_out` counts the sentences
     that bear on the question for which the model had no room, `dropped` the model's own sentences that its
-    quotes don't bear out. `evidence` are the sentences that were considered, at most 8, best first.
+    quotes don't support. `evidence` are the sentences that were considered, at most 8, best first.
     `prompt_tokens` is the length of the prompt in which the model read evidence, 0 where it wasn't asked.
     `guarantee` says what makes the quotes exact: the `grammar` that held the model, or `location`, where its
     server takes none: then they were looked for in the documents, and those that don't stand there left out.

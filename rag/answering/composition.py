@@ -1,4 +1,4 @@
-"""The text of a model that composes → its sentences that a quote bears out, each with that quote.
+"""The text of a model that composes → its sentences that a quote supports, each with that quote.
 
 A line is a sentence of the model's with the quote that stands after it. Nothing is passed on before its quote
 is whole, and a sentence that the quote doesn't bear out (see `rag.answering.faithfulness`) is not passed on
@@ -32,7 +32,7 @@ def read_composition(
 ) -> Iterator[str | Short | Citation | Dropped]:
     """The answer's text line by line, each followed by its `Citation`, and what was left out of it.
 
-    `pieces` is the model's text (see `rag.llm.grammar`). `unsupported` says why a quote doesn't bear out a
+    `pieces` is the model's text (see `rag.llm.grammar`). `unsupported` says why a quote doesn't support a
     sentence, or None; one that was said already is not said again. A line without a whole quote of the
     evidence, and what follows it, is dropped. What `short` finds in the first quote comes after that as
     `Short`.
@@ -67,7 +67,7 @@ def line_of(
     unsupported: Callable[[str, str], str | None],
     short: Callable[[Sentence], str | None],
 ) -> Iterator[str | Short | Citation | Dropped]:
-    """The line of a quote, after the claims that it bears out; what isn't borne out comes before.
+    """The line of a quote, after the claims that it supports; what it doesn't support comes before.
 
     As in `read_composition`; the first line of an answer, which has the label 1, is followed by what `short`
     finds in the quote.

@@ -1,7 +1,7 @@
-"""A sentence that a model wrote + its quote → why the quote doesn't bear it out, if it doesn't (English).
+"""A sentence that a model wrote + its quote → why the quote doesn't support it, if it doesn't (English).
 
-The check is strict: a sentence may leave out parts of its quote and put small words otherwise, and no more.
-What it can't tell is taken as not borne out: a sentence that is dropped costs less than one that is wrong.
+The check is strict: a sentence may leave out parts of its quote and change small words, and no more. What it
+can't decide counts as unsupported: a sentence that is dropped costs less than one that is wrong.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rag.text.analyzer import STOP_WORDS, names, stem, words
 
 MIN_SIMILARITY = 0.3
-"""The least cosine of sentence and quote. Those of the test set that are borne out have 0.33 and more."""
+"""The least cosine of sentence and quote. Supported sentences of the test set have 0.33 and more."""
 
 
 def _stems(text: str) -> frozenset[str]:
@@ -84,14 +84,14 @@ class _Token:
 
 
 def unsupported(claim: str, quote: str, similarity: Callable[[str, str], float]) -> str | None:
-    """Why the quote doesn't bear the claim out, or None when it does; `similarity` gives a cosine."""
+    """Why the quote doesn't support the claim, or None when it does; `similarity` gives a cosine."""
     said, given = _tokens(claim), _tokens(quote)
     known = {token.text for token in given}
-    borne = [token for token in said if token.text in known]
+    shared = [token for token in said if token.text in known]
     lacking = [
         token for token in said if token.text not in known | _NEUTRAL and not _is_initials(token.text, quote)
     ]
-    if not borne:
+    if not shared:
         return "nothing that the quote says"
     if any(token.is_number or token.is_name for token in lacking):
         return "a number or a name that the quote doesn't have"
@@ -101,7 +101,7 @@ def unsupported(claim: str, quote: str, similarity: Callable[[str, str], float])
         return "more certain than the quote"
     if lacking:
         return "a word that the quote doesn't have"
-    if not _is_arranged(borne, given):
+    if not _is_arranged(shared, given):
         return "words put together that the quote keeps apart"
     if similarity(claim, quote) < MIN_SIMILARITY:
         return "another meaning than the quote's"

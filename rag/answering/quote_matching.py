@@ -1,4 +1,4 @@
-"""A text of a model that no grammar held → its sentences that a quote bears out, each with that quote.
+"""A text of a model that no grammar held → its sentences that a quote supports, each with that quote.
 
 Not every server takes a grammar. What such a model puts between quotation marks is looked for in the
 evidence, and counts only as far as it stands there; everything else is as in `rag.answering.composition`.
@@ -61,7 +61,7 @@ def read_located(
         key = (found.passage, found.start, found.end)
         claims = _claims(prose) if unsupported is not None else []
         if key in told or len(told) == max_quotes:
-            yield from (Dropped(claim, "no other quote bears it out") for claim in claims)
+            yield from (Dropped(claim, "no other quote supports it") for claim in claims)
             continue
         reason = functools.partial(_unsaid, unsupported=unsupported)
         yield from line_of(found, claims, passages, label=len(told) + 1, unsupported=reason, short=short)

@@ -16,10 +16,10 @@ class ScoredChunk:
 
 
 def without_copies(ranked: Iterable[ScoredChunk]) -> Iterator[ScoredChunk]:
-    """Those in order that don't say the same as an earlier one.
+    """The chunks, in order, that don't say the same as an earlier one.
 
-    Chunks of documents that tell the same story are the same from half of the shorter one on: they are cut
-    at other places.
+    Chunks of near-duplicate documents count as the same if they share half of the shorter one: such documents
+    are cut at other places.
     """
     seen: list[tuple[StoredChunk, Shingles]] = []
     for found in ranked:

@@ -17,15 +17,15 @@ def scope(since: Date | None, until: Date | None, sources: Sequence[str] | None 
     """The documents of `sources` dated from the first day of `since` to the last day of `until`.
 
     What is None limits nothing; None if all of it is. A date is a year, a month or a day: 2016, 2016-05,
-    2016-05-12. `QuestionError` for anything else, for a range that has no day, and for sources that are none.
-    Whether the index has the sources is told by retrieval.
+    2016-05-12. `QuestionError` for anything else, for a range without a day, and for an empty list of sources.
+    Retrieval checks that the index has the sources.
     """
     if since is None and until is None and sources is None:
         return None
     first = None if since is None else _days("since", since)[0]
     last = None if until is None else _days("until", until)[1]
     if first is not None and last is not None and first > last:
-        raise QuestionError(f"No day is since {since} and until {until}. Exchange them.")
+        raise QuestionError(f"since ({since}) is after until ({until}): swap them.")
     return Scope(first, last, None if sources is None else _chosen(sources))
 
 

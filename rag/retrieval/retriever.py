@@ -31,7 +31,7 @@ RERANKED = 20
 """How many passages a reranker reads."""
 
 _FEW = 1
-"""So many chunks are taken to have a word, where it isn't known how many have."""
+"""How many chunks are taken to have a word where that isn't known."""
 
 _READ = 8
 """How many of the best are read at a time: a few may be copies of others."""
@@ -222,7 +222,7 @@ def _with_topic(vectors: Vectors, *, continues: bool) -> Vectors:
 
 
 def _worded(state: State, sought: Wanted, ids: Iterable[int]) -> dict[int, _Worded]:
-    """The chunks of these ids, with how much of what is sought is in their words."""
+    """The chunks of these ids, with the share of the wanted words that each has."""
     return {chunk.id: (chunk, sought.shares(chunk.stems)) for chunk in state.weighables(sorted(ids))}
 
 

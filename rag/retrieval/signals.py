@@ -26,7 +26,7 @@ class ReadSentence:
 
 @dataclass(frozen=True, slots=True)
 class PassageContent:
-    """The sentences of a passage, what its document says of itself, and the words of its copies."""
+    """The sentences of a passage, the facts of its document, and the words of its near-duplicates."""
 
     sentences: Sequence[ReadSentence]
     about: About
@@ -97,6 +97,6 @@ def candidate_sentences(
 
 
 def copies_with(text: str, copies: Mapping[str, str]) -> tuple[str, ...]:
-    """Those of the documents, given by their words, that say the text word for word."""
+    """Which of the documents, given by their words, have the text word for word."""
     said = said_in(text)
     return tuple(copy for copy, words in copies.items() if said in words)
