@@ -1,8 +1,7 @@
 """The text of a model that composes → its sentences that a quote supports, each with that quote.
 
 A line is a sentence of the model's with the quote that stands after it. Nothing is passed on before its quote
-is whole, and a sentence that the quote doesn't bear out (see `rag.answering.faithfulness`) is not passed on
-at all.
+is complete, and a sentence that the quote doesn't support (see `rag.answering.faithfulness`) is dropped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -17,8 +17,8 @@ def scope(since: Date | None, until: Date | None, sources: Sequence[str] | None 
     """The documents of `sources` dated from the first day of `since` to the last day of `until`.
 
     What is None limits nothing; None if all of it is. A date is a year, a month or a day: 2016, 2016-05,
-    2016-05-12. `QuestionError` for anything else, for a range without a day, and for an empty list of sources.
-    Retrieval checks that the index has the sources.
+    2016-05-12. `QuestionError` for anything else, for a range without a day and for an empty list of
+    sources. Retrieval checks that the index has the sources.
     """
     if since is None and until is None and sources is None:
         return None
