@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, Unpack
 
 import gradio as gr
 
@@ -30,7 +30,7 @@ from rag.interfaces.chat.panes import NOTHING_INSIDE, NOTHING_OPEN, Panes
 from rag.interfaces.chat.session import Session
 from rag.interfaces.lifecycle import Preparation
 from rag.retrieval.query import MAX_QUESTION_CHARS
-from rag.settings import Serving, resolve, resolve_serving
+from rag.settings import PageOptions, Serving, resolve_page
 
 EXAMPLES = {
     "002_13f831a3d5680a96.txt": "Until when did the EU extend its curbs on Syria?",
@@ -279,37 +279,9 @@ def page(preparation: Preparation, *, read_only: bool = False) -> Any:
     return blocks
 
 
-def serve(
-    *,
-    documents: str | None = None,
-    index: str | None = None,
-    embedder: str | None = None,
-    precision: str | None = None,
-    retrieval: str | None = None,
-    model: str | None = None,
-    reranker: str | None = None,
-    reader: str | None = None,
-    mode: str | None = None,
-    threshold: str | None = None,
-    host: str | None = None,
-    port: int | None = None,
-    user: str | None = None,
-    read_only: bool | None = None,
-) -> None:
-    """Serve the page until it is interrupted; arguments as in `rag.settings`."""
-    settings = resolve(
-        documents=documents,
-        index=index,
-        embedder=embedder,
-        precision=precision,
-        retrieval=retrieval,
-        model=model,
-        reranker=reranker,
-        reader=reader,
-        mode=mode,
-        threshold=threshold,
-    )
-    serving = resolve_serving(host=host, port=port, user=user, read_only=read_only)
+def serve(**options: Unpack[PageOptions]) -> None:
+    """Serve the page until it is interrupted; the options are declared in `rag.settings`."""
+    settings, serving = resolve_page(**options)
     preparation = Preparation(settings)
     blocks = page(preparation, read_only=serving.read_only)
     login = Login(serving.user, serving.password) if serving.user else None

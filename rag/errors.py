@@ -57,3 +57,8 @@ def shown(path: Path) -> str:
     """The path as the user knows it: relative when it is inside the working folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def how_to_install(extra: str) -> str:
+    """How to install an extra: from the checkout, as long as the package is on no index."""
+    return f'Install the extra {extra}: pip install -e ".[{extra}]" in the checkout of quote-only'

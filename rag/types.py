@@ -9,8 +9,26 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class _Short:
+    """A repr of one line, however much the value has: texts are cut, and what has parts is counted."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        values = (f"{name}={_short(getattr(self, name))}" for name in self.__slots__)
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str) and len(value) > 60:
+        return f"{value[:59]!r}…"
+    if isinstance(value, tuple | Mapping):
+        return f"<{len(value):,}>"
+    return repr(value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Document(_Short):
     """One file: `source` is its path relative to the documents folder, with `/`.
 
     `title` and `date`, which is YYYY-MM-DD, are None where it doesn't say. `pages` are the offsets in the
@@ -25,8 +43,8 @@ class Document:
     pages: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+@dataclass(frozen=True, slots=True, repr=False)
+class Chunk(_Short):
     """A span of a document, the unit that is embedded: `text == document.text[start:end]`."""
 
     start: int
@@ -34,16 +52,16 @@ class Chunk:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+@dataclass(frozen=True, slots=True, repr=False)
+class Match(_Short):
     """How one kind of search sees a passage: `rank` from 1, None beyond the ranks looked at."""
 
     rank: int | None
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+@dataclass(frozen=True, slots=True, repr=False)
+class Passage(_Short):
     """A chunk retrieved for a question; `score` is 0 to 1, higher is nearer.
 
     `dense` is its cosine with the question, `keyword` its BM25, or None when keyword search
@@ -65,8 +83,8 @@ class Passage:
     copies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+@dataclass(frozen=True, slots=True, repr=False)
+class Scope(_Short):
     """The documents that are asked: of `sources`, dated from `since` to `until`, both ISO and both included.
 
     What is None limits nothing.
@@ -77,8 +95,8 @@ class Scope:
     sources: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+@dataclass(frozen=True, slots=True, repr=False)
+class Signals(_Short):
     """What speaks for a sentence as the answer to a question: at most 1 each, but for `lacking`.
 
     `cosine` is that of the sentence as it was read in its chunk. `covered` is the share of the question's
@@ -95,8 +113,8 @@ class Signals:
     lacking: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+@dataclass(frozen=True, slots=True, repr=False)
+class Reading(_Short):
     """What a reader made of a sentence: the log-odds that it answers, against that none does.
 
     Its characters from `start` to `end` are the short answer with this probability, if it answers; with 0
@@ -109,8 +127,8 @@ class Reading:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+@dataclass(frozen=True, slots=True, repr=False)
+class Sentence(_Short):
     """A sentence of a passage, offered to the model as evidence.
 
     `passage` is the 0-based position of its passage among the passages of the answer; `start` and
@@ -137,8 +155,8 @@ class Sentence:
     led_copies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Citation(_Short):
     """A verbatim quote: `label` is n of `[n]`, from 1 in the order in which an answer is read.
 
     `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
@@ -154,8 +172,8 @@ class Citation:
     copies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evidence(_Short):
     """A sentence that was considered for an answer: `label` is the 1-based position of its passage.
 
     `score` is what it is worth, as in `Sentence`; `odds` are the reader's log-odds that it answers, None
@@ -172,8 +190,8 @@ class Evidence:
     shown: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer(_Short):
     """What a question got: a text with its citations, or the reason why there is none.
 
     `text` is what a person reads. `short` is a verbatim span inside a citation's quote, or None.
@@ -205,8 +223,8 @@ class Answer:
     guarantee: Literal["grammar", "location"] = "grammar"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+@dataclass(frozen=True, slots=True, repr=False)
+class Waiting(_Short):
     """The language model is busy; `ahead` questions are answered before this one."""
 
     ahead: int
@@ -216,16 +234,16 @@ Event: TypeAlias = tuple[Passage, ...] | Waiting | str | Answer
 """What streaming yields: the passages, then text (after `Waiting` if need be), then the `Answer`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+@dataclass(frozen=True, slots=True, repr=False)
+class Failure(_Short):
     """A file that could not be indexed, and why."""
 
     source: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BuildReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class BuildReport(_Short):
     """What a build did: the sources of each kind, in order, and how long it took."""
 
     added: tuple[str, ...]
@@ -236,8 +254,8 @@ class BuildReport:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedderIdentity:
+@dataclass(frozen=True, slots=True, repr=False)
+class EmbedderIdentity(_Short):
     """What makes two embedders' vectors comparable: they are when all of this is equal."""
 
     name: str

@@ -1,11 +1,10 @@
 """The address of a server that has what else is in a folder or a file: an index, a language model."""
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from rag.errors import SettingsError
 
@@ -56,11 +55,11 @@ def is_served(text: str) -> bool:
     return text.startswith("openai:")
 
 
-def served_model(text: str) -> ServedModel:
-    """`openai:NAME@URL[,URL…]`; the key is that of `RAG_MODEL_KEY`. `SettingsError` for anything else."""
-    key = os.environ.get("RAG_MODEL_KEY", "").strip()
+def served_model(text: str, key: str = "") -> ServedModel:
+    """`openai:NAME@URL[,URL…]`, asked with the key, if there is one. `SettingsError` for anything else."""
+    key = key.strip()
     if not (key.isascii() and key.isprintable()):
-        raise SettingsError("RAG_MODEL_KEY has characters that no key has. Set it anew.")
+        raise SettingsError("RAG_MODEL_KEY has characters that no key has. Set it again.")
     name, at, rest = text.removeprefix("openai:").partition("@http")
     urls = []
     for url in f"http{rest}".split(",") if at else ():
@@ -86,12 +85,11 @@ def is_milvus(text: str) -> bool:
     return text.partition("://")[0] in _MILVUS and "://" in text
 
 
-def milvus_address(text: str) -> MilvusAddress:
+def milvus_address(text: str, *, user: str = "", password: str = "", certificate: str = "") -> MilvusAddress:
     """`milvus://host:port/collection`, `milvus+tls://…`, or `milvus:///folder/file.db/collection`.
 
-    User and password may stand before the host, else they are those of `RAG_MILVUS_USER` and
-    `RAG_MILVUS_PASSWORD`; the authority's certificate is that of `RAG_MILVUS_CERTIFICATE`. `SettingsError`
-    for anything else.
+    `user` and `password` are used unless they stand before the host; `certificate` is the file of the
+    authority's. `SettingsError` for anything else.
     """
     try:
         parts = urlsplit(text)
@@ -108,21 +106,16 @@ def milvus_address(text: str) -> MilvusAddress:
     if before or not parts.hostname:
         raise _no_address(text)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    user, password = _credentials(parts)
+    if parts.username is not None:
+        user, password = unquote(parts.username), unquote(parts.password or password)
     return MilvusAddress(
         server=f"{host}:{port or MILVUS_PORT}",
         collection=collection,
         tls=parts.scheme == "milvus+tls",
         user=user,
         password=password,
-        certificate=os.environ.get("RAG_MILVUS_CERTIFICATE", ""),
+        certificate=certificate,
     )
-
-
-def _credentials(parts: SplitResult) -> tuple[str, str]:
-    if parts.username is not None:
-        return unquote(parts.username), unquote(parts.password or os.environ.get("RAG_MILVUS_PASSWORD", ""))
-    return os.environ.get("RAG_MILVUS_USER", ""), os.environ.get("RAG_MILVUS_PASSWORD", "")
 
 
 def _no_address(text: str) -> SettingsError:

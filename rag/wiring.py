@@ -36,7 +36,7 @@ from rag.models.registry import (
     pooled,
 )
 from rag.retrieval.retriever import Retriever
-from rag.settings import Precision, Settings
+from rag.settings import Precision, Settings, resolve_secrets
 from rag.types import BuildReport, EmbedderIdentity, Failure
 from rag.uris import ServedModel, is_served, served_model
 
@@ -176,7 +176,7 @@ def engine(settings: Settings) -> Engine:
 
     A file that llama.cpp can't load is told of by the first question that needs it.
     """
-    named = served_model(settings.model) if is_served(settings.model) else None
+    named = served_model(settings.model, resolve_secrets().model_key) if is_served(settings.model) else None
     found = named or find_language_model(settings.model, download)
     templates = read_templates()
     worker = _worker(found)  # first, so that it loads meanwhile

@@ -381,7 +381,7 @@ def test_index_question_and_page_need_no_network(tmp_path):
 
         import app
         preparation = app.Preparation(rag.resolve(documents=sys.argv[1], index=sys.argv[2]))
-        blocks, serving = app.page(preparation), app.resolve_serving()
+        blocks, serving = app.page(preparation), rag.settings.resolve_serving()
         added = app.additions(app.Programs(preparation.ready), host=serving.host, login=None)
         _, url, _ = app.launch(blocks, serving, added)
         print("Ask the documents" in urllib.request.urlopen(url).read().decode())

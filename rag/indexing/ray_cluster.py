@@ -14,7 +14,7 @@ from typing import Any
 
 from rag.documents.folder import File
 from rag.documents.sandbox import Sandbox
-from rag.errors import RagError, SettingsError
+from rag.errors import RagError, SettingsError, how_to_install
 from rag.index.base import EmbeddedDocument, IndexWriter
 from rag.indexing.build import EmbedFiles, Outcome, embed_documents, outcome, read_and_cut
 from rag.models.embedder import Embedder
@@ -146,9 +146,7 @@ def _connected(address: str) -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise SettingsError(
-            'A build on a Ray cluster needs ray. Install the extra ray: pip install "rag[ray]"'
-        ) from error
+        raise SettingsError(f"A build on a Ray cluster needs ray. {how_to_install('ray')}") from error
     ours = not ray.is_initialized()  # else a program asks us that has a session of its own
     if ours:
         _begin(ray, address)

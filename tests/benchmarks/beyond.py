@@ -25,13 +25,12 @@ import itertools, sys, time
 from pathlib import Path
 from rag.index.milvus.backend import MilvusBackend
 from rag import wiring
-from rag.uris import milvus_address
 from rag.index.base import EmbeddedDocument
 from rag.retrieval.query import analyse
 from rag.settings import resolve
 from tests.benchmarks import made_up
 bench, kept, chunks = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
-place = milvus_address(sys.argv[3])
+place = resolve(index=sys.argv[3]).index
 identity = wiring.identity_of(resolve())
 made = made_up.documents(made_up.pool(bench, kept), chunks // made_up.CHUNKS)
 upserting = 0.0

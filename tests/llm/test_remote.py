@@ -225,22 +225,23 @@ def test_what_one_server_had_to_do_is_shared_by_the_others():
         assert min(shares) >= 9
 
 
-def test_a_key_is_sent_only_where_it_is_meant_to_be(monkeypatch):
+def test_a_key_is_sent_only_where_it_is_meant_to_be(monkeypatch, seed_settings: Settings):
+    asked = []
+    monkeypatch.setattr(wiring, "_worker", asked.append)
     monkeypatch.setenv("OPENAI_API_KEY", "of-another-service")
     monkeypatch.delenv("RAG_MODEL_KEY", raising=False)
-    assert served_model("openai:m@http://a:1").key == ""
+    wiring.engine(replace(seed_settings, model="openai:m@http://a:1"))
     monkeypatch.setenv("RAG_MODEL_KEY", "of-this-one")
-    assert served_model("openai:m@http://a:1").key == "of-this-one"
+    wiring.engine(replace(seed_settings, model="openai:m@http://a:2"))
+    assert [model.key for model in asked] == ["", "of-this-one"]
 
 
-def test_a_key_with_the_end_of_its_line_is_taken_without_it_and_what_is_no_key_is_not_repeated(monkeypatch):
-    monkeypatch.setenv("RAG_MODEL_KEY", " sk-secret\r\n")
-    assert served_model("openai:m@http://a:1").key == "sk-secret"
+def test_a_key_with_the_end_of_its_line_is_taken_without_it_and_what_is_no_key_is_not_repeated():
+    assert served_model("openai:m@http://a:1", " sk-secret\r\n").key == "sk-secret"
     for key in ("sk-sec\rret", "sk-sécret", "sk\x1b[0m"):
-        monkeypatch.setenv("RAG_MODEL_KEY", key)
         with pytest.raises(SettingsError) as told:
-            served_model("openai:m@http://a:1")
-        assert str(told.value) == "RAG_MODEL_KEY has characters that no key has. Set it anew."
+            served_model("openai:m@http://a:1", key)
+        assert str(told.value) == "RAG_MODEL_KEY has characters that no key has. Set it again."
 
 
 @pytest.mark.parametrize("host", ["höst_x", "xn--", "a..b"])
@@ -291,16 +292,13 @@ def test_no_server_at_all_is_one_sentence_that_names_them(seed_settings: Setting
     assert str(told.value).endswith("Start one, or name another: --model openai:NAME@URL")
 
 
-def test_a_key_is_sent_and_a_wrong_one_is_told_of(tmp_path, monkeypatch):
+def test_a_key_is_sent_and_a_wrong_one_is_told_of(tmp_path):
     with llama_server(tmp_path / "log", "--api_key", "right") as (url, _):
-        monkeypatch.delenv("RAG_MODEL_KEY", raising=False)
         with pytest.raises(ModelError, match=r"wants a key, which RAG_MODEL_KEY lacks\. Start one, or name"):
             RemoteModel(served_model(f"openai:smol@{url}"))
-        monkeypatch.setenv("RAG_MODEL_KEY", "wrong")
         with pytest.raises(ModelError, match=r"refuses the key that RAG_MODEL_KEY has\. Start one, or name"):
-            RemoteModel(served_model(f"openai:smol@{url}"))
-        monkeypatch.setenv("RAG_MODEL_KEY", "right")
-        with remote(f"openai:smol@{url}") as model:
+            RemoteModel(served_model(f"openai:smol@{url}", "wrong"))
+        with remote(served_model(f"openai:smol@{url}", "right")) as model:
             assert model.takes_grammar
 
 

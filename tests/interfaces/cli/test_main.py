@@ -229,10 +229,15 @@ def test_wrong_usage_is_exit_status_2(place, run, arguments):
     assert err.startswith("usage: rag")
 
 
+def test_one_answer_that_is_waited_for_is_one(scripted, run):
+    scripted([Waiting(1), ANSWERED])
+    assert run("ask", "q")[2] == "rag: waiting for 1 other answer\n"
+
+
 def test_help(run):
     status, out, err = run("--help")
     assert (status, err) == (0, "")
-    assert out.startswith("usage: rag [-h] COMMAND ...")
+    assert out.startswith("usage: rag [-h] [--version] COMMAND ...")
     for command in ("build", "ask", "search", "chat", "serve", "models"):
         assert f"\n    {command} " in out
 
@@ -331,7 +336,8 @@ def test_doctor_proves_names_and_mends(tmp_path, run, monkeypatch):
     found = json.loads(out)
     assert (status, err, found["well"]) == (1, "", False)
     assert found["faults"] == [
-        f"{vectors.name} is missing or damaged, so each start makes it anew. Mend it: rag doctor --repair"
+        f"{vectors.name} is missing or damaged, so it is rebuilt at each start. "
+        "Repair it: rag doctor --repair"
     ]
     assert run("doctor", "--repair")[0] == 0
     assert run("doctor")[0] == 0
@@ -374,7 +380,7 @@ def rag(*arguments: str) -> tuple[int, bytes, bytes]:
 def test_the_module_is_the_command(place):
     status, out, err = rag("--help")
     assert (status, err) == (0, b"")
-    assert out.startswith(b"usage: rag [-h] COMMAND ...")
+    assert out.startswith(b"usage: rag [-h] [--version] COMMAND ...")
     assert rag("search", "war") == (
         1,
         b"",
