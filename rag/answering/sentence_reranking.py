@@ -28,6 +28,9 @@ SURE = 0.1
 Of such questions 0.92 get one then, and its words are right by 0.66 (F1).
 """
 
+_PAIRS = (*"“” «» () []".split(), '""')
+"""Marks of which a short answer must have both halves."""
+
 _RUN = re.compile(r"(?:[^\w\s]|\s){4,}")
 """Blanks and signs after a question, as pasting brings them: with them alone anything would answer it."""
 
@@ -68,5 +71,24 @@ def _short(question: str) -> str:
 
 
 def marked(sentence: Sentence, reading: Reading) -> str | None:
-    """The words of the sentence that are the short answer; None where none stand out."""
-    return sentence.text[reading.start : reading.end] if reading.probability >= SURE else None
+    """The words of the sentence that are the short answer; None where none are probable and whole."""
+    if reading.probability < SURE:
+        return None
+    return _whole(sentence.text[reading.start : reading.end])
+
+
+def _whole(words: str) -> str | None:
+    """The words without a mark at an end whose other half is missing; None where one is missing inside."""
+    for opening, closing in _PAIRS:
+        if _lacks_half(words, opening, closing):
+            trimmed = (
+                words.removeprefix(opening) if words.startswith(opening) else words.removesuffix(closing)
+            )
+            words = trimmed.strip()
+    return None if not words or any(_lacks_half(words, *pair) for pair in _PAIRS) else words
+
+
+def _lacks_half(words: str, opening: str, closing: str) -> bool:
+    if opening == closing:
+        return words.count(opening) % 2 == 1
+    return words.count(opening) != words.count(closing)

@@ -75,3 +75,21 @@ def test_only_the_best_are_read():
 def test_the_short_answer_is_what_the_reader_marks(probability, short):
     one = replace(ONE, text="It began in May.")
     assert marked(one, Reading(1.0, 9, 15, probability)) == short
+
+
+@pytest.mark.parametrize(
+    ("words", "short"),
+    [
+        ('"serious intentions', "serious intentions"),
+        ('serious intentions"', "serious intentions"),
+        ('"serious intentions"', '"serious intentions"'),
+        ("“serious” (in part", None),
+        ("in part)", "in part"),
+        ("the “Red” Army", "the “Red” Army"),
+        ("“", None),
+        ("Assad’s army", "Assad’s army"),
+    ],
+)
+def test_a_short_answer_has_both_halves_of_its_marks(words, short):
+    one = replace(ONE, text=f"He spoke of {words}.")
+    assert marked(one, Reading(1.0, 12, 12 + len(words), 1.0)) == short
