@@ -15,8 +15,8 @@ import pytest
 from rag.answering.engine import Engine
 from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.indexing.catalog import Listed
-from rag.interfaces.chat.conversation import Conversation, Turn, gone_on, record
-from rag.interfaces.chat.handlers import told
+from rag.interfaces.chat.conversation import Conversation, Turn, continued, record
+from rag.interfaces.chat.handlers import shows_errors
 from rag.interfaces.chat.panes import Panes
 from rag.interfaces.chat.session import Session, messages
 from rag.interfaces.lifecycle import Preparation
@@ -41,8 +41,8 @@ def seeds(seed_settings: Settings, seed_engine: Engine) -> Any:
 @pytest.fixture(scope="module")
 def visited(seed_engine: Engine) -> Session:
     """A conversation whose first turn was stopped, and whose second is answered."""
-    stopped = gone_on(Conversation(), Turn(VISIT, None, "Stopped."))
-    return Session(gone_on(stopped, Turn(VISIT, seed_engine.answer(VISIT))))
+    stopped = continued(Conversation(), Turn(VISIT, None, "Stopped."))
+    return Session(continued(stopped, Turn(VISIT, seed_engine.answer(VISIT))))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def states(panes: Any) -> dict[str, str]:
 
 
 def test_an_error_is_told_on_the_page_as_text():
-    @told
+    @shows_errors
     def failing(name: str, *, size: int) -> str:
         if size > 1:
             raise DocumentsError(f"{name} has <b>{size}</b> bytes.")
@@ -86,7 +86,7 @@ def test_an_error_is_told_on_the_page_as_text():
 
 def test_a_defect_is_not_told_as_if_it_could_be_put_right():
     with pytest.raises(ZeroDivisionError):
-        told(lambda: 1 / 0)()
+        shows_errors(lambda: 1 / 0)()
 
 
 def test_a_citation_opens_its_document_with_the_quote_marked(seeds, visited):
@@ -310,7 +310,7 @@ def test_a_conversation_that_was_kept_is_shown_again(seeds, visited):
 
 def test_a_conversation_is_exported_under_its_title(seed_settings: Settings):
     blocks = built(Preparation(seed_settings))
-    session = Session(gone_on(Conversation(), Turn("Where / <is> it?", DECLINED)))
+    session = Session(continued(Conversation(), Turn("Where / <is> it?", DECLINED)))
     file = json.loads(handler(blocks, "export", kind="json")(session))
     assert file == {
         "name": "Where----is--it.json",

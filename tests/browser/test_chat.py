@@ -153,7 +153,7 @@ def test_a_conversation_is_found_again_renamed_exported_and_deleted(page, tmp_pa
 
     page.get_by_role("button", name="New", exact=True).click()
     page.locator("#chat .answer").first.wait_for(state="detached")
-    page.get_by_label("Visits <b>& more</b>").check()
+    page.get_by_label("Visits <b>& more</b>").click()
     assert TILLERSON in answered(page, 0).inner_text()
     page.get_by_role("button", name="Delete").click()
     page.locator("#chat .answer").first.wait_for(state="detached")

@@ -37,7 +37,7 @@ def test_a_file_is_added_asked_about_changed_removed_and_refused(page, folder: P
     answer.locator("a.label").click()
     page.locator("#source .changed").wait_for()
     assert page.locator("#quote").text_content() == FOX
-    assert "the quote stands elsewhere now" in page.locator("#source").inner_text()
+    assert "the quote has moved" in page.locator("#source").inner_text()
 
     tab(page, "Documents")
     row(page, "fox.txt").get_by_role("button", name="Remove fox.txt").click()

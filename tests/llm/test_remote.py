@@ -14,7 +14,7 @@ import pytest
 
 from rag import wiring
 from rag.errors import ModelError, SettingsError
-from rag.interfaces.rendering import notes
+from rag.interfaces.rendering import describe
 from rag.llm.base import LanguageModel
 from rag.llm.grammar import compose_grammar, label_grammar
 from rag.llm.remote import RemoteModel
@@ -145,9 +145,9 @@ def test_without_a_grammar_quotes_are_located_and_what_is_not_there_is_dropped(s
     assert answer.text == f"“{part}” [{answer.citations[0].label}]"
     assert_exact(answer, seed_settings)
     assert answer.dropped == 5  # the sentences of the model's, the invented quote one of them
-    assert notes(answer) == (
-        "The model's server takes no grammar: its quotes were looked for in the documents. Left out: 5 "
-        "sentences of the model's.",
+    assert describe(answer).notes == (
+        "The model's server does not support grammars: quotes were checked against the documents. "
+        "Removed 5 sentences written by the model.",
     )
     assert "grammar" not in server.asked[-1]
     assert "painted" not in answer.text

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from rag.errors import RagError
-from rag.interfaces.api.plain_text import footer, listed
 from rag.interfaces.api.security import EVERYWHERE, LOOPBACK
 from rag.interfaces.api.service import Programs
 from rag.interfaces.async_stream import answered
 from rag.interfaces.lifecycle import Preparation
+from rag.interfaces.rendering import footer, listed
 from rag.settings import Settings
 from rag.types import Answer, Passage
 

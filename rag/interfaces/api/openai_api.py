@@ -21,9 +21,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rag.errors import QuestionError, RagError
-from rag.interfaces.api.plain_text import footer, without_footer
 from rag.interfaces.api.service import Programs
 from rag.interfaces.async_stream import answered, events
+from rag.interfaces.rendering import footer, without_footer
 from rag.retrieval.conversation import History
 from rag.types import Answer, Event
 

@@ -1,4 +1,4 @@
-"""A conversation of the chat, as the browser keeps it and as it is taken along."""
+"""A conversation of the chat, as the browser saves it and as it is exported."""
 
 import re
 import uuid
@@ -8,18 +8,15 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from rag.errors import QuestionError
-from rag.interfaces.rendering import notes, place
-from rag.types import Answer, Citation
+from rag.interfaces.rendering import literal, passage_of
+from rag.interfaces.rendering import markdown as answer_markdown
+from rag.types import Answer
 
 Rating = Literal["up", "down"]
 
 MAX_TITLE_CHARS = 80
 MAX_RECORD_CHARS = 5_000_000
-"""What browsers keep for a page, so that no longer record can come from one."""
-
-_MARKUP = re.compile(r"([\\`*_\[\]<>&#|~$])")
-_ITEM = re.compile(r"^(\d+(?=[.)])|(?=[-+]))")
-"""What makes a list item of a line, up to the character that does."""
+"""The most that browsers save for a page: no longer record can come from one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,8 @@ class Conversation:
         return self.turns[number].answer if 0 <= number < len(self.turns) else None
 
 
-def gone_on(conversation: Conversation, turn: Turn) -> Conversation:
-    """The conversation with one more turn; the first question is its title until it gets another."""
+def continued(conversation: Conversation, turn: Turn) -> Conversation:
+    """The conversation with one more turn; without a title, it gets the turn's question as its title."""
     return Conversation(
         id=conversation.id or uuid.uuid4().hex,
         title=conversation.title or _title(turn.question),
@@ -59,13 +56,13 @@ def gone_on(conversation: Conversation, turn: Turn) -> Conversation:
 
 
 def cut(conversation: Conversation, end: int | None) -> Conversation:
-    """The conversation without its turns from `end` on; None leaves all.
+    """The conversation without its turns from `end` on; None keeps all.
 
-    A title that the first question gave goes with it.
+    If none is left, a title that was the first question is removed too.
     """
     turns = conversation.turns[:end]
-    gone = conversation.turns and not turns
-    if gone and conversation.title == _title(conversation.turns[0].question):
+    emptied = conversation.turns and not turns
+    if emptied and conversation.title == _title(conversation.turns[0].question):
         return replace(conversation, title="", turns=())
     return replace(conversation, turns=turns)
 
@@ -79,18 +76,19 @@ def record(conversation: Conversation) -> str:
 
 
 def read_record(text: str) -> Conversation:
-    """The conversation that was recorded; `QuestionError` for anything else.
+    """The conversation of a record; `QuestionError` for anything else.
 
-    A record comes from outside: its quotes have to stand in its passages, as those of an answer do.
+    A record comes from outside: each of its quotes has to be in one of its passages, as in an answer.
     """
     try:
         if len(text) > MAX_RECORD_CHARS:
             raise ValueError("it is too long")
         found = _RECORD.validate_json(text)
         if not re.fullmatch(r"[0-9a-f]{32}", found.id):
-            raise ValueError("its id is none")
-        if not all(_exact(turn.answer) for turn in found.turns if turn.answer is not None):
-            raise ValueError("a quote doesn't stand where it says")
+            raise ValueError("its id is not 32 hexadecimal digits")
+        for turn in found.turns:
+            if turn.answer is not None:
+                _check_citations(turn.answer)
     except (ValidationError, ValueError) as error:
         raise QuestionError("This conversation can't be read: it is damaged. Delete it.") from error
     return replace(found, title=_title(found.title))
@@ -105,48 +103,24 @@ def renamed(conversation: Conversation, title: str) -> Conversation:
 
 def markdown(conversation: Conversation) -> str:
     """The conversation as a Markdown file, in which no quote is markup."""
-    lines = [f"# {_plain(conversation.title)}", ""]
+    blocks = [f"# {literal(conversation.title)}"]
     for turn in conversation.turns:
-        lines += [f"## {_plain(' '.join(turn.question.split()))}", ""]
-        if turn.answer is None:
-            lines += [_plain(turn.note), ""]
-            continue
-        lines += [_quoted(turn.answer.text), ""]
-        if turn.answer.abstained:
-            lines += [_plain(f"No quote, because {turn.answer.abstained}."), ""]
-        items = [_source(citation, turn.answer) for citation in turn.answer.citations]
-        items += [f"- {_plain(note)}" for note in notes(turn.answer)]
-        lines += [*items, ""] if items else []
-    return "\n".join(lines).rstrip() + "\n"
+        blocks.append(f"## {literal(turn.question)}")
+        blocks.append(literal(turn.note) if turn.answer is None else answer_markdown(turn.answer))
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _source(citation: Citation, answer: Answer) -> str:
-    where = place(citation, answer.passages[citation.label - 1])
-    return f"- \\[{citation.label}\\] {_plain(where)}: “{_plain(citation.quote)}”"
+def _check_citations(answer: Answer) -> None:
+    """`ValueError` unless each quote is in a passage, and each label can be one.
 
-
-def _exact(answer: Answer) -> bool:
-    """Whether each citation is a slice of the passage that its label names."""
+    Labels count citations; in conversations that were saved earlier they count passages.
+    """
+    most = max(len(answer.citations), len(answer.passages))
     for citation in answer.citations:
-        if not 1 <= citation.label <= len(answer.passages):
-            return False
-        passage = answer.passages[citation.label - 1]
-        start, end = citation.start - passage.start, citation.end - passage.start
-        if not 0 <= passage.start <= citation.start or citation.source != passage.source:
-            return False
-        if not 0 < end - start == len(citation.quote) or passage.text[start:end] != citation.quote:
-            return False
-    return True
+        passage_of(answer, citation)
+        if not 1 <= citation.label <= most:
+            raise ValueError(f"there is no [{citation.label}]")
 
 
 def _title(text: str) -> str:
     return " ".join(text.split())[:MAX_TITLE_CHARS].rstrip()
-
-
-def _plain(text: str) -> str:
-    """The text on one line, without markup."""
-    return _ITEM.sub(r"\1\\", _MARKUP.sub(r"\\\1", " ".join(text.split())))
-
-
-def _quoted(text: str) -> str:
-    return "\n>\n".join(f"> {_plain(line)}" for line in text.splitlines() if line.strip())

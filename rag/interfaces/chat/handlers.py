@@ -5,7 +5,6 @@ import functools
 import json
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import gradio as gr
@@ -14,8 +13,8 @@ from rag.errors import QuestionError, RagError
 from rag.indexing.catalog import Listed
 from rag.interfaces.chat import session as chat
 from rag.interfaces.chat.conversation import markdown, read_record, record, renamed
-from rag.interfaces.chat.messages import as_text
-from rag.interfaces.chat.panes import Panes, inside_html
+from rag.interfaces.chat.html import as_text
+from rag.interfaces.chat.panes import Panes, inside_html, status_html
 from rag.interfaces.chat.session import Limits, Messages, Session, messages
 from rag.interfaces.feedback import rate
 from rag.interfaces.lifecycle import Preparation
@@ -29,20 +28,20 @@ Marked: TypeAlias = frozenset[Citation]
 """The citations whose document has changed since."""
 
 Seen: TypeAlias = tuple[str, int]
-"""The state of the index, and how many builds had ended, when a page last looked."""
+"""The generation of the index and the number of finished builds when a page last looked."""
 
 
-def told(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, with a `RagError` shown on the page as the one sentence that it is."""
+def shows_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, with the message of a `RagError` shown on the page."""
 
     @functools.wraps(function)
-    def telling(*args: P.args, **kwargs: P.kwargs) -> T:
+    def showing(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
         except RagError as error:
             raise gr.Error(as_text(str(error)), print_exception=False) from error
 
-    return telling
+    return showing
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +51,19 @@ class Handlers:
     preparation: Preparation
     panes: Panes
 
-    @told
-    def take(
+    @shows_errors
+    def ask(
         self, question: str | None, session: Session, marked: Marked
     ) -> tuple[str, Messages, Session, Any]:
-        """The question is to be answered next."""
-        session = chat.taken(session, question or "")
-        # The box is emptied here, once: what is typed while the answer grows stays.
+        """Show the question, which `reply` answers next, and empty its box."""
+        session = chat.asked(session, question or "")
+        # The box is emptied here only: what is typed while the answer grows stays.
         return "", messages(session, marked), session, gr.Row(visible=False)
 
-    @told
-    def take_again(self, session: Session, marked: Marked) -> tuple[Messages, Session, Any]:
-        """The last question is to be answered again."""
-        session = chat.taken_again(session)
+    @shows_errors
+    def ask_again(self, session: Session, marked: Marked) -> tuple[Messages, Session, Any]:
+        """Remove the last answer; `reply` answers its question next."""
+        session = chat.asked_again(session)
         return messages(session, marked), session, gr.Row(visible=False)
 
     async def reply(
@@ -75,89 +74,89 @@ class Handlers:
         until: str | None,
         sources: list[str] | None,
     ) -> AsyncGenerator[tuple[Any, Any, Any], None]:
-        """The conversation and its passages while the answer grows; the session only at the end."""
+        """The conversation and the passages that are read while the answer grows; the session at the end."""
         limits = Limits(since or "", until or "", sources or ())
-        found = chat.replies(session, self.preparation, limits, marked)
-        async with contextlib.aclosing(found):
+        replies = chat.replies(session, self.preparation, limits, marked)
+        async with contextlib.aclosing(replies):
             yield gr.skip(), gr.skip(), ()
-            async for shown, after in found:
+            async for shown, after in replies:
                 if isinstance(after, Session):
                     yield shown, after, ()
                 else:
                     yield shown, gr.skip(), after
 
-    def failed(self, session: Session, marked: Marked) -> tuple[Any, Session]:
-        """A question that got no answer, as its limits couldn't be used, is pending no longer."""
+    def reply_failed(self, session: Session, marked: Marked) -> tuple[Any, Session]:
+        """End a question that `reply` could not ask because of its limits."""
         session = chat.ended(
-            session, "This question can't be asked as it is. Change its limits, or ask another."
+            session, "This question can't be asked with these limits. Change them, or ask another question."
         )
         return messages(session, marked), session
 
     def stop(self, session: Session, marked: Marked) -> tuple[Any, Session, str]:
-        """The answer that is being written ends here; the record to keep, "" if there was none."""
+        """End the answer that is being written; also the record to save, "" if there was no such answer."""
         if session.pending is None:
             return gr.skip(), session, ""
         session = chat.ended(session, "Stopped.")
         return messages(session, marked), session, record(session.conversation)
 
-    def shown(self, session: Session, marked: Marked) -> Any:
-        """The conversation as it is, in place of what an answer that has ended may have shown last."""
+    def repaint(self, session: Session, marked: Marked) -> Any:
+        """Show the conversation as it is, in place of the last state of an answer that was cancelled."""
         return gr.skip() if session.pending is not None else messages(session, marked)
 
-    def kept(self, session: Session) -> str:
-        """The record to keep, "" for an empty conversation."""
+    def to_save(self, session: Session) -> str:
+        """The record for the browser to save, "" for an empty conversation."""
         return record(session.conversation) if session.conversation.turns else ""
 
     def leave(self) -> tuple[Any, Messages, Session, Any]:
-        """Begin an empty conversation; of those that are kept, none is chosen."""
+        """Begin an empty conversation, with none of the saved ones chosen."""
         return gr.Radio(value=None), [], Session(), gr.Row(visible=False)
 
-    @told
+    @shows_errors
     def edit(self, session: Session, event: gr.EventData) -> tuple[Session, str, Any, str]:
-        """Put a question back into the box, and say that what follows it will be replaced."""
+        """Put a question back into the box, with a note that it replaces what follows."""
         session, question = chat.edited(session, event.turn)
-        told_so = f"Editing question {event.turn + 1}: what follows it is replaced when you ask."
-        return session, question, gr.Row(visible=True), told_so
+        note = f"Editing question {event.turn + 1}: asking it replaces everything after it."
+        return session, question, gr.Row(visible=True), note
 
-    def keep_as_is(self, session: Session) -> tuple[Session, str, Any]:
-        """Edit nothing after all."""
+    def cancel_edit(self, session: Session) -> tuple[Session, str, Any]:
+        """Leave the question that is edited as it was."""
         return replace(session, editing=None), "", gr.Row(visible=False)
 
-    @told
-    def thumb(self, session: Session, marked: Marked, event: gr.EventData) -> tuple[Messages, Session]:
-        """Keep what a person thinks of an answer."""
+    @shows_errors
+    def rate_answer(self, session: Session, marked: Marked, event: gr.EventData) -> tuple[Messages, Session]:
+        """Save whether a person finds an answer right."""
         session, answer, rating = chat.rated(session, event.turn, event.rating)
         rate(backend(self.preparation.settings), answer, rating)
         return messages(session, marked), session
 
-    @told
+    @shows_errors
     def open_cited(
         self, session: Session, reading: tuple[Passage, ...], event: gr.EventData
     ) -> tuple[str, Any]:
-        """Open the document of a citation or a passage, which may be one that is being read."""
+        """Open the document of a citation or a passage, also one of an answer in progress."""
         if session.pending is not None and event.turn == len(session.conversation.turns):
             shown = self.panes.passage(reading, event.number)
         else:
             shown = self.panes.source(session.conversation, event.what, event.turn, event.number)
         return shown, gr.Tabs(selected="source")
 
-    @told
+    @shows_errors
     def open_document(self, event: gr.EventData) -> tuple[str, Any]:
         """Open a document of the list."""
         return self.panes.document(event.source), gr.Tabs(selected="source")
 
-    @told
+    @shows_errors
     def look_inside(self, session: Session, event: gr.EventData) -> tuple[str, Any]:
-        """Show how an answer came to be."""
+        """Show how an answer was made."""
         answer = session.conversation.answer(event.turn)
         if answer is None:
             raise QuestionError("This answer is no longer in the conversation. Ask again.")
         return inside_html(answer), gr.Tabs(selected="inside")
 
-    @told
+    @shows_errors
     def reopen(self, text: str | None, _: str | None = None) -> tuple[Any, ...]:
-        """The conversation that the browser has kept."""
-        if not text:  # nothing is touched: a first question may be asked already
+        """Show a conversation that the browser has saved."""
+        if not text:  # a first question may have been asked already: nothing changes
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         session = Session(read_record(text))
         marked: Marked = frozenset()
@@ -166,39 +165,39 @@ class Handlers:
                 marked = chat.changed(session.conversation, self.preparation.engine)
         return messages(session, marked), session, marked, gr.Row(visible=False)
 
-    def titles(self, found: str, session: Session) -> tuple[Any, Any]:
-        """The kept conversations to choose from, as `page.js` lists them.
+    def list_saved(self, saved: str, session: Session) -> tuple[Any, Any]:
+        """The saved conversations to choose from, which `page.js` gives as JSON.
 
-        A conversation that another tab went on with was kept beside it, and has another id from now on.
+        If another tab continued the same conversation, this one was saved as a copy and gets the copy's id.
         """
-        known = json.loads(found)
+        known = json.loads(saved)
         if known["full"]:
-            gr.Warning("The browser's storage is full, so this conversation isn't kept. Delete others.")
+            gr.Warning("The browser's storage is full, so this conversation isn't saved. Delete others.")
         choices = [(title, identity) for title, identity in known["titles"]]
         chosen = known["open"] if any(known["open"] == identity for _, identity in choices) else None
-        if known["moved"]:
-            gr.Info("Another tab went on with this conversation. This one is kept beside it.")
-            moved = replace(session.conversation, id=known["moved"])
-            return gr.Radio(choices=choices, value=chosen), replace(session, conversation=moved)
-        return gr.Radio(choices=choices, value=chosen), gr.skip()
+        radio = gr.Radio(choices=choices, value=chosen)
+        if not known["moved"]:
+            return radio, gr.skip()
+        gr.Info("Another tab continued this conversation. This one is saved as a copy.")
+        return radio, replace(session, conversation=replace(session.conversation, id=known["moved"]))
 
-    def deleted(self, found: str, session: Session, chosen: str | None) -> tuple[Any, ...]:
-        """What is left to choose from; the conversation is empty if it was the one that was deleted."""
-        radio, _ = self.titles(found, session)
-        known = {identity for _, identity in json.loads(found)["titles"]}
-        if session.pending is None and chosen == session.conversation.id and chosen not in known:
+    def deleted(self, saved: str, session: Session, chosen: str | None) -> tuple[Any, ...]:
+        """The conversations that are left; an empty one is shown if the one that was open is deleted."""
+        radio, _ = self.list_saved(saved, session)
+        left = {identity for _, identity in json.loads(saved)["titles"]}
+        if session.pending is None and chosen == session.conversation.id and chosen not in left:
             return radio, *self.leave()[1:]
         return radio, gr.skip(), gr.skip(), gr.skip()
 
-    @told
+    @shows_errors
     def rename(self, title: str | None, session: Session) -> tuple[Session, str]:
         """Give the conversation another title."""
         conversation = renamed(chat.idle(session).conversation, title or "")
         if not conversation.turns:
-            raise QuestionError("This conversation has no question yet. Ask one, then name it.")
+            raise QuestionError("This conversation has no question yet. Ask one, then rename it.")
         return replace(session, conversation=conversation), ""
 
-    @told
+    @shows_errors
     def export(self, session: Session, kind: str) -> str:
         """A file for `page.js` to save: its name, type and text, as JSON."""
         if not session.conversation.turns:
@@ -211,48 +210,48 @@ class Handlers:
             file = {"type": "application/json", "text": record(conversation)}
         return json.dumps({"name": f"{name or 'conversation'}.{kind}", **file})
 
-    def listing(self, sought: str | None) -> tuple[tuple[Listed, ...], str, Any]:
-        """The documents, their table, and those that a question can be limited to."""
+    def list_documents(self, sought: str | None) -> tuple[tuple[Listed, ...], str, Any]:
+        """The documents, their table, and those to which a question can be limited."""
         documents = self.preparation.documents()
-        known = [one.source for one in documents if one.characters is not None]
-        return documents, self.panes.listed(documents, sought), gr.Dropdown(choices=known)
+        indexed = [one.source for one in documents if one.characters is not None]
+        return documents, self.panes.listed(documents, sought), gr.Dropdown(choices=indexed)
 
-    @told
+    @shows_errors
     def upload(self, paths: list[str], sought: str | None) -> tuple[Any, ...]:
-        """Add files."""
+        """Add files to the documents."""
         self.panes.add(paths)
-        return self.listing(sought)
+        return self.list_documents(sought)
 
-    @told
+    @shows_errors
     def remove(self, sought: str | None, event: gr.EventData) -> tuple[Any, ...]:
         """Remove a document."""
         self.panes.remove(event.source)
-        return self.listing(sought)
+        return self.list_documents(sought)
 
-    @told
+    @shows_errors
     def rebuild(self, sought: str | None) -> tuple[Any, ...]:
-        """Build the index from nothing."""
+        """Rebuild the index."""
         self.panes.rebuild()
-        return self.listing(sought)
+        return self.list_documents(sought)
 
-    def state(self) -> str:
-        """What the preparation is at, as HTML."""
-        return f"<p>{escape(self.preparation.state)}</p>"
+    def status(self) -> str:
+        """What the preparation is doing, as HTML."""
+        return status_html(self.preparation.state)
 
     def look(self, session: Session, seen: Seen, sought: str | None) -> tuple[Any, ...]:
-        """What has changed since the page last looked, and saw this."""
+        """What has changed since the page last looked; `seen` is what it saw then."""
         unchanged = (gr.skip(),) * 6
         if session.pending is not None:
-            return self.state(), *unchanged
+            return self.status(), *unchanged
         try:
             engine = self.preparation.engine
             now = ("" if engine is None else engine.generation(), self.preparation.builds)
             if now == seen:
-                return self.state(), *unchanged
+                return self.status(), *unchanged
             shown, marked = gr.skip(), gr.skip()
             if engine is not None and now[0] != seen[0] and session.conversation.turns:
                 marked = chat.changed(session.conversation, engine)
                 shown = messages(session, marked)
-            return self.state(), shown, now, marked, *self.listing(sought)
+            return self.status(), shown, now, marked, *self.list_documents(sought)
         except RagError as error:  # of an index that can't be read
-            return f"<p>{escape(str(error))}</p>", *unchanged
+            return status_html(str(error)), *unchanged

@@ -1,15 +1,15 @@
-/* What the page does in the browser: keeps conversations there, tells the server what was clicked,
-   shows what a citation cites. Only this machine is asked, and only through Gradio. */
+/* What the page does in the browser: it saves conversations, reports clicks to the server, and shows the quote
+   of a citation. It talks only to this machine, and only through Gradio. */
 window.rag = (() => {
   "use strict";
   const PREFIX = "rag.conversation.";
-  const OPEN = "rag.open"; // of this tab
-  const ASKING = "rag.asking"; // a question that has no answer yet, of this tab
-  const versions = {}; // when this tab last kept or opened each conversation
+  const OPEN = "rag.open"; // the conversation that is open in this tab
+  const ASKING = "rag.asking"; // the question of this tab that has no answer yet
+  const versions = {}; // when this tab last saved or opened each conversation
   let opener = null;
-  let tipped = null; // the link whose tip is shown, and where it stood then
+  let tipped = null; // the link whose tip is shown, and its position then
 
-  /* Without room, or where the browser forbids it, nothing is remembered; the page works all the same. */
+  /* If storage is full or forbidden, nothing is remembered; the page still works. */
   function remember(key, value) {
     try {
       sessionStorage.setItem(key, value);
@@ -18,23 +18,23 @@ window.rag = (() => {
     }
   }
 
-  function kept() {
-    const found = [];
+  function saved() {
+    const all = [];
     for (let i = 0; i < localStorage.length; i++) {
       const key = localStorage.key(i);
       if (!key.startsWith(PREFIX)) continue;
       try {
         const { title, changed } = JSON.parse(localStorage.getItem(key));
-        found.push([String(title), key.slice(PREFIX.length), Number(changed)]);
+        all.push([String(title), key.slice(PREFIX.length), Number(changed)]);
       } catch {
-        found.push(["(damaged)", key.slice(PREFIX.length), 0]);
+        all.push(["(damaged)", key.slice(PREFIX.length), 0]);
       }
     }
-    return found.sort((a, b) => b[2] - a[2]).map(([title, id]) => [title, id]);
+    return all.sort((a, b) => b[2] - a[2]).map(([title, id]) => [title, id]);
   }
 
-  /* What is kept under this id: {title, changed, record}, null if there is nothing, or nothing whole. */
-  function found(id) {
+  /* What is saved under this id: {title, changed, record}; null if nothing is, or if it is damaged. */
+  function stored(id) {
     try {
       return JSON.parse(localStorage.getItem(PREFIX + id));
     } catch {
@@ -42,15 +42,15 @@ window.rag = (() => {
     }
   }
 
-  /* Keeps a record if there is one; all titles, newest first, as JSON. A conversation that another tab has
-     kept since is left as it is, and this one kept beside it, under the id `moved`. */
+  /* Saves the record, if there is one; returns all titles, newest first, as JSON. If another tab has saved the
+     same conversation since, this one is saved as a copy, under the id `moved`. */
   function save(record) {
     let full = false;
     let moved = "";
     if (record) {
       const conversation = JSON.parse(record);
       sessionStorage.removeItem(ASKING);
-      if (found(conversation.id) && found(conversation.id).changed !== versions[conversation.id]) {
+      if (stored(conversation.id) && stored(conversation.id).changed !== versions[conversation.id]) {
         moved = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
           byte.toString(16).padStart(2, "0")).join("");
         conversation.id = moved;
@@ -66,26 +66,26 @@ window.rag = (() => {
         full = true;
       }
     }
-    return JSON.stringify({ titles: kept(), open: sessionStorage.getItem(OPEN) || "", full, moved });
+    return JSON.stringify({ titles: saved(), open: sessionStorage.getItem(OPEN) || "", full, moved });
   }
 
-  /* The record of a conversation, "" if there is none; what can't be read is given as it is, to be told of. */
+  /* The record of a conversation, "" if there is none; a damaged one as it is, for the server to report. */
   function load(id) {
     remember(OPEN, id || "");
     const text = localStorage.getItem(PREFIX + id);
     if (text === null) return "";
-    const conversation = found(id);
+    const conversation = stored(id);
     versions[id] = conversation?.changed;
     return typeof conversation?.record === "string" ? conversation.record : text;
   }
 
-  /* Remembers the question that is being asked, until its answer is kept. */
+  /* Remembers the question that is being asked until its answer is saved. */
   function asked(given) {
     if (given[0]?.trim()) remember(ASKING, given[0]);
     return given;
   }
 
-  /* The question that was asked when the page was closed or loaded anew; it is not lost. */
+  /* The question that had no answer yet when the page was closed or reloaded. */
   function unanswered() {
     const question = sessionStorage.getItem(ASKING) || "";
     sessionStorage.removeItem(ASKING);
@@ -100,9 +100,9 @@ window.rag = (() => {
     sessionStorage.removeItem(OPEN);
   }
 
-  /* Removes a conversation if the user says so; all titles then. */
+  /* Deletes a conversation if the user confirms; returns all titles. */
   function remove(id) {
-    const title = (kept().find((one) => one[1] === id) || [""])[0];
+    const title = (saved().find((one) => one[1] === id) || [""])[0];
     if (id && confirm(`Delete the conversation “${title}”?`)) {
       localStorage.removeItem(PREFIX + id);
       if (sessionStorage.getItem(OPEN) === id) close();
@@ -142,7 +142,7 @@ window.rag = (() => {
     setTimeout(() => (button.textContent = name), 2000);
   }
 
-  /* Brings the quote in the reader on the screen, once it is there. */
+  /* Scrolls to the quote in the opened document, once it is there. */
   function show(tries = 60) {
     const pane = document.querySelector("#source");
     if (!pane || !pane.offsetParent) {
@@ -157,7 +157,7 @@ window.rag = (() => {
     target.focus({ preventScroll: true });
   }
 
-  /* From the reader to what opened it, or, where that is gone, to the question. */
+  /* Returns from the document to what opened it, or to the question if that is gone. */
   function back() {
     const target = opener?.isConnected ? opener : document.querySelector("#question textarea");
     target.focus({ preventScroll: true });
@@ -184,14 +184,14 @@ window.rag = (() => {
     shown.style.top = `${above > 8 ? above : place.bottom + 8}px`;
   }
 
-  /* A tip goes when its link moves. */
+  /* A tip disappears when its link moves. */
   function scrolled() {
     if (!tipped) return;
     const { left, top } = tipped.link.getBoundingClientRect();
     if (left !== tipped.place.left || top !== tipped.place.top) tip(null);
   }
 
-  /* Tells the server, by `trigger`, of what is clicked in the conversation. */
+  /* Reports clicks in the conversation to the server, through `trigger`. */
   function connect(trigger) {
     const CITES = "#chat a[href^='#cite-'], #chat a[href^='#passage-']";
     document.addEventListener("click", (event) => {
@@ -232,7 +232,7 @@ window.rag = (() => {
     });
   }
 
-  /* Tells the server of what is clicked in the list of documents. */
+  /* Reports clicks in the list of documents to the server. */
   function documents(element, trigger) {
     element.addEventListener("click", (event) => {
       const button = event.target.closest("button");

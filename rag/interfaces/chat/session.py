@@ -1,6 +1,6 @@
-"""What happens in the chat: questions come in, answers grow, earlier turns are changed.
+"""What happens in the chat: questions are asked, answers grow, earlier turns are changed.
 
-A `Session` is what the server knows of one open page; each function gives the next one.
+A `Session` is what the server knows about one open page; each function gives the next one.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, get_args
 from rag.answering.engine import Engine
 from rag.errors import QuestionError, RagError
 from rag.interfaces.async_stream import events
-from rag.interfaces.chat.conversation import Conversation, Rating, Turn, cut, gone_on
+from rag.interfaces.chat.conversation import Conversation, Rating, Turn, continued, cut
 from rag.interfaces.chat.messages import growing_html, note_html, question_html, turn_html
 from rag.interfaces.lifecycle import Preparation
 from rag.types import Answer, Citation, Passage, Waiting
@@ -21,7 +21,7 @@ Messages: TypeAlias = list[dict[str, Any]]
 """Gradio's messages: two for each turn."""
 
 STATE_S = 0.2
-"""How often the state of the start is looked at."""
+"""How often the status of the start is shown while a question waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """To which documents a question is limited, as the page's boxes say it: blank is no limit."""
+    """The documents to which a question is limited, as typed on the page; empty means no limit."""
 
     since: str = ""
     until: str = ""
@@ -57,34 +57,35 @@ def messages(session: Session, changed: Container[Citation] = (), growing: str |
     return found
 
 
-def taken(session: Session, question: str) -> Session:
-    """The question is to be answered next; in place of the turn that is edited, and those after it."""
+def asked(session: Session, question: str) -> Session:
+    """The session with this question pending; it replaces the turn that is edited, and those after it."""
     session = idle(session)
     if not question.strip():
         raise QuestionError("The question is empty. Type one.")
-    # Half of a surrogate pair, which a browser may send, has no encoding: it couldn't be kept.
+    # Half of a surrogate pair, which a browser may send, has no encoding: it couldn't be saved.
     question = question.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     conversation = cut(session.conversation, session.editing)
     return Session(conversation, pending=question)
 
 
-def taken_again(session: Session) -> Session:
-    """The last question is to be answered again."""
+def asked_again(session: Session) -> Session:
+    """The session with its last question pending again."""
     turns = idle(session).conversation.turns
     if not turns:
         raise QuestionError("There is no question to ask again.")
     return Session(cut(session.conversation, len(turns) - 1), pending=turns[-1].question)
 
 
-def ended(session: Session, note: str) -> Session:
-    """The question that was being answered isn't any more, for the reason that the note says."""
+def ended(session: Session, note: str = "", answer: Answer | None = None) -> Session:
+    """The session whose pending question, if any, has this answer, or none for the reason in the note."""
     if session.pending is None:
         return session
-    return _ended(session, Turn(session.pending, None, note))
+    conversation = continued(session.conversation, Turn(session.pending, answer, note))
+    return replace(session, conversation=conversation, pending=None)
 
 
 def edited(session: Session, number: int) -> tuple[Session, str]:
-    """The turn of this number is edited from now on; its question."""
+    """The session in which the turn of this number is edited, and its question."""
     turns = idle(session).conversation.turns
     if not 0 <= number < len(turns):
         raise QuestionError("This question is no longer in the conversation.")
@@ -92,7 +93,7 @@ def edited(session: Session, number: int) -> tuple[Session, str]:
 
 
 def rated(session: Session, number: int, rating: Rating) -> tuple[Session, Answer, Rating | None]:
-    """The turn's answer with the rating that it gets: the same one again takes it back."""
+    """The session with the turn rated, its answer, and its rating: None if this was its rating before."""
     turns = list(idle(session).conversation.turns)
     answer = session.conversation.answer(number)
     if answer is None or rating not in get_args(Rating):
@@ -114,40 +115,26 @@ async def replies(
 ) -> AsyncGenerator[tuple[Messages, Session | tuple[Passage, ...]], None]:
     """The conversation while the pending question is answered, with the passages that are read for it.
 
-    The session comes in the end alone, so that nothing is put back that was changed meanwhile. Without a
-    pending question, as where it was stopped before it began, nothing comes.
+    First with the status of the start, then with the passages, then with the text as the model writes it. The
+    session comes only at the end, so that it doesn't undo what was changed meanwhile. Without a pending
+    question, for example one stopped before it began, nothing comes. Closing it stops the computation.
     """
-    if session.pending is None:
+    if (question := session.pending) is None:
         return
-    number = len(session.conversation.turns)
-    growth = grown(session.pending, number, session, preparation, limits)
-    async with contextlib.aclosing(growth):
-        async for found in growth:
-            if isinstance(found, Turn):
-                session = _ended(session, found)
-                yield messages(session, marked), session
-            else:
-                growing, passages = found
-                yield messages(session, marked, growing), passages
 
+    def finished(answer: Answer | None, note: str = "") -> tuple[Messages, Session]:
+        after = ended(session, note, answer)
+        return messages(after, marked), after
 
-async def grown(
-    question: str, number: int, session: Session, preparation: Preparation, limits: Limits
-) -> AsyncGenerator[tuple[str, tuple[Passage, ...]] | Turn, None]:
-    """The answer as HTML while it grows, with its passages; then its turn.
-
-    First what the start still does, then the passages that are read, then the text as the model writes it.
-    Closing it stops the computation.
-    """
     while not preparation.ended.is_set():
-        yield note_html(preparation.state), ()
+        yield messages(session, marked, note_html(preparation.state)), ()
         await asyncio.sleep(STATE_S)
     engine = preparation.engine
     if engine is None:
-        yield Turn(question, None, preparation.failure or preparation.state)
+        yield finished(None, preparation.failure or preparation.state)
         return
+    number, text = len(session.conversation.turns), ""
     passages: tuple[Passage, ...] = ()
-    text = ""
     stream = events(
         lambda left: engine.stream(
             question,
@@ -161,28 +148,25 @@ async def grown(
     try:
         async with contextlib.aclosing(stream):
             async for event in stream:
+                waiting = 0
                 if isinstance(event, Answer):
-                    yield Turn(question, event)
-                elif isinstance(event, Waiting):
-                    yield growing_html(number, text, passages, event.ahead), passages
+                    yield finished(event)
+                    continue
+                if isinstance(event, Waiting):
+                    waiting = event.ahead
                 elif isinstance(event, str):
                     text += event
-                    yield growing_html(number, text, passages), passages
                 else:
                     passages = event
-                    yield growing_html(number, text, passages), passages
+                yield messages(session, marked, growing_html(number, text, passages, waiting)), passages
     except RagError as error:
-        yield Turn(question, None, str(error))
+        yield finished(None, str(error))
     except Exception as error:
-        yield Turn(question, None, f"The answer failed ({error!r}). The terminal has the details.")
+        yield finished(None, f"The answer failed ({error!r}). The terminal has the details.")
         raise
 
 
 def changed(conversation: Conversation, engine: Engine) -> frozenset[Citation]:
-    """The citations whose document has changed since, where their quote stood."""
+    """The citations whose quote is no longer where it was in its document."""
     cited = {citation for turn in conversation.turns if turn.answer for citation in turn.answer.citations}
     return frozenset(citation for citation in cited if engine.open(citation).changed)
-
-
-def _ended(session: Session, turn: Turn) -> Session:
-    return replace(session, conversation=gone_on(session.conversation, turn), pending=None)

@@ -1,17 +1,14 @@
-"""What the commands print: text that no document can command the terminal with."""
+"""What the commands print, but for answers (see `rag.interfaces.rendering`)."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rag.interfaces.rendering import notes, place
-from rag.types import Answer, BuildReport, Match, Passage
+from rag.interfaces.rendering import matched, one_line, place, plain
+from rag.types import BuildReport, Passage
 
 if TYPE_CHECKING:
     from rag.indexing.doctor import Diagnosis
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def summary(report: BuildReport) -> str:
@@ -43,44 +40,12 @@ def diagnosis(found: "Diagnosis") -> Iterator[str]:
         yield f"- {fault}"
 
 
-def sources(answer: Answer) -> str:
-    """Where an answer's quotes stand, or what is nearest where it has none, and what is to be known of it."""
-    return "\n".join([_cited(answer), *(f"\n{one_line(note)}" for note in notes(answer))])
-
-
-def _cited(answer: Answer) -> str:
-    if answer.abstained:
-        nearest = [f"  {one_line(place(passage, passage))}" for passage in answer.passages[:3]]
-        why = f"\nNo quote, because {answer.abstained}."
-        return "\n".join([f"{why} Nearest passages:", *nearest]) if nearest else why
-    return "\n" + "\n".join(
-        f"[{citation.label}] {one_line(place(citation, answer.passages[citation.label - 1]))}"
-        for citation in answer.citations
-    )
-
-
 def numbered(number: int, passage: Passage) -> str:
-    """A passage that was searched for: where it stands, why it is there, how it begins."""
+    """A passage that a search found: its place, its scores, its first words."""
     text = " ".join(plain(passage.text).split())
-    why = [f"score {passage.score:.3f}", _match("dense", passage.dense), _match("keyword", passage.keyword)]
+    scores = f"score {passage.score:.3f}; dense {matched(passage.dense)}; keyword {matched(passage.keyword)}"
     excerpt = f"{text[:300]}{'…' if len(text) > 300 else ''}"
-    return f"{number}. {one_line(place(passage, passage))}\n   {'; '.join(why)}\n   {excerpt}"
-
-
-def _match(search: str, match: Match | None) -> str:
-    if match is None:
-        return f"{search} none"
-    return f"{search} {match.score:.3f}, {'not ranked' if match.rank is None else f'rank {match.rank}'}"
-
-
-def plain(text: str) -> str:
-    """The text without control characters, which could command the terminal."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
-
-
-def one_line(text: str) -> str:
-    """A document's name, or another text, on one line, so that none can look like a line of the answer."""
-    return re.sub(r"\s", " ", plain(text))
+    return f"{number}. {one_line(place(passage, passage))}\n   {scores}\n   {excerpt}"
 
 
 def as_json(value: object) -> str:

@@ -19,7 +19,8 @@ from typing import Any
 import rag
 from rag.errors import IndexFileError, RagError, shown
 from rag.interfaces.cli.arguments import given, parsed
-from rag.interfaces.cli.console import as_json, diagnosis, numbered, one_line, plain, sources, summary
+from rag.interfaces.cli.console import as_json, diagnosis, numbered, summary
+from rag.interfaces.rendering import one_line, plain, terminal
 from rag.retrieval.filters import scope
 from rag.settings import Serving, Settings, resolve
 from rag.types import Answer, Event, Failure, Waiting
@@ -236,7 +237,7 @@ def _print_streamed(events: Any) -> Answer:
             answers = "answer" if event.ahead == 1 else "answers"
             print(f"rag: waiting for {event.ahead} other {answers}", file=sys.stderr)
         elif isinstance(event, Answer):
-            print("\n" + sources(event))
+            print("\n" + terminal(event))
             return event
     raise AssertionError("a stream ends with its Answer")
 

@@ -14,8 +14,8 @@ from rag.interfaces.chat import conversation as conversations
 from rag.interfaces.chat.conversation import (
     Conversation,
     Turn,
+    continued,
     cut,
-    gone_on,
     markdown,
     read_record,
     record,
@@ -78,7 +78,7 @@ turns = st.builds(
 
 
 def held(*turns: Turn) -> Conversation:
-    return reduce(gone_on, turns, Conversation(ID, "", ()))
+    return reduce(continued, turns, Conversation(ID, "", ()))
 
 
 def changed(**answer: object) -> str:
@@ -193,17 +193,17 @@ def test_a_record_that_is_too_long_is_refused(monkeypatch):
 
 
 def test_the_first_question_is_the_title_until_there_is_another():
-    first = gone_on(Conversation(), Turn(" When \n did\tit? ", None, "x"))
+    first = continued(Conversation(), Turn(" When \n did\tit? ", None, "x"))
     assert first.title == "When did it?"
-    second = gone_on(first, STOPPED)
+    second = continued(first, STOPPED)
     assert second.title == "When did it?"
     assert [turn.question for turn in second.turns] == [" When \n did\tit? ", "And why?"]
-    assert gone_on(renamed(first, "Rivers"), STOPPED).title == "Rivers"
+    assert continued(renamed(first, "Rivers"), STOPPED).title == "Rivers"
 
 
 def test_a_title_is_one_line_of_at_most_80_characters():
     assert renamed(Conversation(), f" a\n{'b' * 100}").title == f"a {'b' * 78}"
-    assert gone_on(Conversation(), Turn(f"{'a' * 79} b", None)).title == "a" * 79
+    assert continued(Conversation(), Turn(f"{'a' * 79} b", None)).title == "a" * 79
     kept = json.dumps({"id": ID, "title": f" a\n{'b' * 100}", "turns": []})
     assert read_record(kept).title == f"a {'b' * 78}"
 
@@ -227,10 +227,10 @@ def test_the_history_is_what_was_answered():
 
 
 def test_a_conversation_gets_an_id_of_its_own_with_its_first_turn():
-    first, second = gone_on(Conversation(), STOPPED), gone_on(Conversation(), STOPPED)
+    first, second = continued(Conversation(), STOPPED), continued(Conversation(), STOPPED)
     assert Conversation().id == ""
     assert first.id != second.id
-    assert gone_on(first, STOPPED).id == first.id
+    assert continued(first, STOPPED).id == first.id
     assert read_record(record(first)) == first
 
 
@@ -316,7 +316,9 @@ def _unescaped(line: str) -> str:
 
 
 def test_a_title_goes_with_the_question_that_gave_it_and_one_that_was_given_stays():
-    asked = gone_on(gone_on(Conversation(), Turn("Who?", None, "Stopped.")), Turn("Why?", None, "Stopped."))
+    asked = continued(
+        continued(Conversation(), Turn("Who?", None, "Stopped.")), Turn("Why?", None, "Stopped.")
+    )
 
     assert (cut(asked, 0).title, cut(asked, 1).title, cut(asked, None)) == ("", "Who?", asked)
     assert cut(asked, 0).id == asked.id

@@ -90,21 +90,23 @@ def test_a_quote_that_stands_elsewhere_now_says_so():
     assert text_of(content, "//mark") == CITATION.quote
     assert text_of(content, "//*[@class='about']") == "characters 116-139"
     assert warnings(content) == [
-        "This document has changed since it was asked: the quote stands elsewhere now."
+        "This document has changed since the question was asked: the quote has moved."
     ]
 
 
 def test_a_quote_that_is_gone_is_shown_as_it_was_above_the_document_now():
     content = source(replace(OPENED, text="Peace.", start=None, end=None, changed=True))
-    assert texts_of(content, "//h3") == ["What it said when it was asked", "The document now"]
+    assert texts_of(content, "//h3") == ["The passage when the question was asked", "The document now"]
     assert texts_of(content, "//*[@class='text']") == [PASSAGE.text, "Peace."]
     assert texts_of(content, "//mark") == [CITATION.quote]
-    assert warnings(content) == ["This document has changed since it was asked, and no longer has the quote."]
+    assert warnings(content) == [
+        "This document has changed since the question was asked and no longer has the quote."
+    ]
 
 
 def test_a_document_that_is_gone_is_shown_as_it_was():
     content = source(GONE)
-    assert texts_of(content, "//h3") == ["What it said when it was asked"]
+    assert texts_of(content, "//h3") == ["The passage when the question was asked"]
     assert texts_of(content, "//*[@class='text']") == [PASSAGE.text]
     assert text_of(content, "//*[@class='about']") == "characters 111-134"
     assert warnings(content) == ["This document is no longer indexed."]
@@ -122,8 +124,8 @@ def test_of_a_long_document_what_is_around_the_quote_is_shown():
     assert text_of(content, "//*[@class='text']") == text[1_000 : 1_000 + panes.MAX_SHOWN_CHARS]
     assert text_of(content, "//mark") == CITATION.quote
     assert texts_of(content, "//p[@class='hint']") == [
-        "1,000 characters before are not shown",
-        "300,023 characters after are not shown",
+        "1,000 characters before this are not shown",
+        "300,023 characters after this are not shown",
     ]
 
 
@@ -192,7 +194,7 @@ def test_documents_are_found_by_every_word_in_name_or_title(sought, found):
 
 
 def test_where_nothing_is_listed_it_says_why():
-    assert text_of(documents_html((), "", read_only=False)) == "There is no document."
+    assert text_of(documents_html((), "", read_only=False)) == "There are no documents."
     assert text_of(documents_html(DOCUMENTS, "peace", read_only=False)) == "No document has that name."
     assert text_of(documents_html((), "peace", read_only=False)) == "No document has that name."
 
@@ -238,18 +240,23 @@ def test_an_answer_shows_how_it_came_to_be():
         "Confidence": "0.88",
         "Model": "queued",
         "Prompt": "321 tokens",
-        "Result": "1 quoted",
+        "Result": "1 quote",
     }
     assert table(content, "Passages") == [
         ["1", "a.txt, 2016-05-12, characters 100-140", "0.750", "0.500, rank 1", "7.250, rank 2"],
         ["2", "b.pdf, page 3, characters 0-9", "0.250", "0.125, not ranked", "none"],
     ]
     assert table(content, "Evidence") == [
-        ["[1]", CITATION.quote, "2.500", "+1.2", "yes"],
-        ["[2]", "Bread.", "0.500", "not read", "no"],
-        ["[2]", "Salt.", "0.250", "-3.0", "no"],
+        ["1", CITATION.quote, "2.500", "+1.2", "yes"],
+        ["2", "Bread.", "0.500", "not read", "no"],
+        ["2", "Salt.", "0.250", "-3.0", "no"],
     ]
     assert table(content, "Seconds") == [["retrieve", "0.250"], ["generate", "1.500"]]
+    assert texts_of(content, "//th") == [
+        *("No.", "Document", "Score", "By meaning", "By words"),
+        *("Passage", "Sentence", "Score", "Reader", "Prompt"),
+        *("Stage", "Seconds"),
+    ]
 
 
 def test_an_abstention_shows_why():

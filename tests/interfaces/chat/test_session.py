@@ -53,7 +53,7 @@ def replied(
     """All that is shown, and the session in the end."""
 
     async def drained() -> list[Shown]:
-        asked = chat.taken(session or Session(), question)
+        asked = chat.asked(session or Session(), question)
         return [found async for found in replies(asked, preparation, limits or Limits())]
 
     return asyncio.run(drained())
@@ -92,18 +92,18 @@ def test_while_an_answer_grows_it_stands_below_its_question():
 
 
 def test_a_question_is_taken():
-    assert chat.taken(SESSION, "And then?") == ASKED
+    assert chat.asked(SESSION, "And then?") == ASKED
 
 
 @pytest.mark.parametrize("question", ["", " \n\t"])
 def test_an_empty_question_is_not_taken(question):
     with pytest.raises(QuestionError, match=r"^The question is empty\. Type one\.$"):
-        chat.taken(SESSION, question)
+        chat.asked(SESSION, question)
 
 
 @given(st.text(st.characters(), min_size=1).filter(str.strip))
 def test_whatever_a_browser_sends_can_be_kept(question):
-    session = chat.ended(chat.taken(Session(), question), "Stopped.")
+    session = chat.ended(chat.asked(Session(), question), "Stopped.")
     conversation = read_record(record(session.conversation))
     assert conversation == session.conversation
     halves = [character for character in question if "\ud800" <= character <= "\udfff"]
@@ -112,7 +112,7 @@ def test_whatever_a_browser_sends_can_be_kept(question):
 
 
 def test_what_has_no_encoding_is_replaced():
-    assert chat.taken(Session(), "\ufeffa\ud800b\ud83d\udc69").pending == "\ufeffa\ufffdb👩"
+    assert chat.asked(Session(), "\ufeffa\ud800b\ud83d\udc69").pending == "\ufeffa\ufffdb👩"
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -120,7 +120,7 @@ def test_a_question_that_is_edited_takes_the_place_of_what_follows(number):
     editing, question = chat.edited(SESSION, number)
     assert question == SESSION.conversation.turns[number].question
     assert editing == replace(SESSION, editing=number), "until it is asked, all is as it was"
-    taken = chat.taken(editing, "What else?")
+    taken = chat.asked(editing, "What else?")
     assert taken.conversation.turns == SESSION.conversation.turns[:number]
     assert (taken.pending, taken.editing) == ("What else?", None)
 
@@ -132,11 +132,11 @@ def test_no_other_question_is_edited(number):
 
 
 def test_the_last_question_is_taken_again():
-    again = chat.taken_again(replace(SESSION, editing=0))
+    again = chat.asked_again(replace(SESSION, editing=0))
     assert again.conversation.turns == (FIRST, SECOND)
     assert (again.pending, again.editing) == ("Why?", None)
     with pytest.raises(QuestionError, match=r"^There is no question to ask again\.$"):
-        chat.taken_again(Session())
+        chat.asked_again(Session())
 
 
 def test_what_is_stopped_is_a_turn_that_says_so():
@@ -171,9 +171,9 @@ def test_while_an_answer_is_written_nothing_else_happens():
     with pytest.raises(QuestionError, match=BUSY):
         chat.idle(ASKED)
     with pytest.raises(QuestionError, match=BUSY):
-        chat.taken(ASKED, "x")
+        chat.asked(ASKED, "x")
     with pytest.raises(QuestionError, match=BUSY):
-        chat.taken_again(ASKED)
+        chat.asked_again(ASKED)
     with pytest.raises(QuestionError, match=BUSY):
         chat.edited(ASKED, 0)
     with pytest.raises(QuestionError, match=BUSY):
@@ -274,7 +274,7 @@ def test_a_failed_start_is_told(tmp_path):
 def test_a_question_waits_for_the_start_and_says_what_it_does(seed_settings, seed_engine):
     async def asked() -> tuple[Messages, Messages, Session]:
         preparation = Preparation(seed_settings, state="Embedding the documents: 1 of 2 chunks…")
-        async with aclosing(replies(chat.taken(Session(), VISIT), preparation, Limits())) as found:
+        async with aclosing(replies(chat.asked(Session(), VISIT), preparation, Limits())) as found:
             first, _ = await anext(found)
             preparation.engine = seed_engine
             preparation.ended.set()
@@ -311,7 +311,7 @@ def test_an_answer_that_is_left_is_not_written_on(seed_settings):
     engine = Scripted()
 
     async def left() -> list[str]:
-        asked = chat.taken(Session(), "word ")
+        asked = chat.asked(Session(), "word ")
         async with aclosing(replies(asked, over(seed_settings, engine), Limits())) as found:
             shown = [(await anext(found))[0][1]["content"] for _ in range(3)]
         assert await asyncio.to_thread(engine.closed.wait, 60), "the page goes on being served"
@@ -328,7 +328,7 @@ def test_an_answer_that_is_left_is_not_written_on(seed_settings):
 
 def test_after_an_answer_that_is_left_the_next_is_written(preparation):
     async def left() -> Messages:
-        asked = chat.taken(Session(), VISIT)
+        asked = chat.asked(Session(), VISIT)
         async with aclosing(replies(asked, preparation, Limits())) as found:
             return (await anext(found))[0]
 
@@ -341,7 +341,7 @@ def test_after_an_answer_that_is_left_the_next_is_written(preparation):
 
 def test_a_defect_is_told_on_the_page_and_raised(seed_settings):
     async def failing() -> list[Shown]:
-        asked = chat.taken(Session(), "What?")
+        asked = chat.asked(Session(), "What?")
         found = replies(asked, over(seed_settings, Scripted(ValueError("odd"))), Limits())
         shown = [await anext(found), await anext(found)]
         with pytest.raises(ValueError, match="odd"):
@@ -370,7 +370,7 @@ def test_the_index_follows_the_folder_and_an_old_quote_says_that_it_changed(tmp_
     (_, then) = messages(session, changed)
     assert text_of(then["content"], "//mark") == "The river froze in January."
     assert texts_of(then["content"], "//li") == [
-        "[1] one.txt, characters 0-27 changed since: this is what it said"
+        "[1] one.txt, characters 0-27 changed since; showing the original quote"
     ]
     answer = last(replied("When did the river freeze?", preparation)).answer
     assert [citation.quote for citation in answer.citations] == ["The river froze in March."]

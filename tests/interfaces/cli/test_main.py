@@ -315,7 +315,7 @@ def test_where_a_quote_stands_has_its_date_its_page_and_its_copies(scripted, run
     citation = Citation(1, "a.pdf", 5, 9, "War.", page=4, copies=("b.txt", "c.txt"))
     scripted([replace(ANSWERED, passages=(passage,), citations=(citation,))])
     _, out, _ = run("ask", "q")
-    assert "[1] a.pdf, 2016-05-12, page 4, characters 5-9, and 2 more" in out
+    assert "[1] a.pdf, 2016-05-12, page 4, characters 5-9, also in 2 other documents" in out
 
 
 def test_doctor_proves_names_and_mends(tmp_path, run, monkeypatch):
