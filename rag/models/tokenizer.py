@@ -1,4 +1,4 @@
-"""Text → tokens, as the networks take them: the only module that imports tokenizers."""
+"""Text → token arrays for the networks: the only module that imports tokenizers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from rag.errors import ModelError
 
 
 def read_tokenizer(folder: Path, *, max_tokens: int | None = None) -> Any:
-    """The folder's tokenizer, which cuts a text at `max_tokens`; `ModelError` when it can't be read."""
+    """The folder's tokenizer, truncating at `max_tokens`; `ModelError` when it can't be read."""
     from tokenizers import Tokenizer
 
     try:
         tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises nothing more exact
+    except Exception as error:  # tokenizers raises nothing more specific
         raise ModelError(f"{folder / 'tokenizer.json'} can't be read: {error}") from error
     tokenizer.no_padding()
     if max_tokens is None:
@@ -27,13 +27,9 @@ def read_tokenizer(folder: Path, *, max_tokens: int | None = None) -> Any:
 
 
 def inputs(encodings: Sequence[Any], names: Sequence[str]) -> tuple[npt.NDArray[np.int64], ...]:
-    """What encodings have under each of these names, each of shape (n, longest), with zeros at the ends."""
-    return tuple(_padded([getattr(one, name) for one in encodings]) for name in names)
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
-    """The rows with zeros after the shorter ones, of shape (n, longest)."""
-    found = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-    for place, row in enumerate(rows):
-        found[place, : len(row)] = row
-    return found
+    """One array for each of these attributes of the encodings, of shape (n, longest), padded with zeros."""
+    arrays = tuple(np.zeros((len(encodings), max(map(len, encodings))), dtype=np.int64) for _ in names)
+    for name, array in zip(names, arrays, strict=True):
+        for row, encoding in enumerate(encodings):
+            array[row, : len(encoding)] = getattr(encoding, name)
+    return arrays

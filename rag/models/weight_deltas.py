@@ -1,6 +1,6 @@
-"""What training changed in a model's weights ↔ a small file, which is added to the weights it began from.
+"""The changes of a model's weights in training ↔ a small file, to be added to the original weights.
 
-A matrix is kept as one byte a number, in steps of its own for each row; what else there is, as it is.
+A matrix is stored as one byte per number, with a step size for each row; other tensors as they are.
 """
 
 from collections.abc import Mapping
@@ -17,29 +17,27 @@ _STEPS = ".steps"
 
 
 def write_deltas(path: Path, before: Tensors, after: Tensors) -> None:
-    """Write what makes `after` of `before`; a tensor that `before` lacks begins at zeros."""
-    found: dict[str, npt.NDArray[np.generic]] = {}
+    """Write the difference of `after` and `before`; a tensor that `before` lacks counts as zeros."""
+    deltas: dict[str, npt.NDArray[np.generic]] = {}
     for name, values in after.items():
         delta = values - before[name] if name in before else values
         if delta.ndim != 2 or name not in before:
-            found[name] = delta
+            deltas[name] = delta
             continue
         steps = np.maximum(np.abs(delta).max(axis=1), 1e-12) / 127
-        found[name] = np.rint(delta / steps[:, None]).astype(np.int8)
-        found[name + _STEPS] = steps
-    save_file(found, path)
+        deltas[name] = np.rint(delta / steps[:, None]).astype(np.int8)
+        deltas[name + _STEPS] = steps
+    save_file(deltas, path)
 
 
 def read_deltas(path: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The changes by tensor; `OSError` when the file can't be read, `ValueError` when it isn't one."""
+    """The change of each tensor; `OSError` when the file can't be read, `ValueError` when it is damaged."""
     try:
-        found = load_file(path)
+        stored = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    steps = {name.removesuffix(_STEPS): stored.pop(name) for name in [*stored] if name.endswith(_STEPS)}
     return {
-        name: (values * found[name + _STEPS][:, None] if name + _STEPS in found else values).astype(
-            np.float32
-        )
-        for name, values in found.items()
-        if not name.endswith(_STEPS)
+        name: (values * steps[name][:, None] if name in steps else values).astype(np.float32)
+        for name, values in stored.items()
     }

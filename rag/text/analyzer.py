@@ -1,4 +1,4 @@
-"""What a question's words are worth: content words, without the commonest, and their stems."""
+"""Text → words, content words and stems, as keyword search sees them."""
 
 import itertools
 import re
@@ -10,7 +10,7 @@ from functools import lru_cache
 import Stemmer
 
 MAX_TERMS = 64
-"""Distinct words of a question that count; a longer question is cut there for keyword search."""
+"""The number of distinct words of a question that keyword search uses; the others are ignored."""
 
 STOP_WORDS = frozenset(
     """
@@ -23,55 +23,54 @@ STOP_WORDS = frozenset(
     your yours yourself yourselves tell please
     """.split()
 )
-_WITH_ENDING = 3
-"""A word of fewer bytes has none: of `s` the algorithm would leave nothing."""
+_MIN_STEMMED_BYTES = 3
+"""A shorter word is its own stem: the algorithm would leave nothing of `s`."""
 
 _WORD = re.compile(r"[^\W_]+")
 _stemmer = Stemmer.Stemmer("porter")
-_stemming = threading.Lock()  # a stemmer serves one thread at a time
+_stemming = threading.Lock()  # a stemmer isn't thread-safe
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order, in lower case and without accents, as keyword search sees them."""
+    """The words of a text in order, in lower case and without accents."""
     if not text.isascii():
         text = "".join(itertools.filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", text)))
     return _WORD.findall(text.lower())
 
 
 def terms(question: str) -> tuple[str, ...]:
-    """The distinct words that say what a question is about, in order; all words if none would be left."""
+    """The distinct content words of a question, in order; all its words if they are all stop words."""
     distinct = dict.fromkeys(words(question))
     content = [word for word in distinct if word not in STOP_WORDS]
     return tuple(content or distinct)[:MAX_TERMS]
 
 
 def names(question: str) -> frozenset[str]:
-    """The stems of the names and numbers of a question: figures, and words with a capital but the first."""
-    found = _WORD.findall(question)
+    """The stems of a question's numbers and names: capitalised words other than the first."""
     marked = [
         word
-        for place, word in enumerate(found)
-        if word.isdigit() or (place and word[0].isupper() and not question.isupper())
+        for index, word in enumerate(_WORD.findall(question))
+        if word.isdigit() or (index and word[0].isupper() and not question.isupper())
     ]
     return frozenset(stem(part) for word in marked for part in words(word) if part not in STOP_WORDS)
 
 
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
-    """The word without its ending, as keyword search sees it (Porter's algorithm)."""
-    if len(word.encode()) < _WITH_ENDING:
+    """The word without its ending (Porter's algorithm)."""
+    if len(word.encode()) < _MIN_STEMMED_BYTES:
         return word
     with _stemming:
         return str(_stemmer.stemWord(word))
 
 
 def line(stems: Iterable[str]) -> str:
-    """The stems, each between blanks: of one of them, and of a run, it is a part."""
+    """The stems with a blank around each, so that a stem or a run of stems can be found as a substring."""
     return f" {' '.join(stems)} "
 
 
 def joined(lines: Iterable[str]) -> str:
-    """One line of the stems of several, in order."""
+    """The lines as one line, in order."""
     return line("".join(lines).split())
 
 

@@ -1,4 +1,4 @@
-"""What kind of answer a question asks for, and where a text has one (English)."""
+"""The kind of answer that a question asks for, and where a text has one (English)."""
 
 import re
 from collections.abc import Iterator, Set
@@ -13,24 +13,15 @@ WHERE = re.compile(r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|rive
 MONTH = "(?:January|February|March|April|May|June|July|August|September|October|November|December)"
 DAY = "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
 
-_ASKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (
-        "time",
-        re.compile(
-            r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century|decade)\b|\bhow long ago\b", re.I
-        ),
-    ),
-    (
-        "number",
-        re.compile(
-            rf"{HOW.pattern}|\bwhat (?:percent|percentage|number|share|proportion)\b",
-            re.I,
-        ),
-    ),
-    ("name", re.compile(rf"\b(?:who|whom|whose)\b|{WHERE.pattern}", re.I)),
-    ("reason", re.compile(r"\bwhy\b", re.I)),
-)
-_ASKING = re.compile(r"\b(?:who|whom|whose|when|where|why|what|which|how)\b", re.I)
+_ASKS: dict[Kind, str] = {
+    "time": r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|century|decade)\b|\bhow long ago\b",
+    "number": rf"{HOW.pattern}|\bwhat (?:percent|percentage|number|share|proportion)\b",
+    "name": rf"\b(?:who|whom|whose)\b|{WHERE.pattern}",
+    "reason": r"\bwhy\b",
+}
+"""What a question matches from its first question word on; the first kind that matches counts."""
+
+_QUESTION_WORD = re.compile(r"\b(?:who|whom|whose|when|where|why|what|which|how)\b", re.I)
 _NTH = (
     r"(?:\d{1,2}(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh"
     "|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth)"
@@ -73,44 +64,40 @@ _TIME_LEADS = re.compile(
     r"\s(?:the\s)?$",
     re.I,
 )
+_COUNTED = re.compile(r"\s(?!and|when|to|but|by|as|who|which|he|she|it)[a-z]")
 _REASON = re.compile(r"\b(?:because|due to|so that|in order|since|as a result|therefore|owing to|to)\b", re.I)
 
 
 def asked_for(question: str) -> Kind:
-    """The kind of answer that the question asks for, by the first word that asks."""
-    first = _ASKING.search(question)
-    place = first.start() if first else len(question)
-    return next((kind for kind, pattern in _ASKS if pattern.match(question, place)), "any")
+    """The kind of answer that the question asks for, by its first question word."""
+    first = _QUESTION_WORD.search(question)
+    asking = question[first.start() :] if first else ""
+    return next((kind for kind, pattern in _ASKS.items() if re.match(pattern, asking, re.I)), "any")
 
 
 def spans_of(kind: Kind, text: str, said: Set[str]) -> Iterator[tuple[int, int]]:
-    """The (start, end) of each thing of this kind in the text that the question hasn't said.
+    """The (start, end) of each time, number or name in the text that isn't in the question.
 
-    `said` are the stems of the question. Only a time, a number or a name has a span.
+    `said` are the stems of the question. Other kinds have no spans.
     """
     if kind not in _SPANS:
         return
     for match in _SPANS[kind].finditer(text):
-        found = [word for word in words(match.group()) if kind != "name" or word not in STOP_WORDS]
+        content = [word for word in words(match.group()) if kind != "name" or word not in STOP_WORDS]
         is_kind = kind != "time" or _is_time(match.group(), text[: match.start()], text[match.end() :])
-        if is_kind and any(stem(word) not in said for word in found):
+        if is_kind and any(stem(word) not in said for word in content):
             yield match.span()
 
 
 def _is_time(span: str, before: str, after: str) -> bool:
-    """Whether a year is no count ("1500 soldiers") and a month no name or verb ("Theresa May")."""
-    led = _TIME_LEADS.search(before) is not None
-    if span in ("May", "March", "August"):
-        return led
-    return (
-        led
-        or not span.isdigit()
-        or re.match(r"\s(?!and|when|to|but|by|as|who|which|he|she|it)[a-z]", after) is None
-    )
+    """Whether a year isn't a count ("1500 soldiers"), and a month isn't a name or verb ("Theresa May")."""
+    if _TIME_LEADS.search(before):
+        return True
+    return span not in ("May", "March", "August") and not (span.isdigit() and _COUNTED.match(after))
 
 
 def has_answer_of(kind: Kind, text: str, said: Set[str]) -> bool:
-    """Whether the text has something of this kind that the question, of these stems, hasn't said."""
+    """Whether the text has something of this kind that isn't in the question, whose stems are `said`."""
     if kind == "reason":
         return _REASON.search(text) is not None
     return kind == "any" or next(spans_of(kind, text, said), None) is not None

@@ -12,24 +12,24 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 MAX_CHARS = 800
 MAX_TOKENS = 250
 CHUNKING = f"recursive-{MAX_CHARS}-{MAX_TOKENS}-v2"
-"""Names these rules: an index made by others is not comparable, so change it with the rules."""
+"""The version of these rules, part of an index's identity: change it when chunks change."""
 
-# The places to break at, best first: paragraph, line, sentence, clause, word. An initial or a common
-# abbreviation ("Mr. ", "J. ") doesn't end a sentence. The last resort is any character.
+# An initial or a common abbreviation ("J. ", "Mr. ") doesn't end a sentence.
 _SENTENCE_END = (
     r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))"
     r"(?<!\b[A-Z]\.)(?<!\bMr\.)(?<!\bMs\.)(?<!\bDr\.)(?<!\bSt\.)(?<!\bNo\.)(?<!\bvs\.)(?<!\bMrs\.)"
     r"(?<!\bProf\.)(?<!\bGen\.)(?<!\bSen\.)(?<!\bGov\.)(?<!\bLt\.)(?<!\bFig\.)(?<!\be\.g\.)(?<!\bi\.e\.)"
     r"[ \t]+|(?<=[。！？])"
 )
+# Best first: paragraph, line, sentence, clause, word, any character.
 _SEPARATORS = [r"\r?\n[ \t]*\r?\n\s*", r"\r?\n", _SENTENCE_END, r"(?<=[;:,])[ \t]+", r"\s+", ""]
 
 
 def chunks(text: str, *, count_tokens: CountTokens, max_tokens: int) -> tuple[Chunk, ...]:
-    """The chunks of `text` in order; none for a text of white space.
+    """The chunks of `text` in order; an empty tuple for white space.
 
-    None is longer than `MAX_CHARS` characters or than `max_tokens` by `count_tokens`, which counts
-    what the embedder would read, its special tokens included.
+    Each has at most `MAX_CHARS` characters, and at most `max_tokens` by `count_tokens`, which counts the
+    embedder's tokens, special tokens included.
     """
     spans = list(_split(text, 0, MAX_CHARS))
     sizes = count_tokens([text[start:end] for start, end in spans])
@@ -40,10 +40,10 @@ def chunks(text: str, *, count_tokens: CountTokens, max_tokens: int) -> tuple[Ch
 
 
 def _split(text: str, offset: int, max_chars: int) -> Iterator[tuple[int, int]]:
-    """Spans of at most `max_chars` that tile the text, without the white space around them.
+    """Spans of at most `max_chars` that cover the text, without the white space around them.
 
-    The library's own start index is wrong where a text repeats itself, so the pieces keep their
-    white space here, join up to the whole text, and the offsets are sums of their lengths.
+    The library's own start index is wrong where a text repeats itself, so pieces keep their white space,
+    and offsets are sums of lengths.
     """
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 

@@ -1,4 +1,4 @@
-"""Dates as they are written in names and in what a file says of itself."""
+"""Dates in file names and in metadata."""
 
 import re
 from datetime import date
@@ -9,9 +9,9 @@ _ISO = re.compile(
 
 
 def first_date(text: str) -> str | None:
-    """The first date in the text that the calendar has, as YYYY-MM-DD; None if there is none.
+    """The first valid date in the text, as YYYY-MM-DD; None if there is none.
 
-    It is written YYYY-MM-DD, or YYYYMMDD from 1900 to 2099 where no other digit or letter touches it.
+    It is written YYYY-MM-DD, or YYYYMMDD from 1900 to 2099 with no digit or letter next to it.
     """
     for match in _ISO.finditer(text):
         year, month, day = (int(part) for part in match.groups() if part)

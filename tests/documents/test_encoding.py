@@ -187,12 +187,12 @@ def test_no_bytes_are_no_text():
         (codecs.BOM_UTF16_LE + b"\x00\xd8a\x00", "is not UTF-16 text (byte 0); save it as UTF-8"),
         (
             "Die Straße führt nach München.".encode("cp850"),
-            "is in an encoding that can't be told; save it as UTF-8",
+            "is in an encoding that can't be detected; save it as UTF-8",
         ),
-        ("Мир и война. Хлеб".encode("cp866"), "is in an encoding that can't be told; save it as UTF-8"),
+        ("Мир и война. Хлеб".encode("cp866"), "is in an encoding that can't be detected; save it as UTF-8"),
     ],
 )
-def test_what_is_no_text_or_cannot_be_told(content, reason):
+def test_binary_content_and_undetected_encodings_are_refused(content, reason):
     with pytest.raises(UnreadableError) as raised:
         decode(content)
     assert str(raised.value) == reason

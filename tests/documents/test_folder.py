@@ -68,7 +68,7 @@ def test_line_ends_and_white_space_stay_as_they_are(tmp_path):
     assert list(read_folder(tmp_path)) == [document("a.txt", content.decode(), content)]
 
 
-def test_hidden_files_and_folders_are_passed_over(tmp_path):
+def test_hidden_files_and_folders_are_skipped(tmp_path):
     write(tmp_path, {"a.txt": b"war", ".b.txt": b"hidden", ".git/c.txt": b"hidden", "d/.e/f.md": b"hidden"})
 
     assert [found.source for found in read_folder(tmp_path)] == ["a.txt"]
@@ -177,7 +177,7 @@ def test_a_missing_folder_names_the_flag(tmp_path):
     )
 
 
-def test_a_file_in_place_of_the_folder_names_the_flag(tmp_path):
+def test_a_file_instead_of_a_folder_names_the_flag(tmp_path):
     write(tmp_path, {"a.txt": b"war"})
 
     with pytest.raises(DocumentsError) as raised:
@@ -212,13 +212,13 @@ def test_a_folder_of_other_kinds_counts_them(tmp_path, monkeypatch):
     assert message.endswith(f"Readable: {READABLE}")
 
 
-def test_the_files_are_listed_with_the_hashes_of_their_content(tmp_path):
+def test_the_files_are_listed_with_the_hash_and_size_of_their_content(tmp_path):
     write(tmp_path, {"b/c.PDF": b"two", "a.eml": b"", "d.png": b"no"})
     (tmp_path / "e.txt").symlink_to("none.txt")
 
     assert list(files(tmp_path)) == [
-        File("a.eml", tmp_path / "a.eml", sha256(b"")),
-        File("b/c.PDF", tmp_path / "b/c.PDF", sha256(b"two")),
+        File("a.eml", tmp_path / "a.eml", sha256(b""), 0),
+        File("b/c.PDF", tmp_path / "b/c.PDF", sha256(b"two"), 3),
         Failure("e.txt", "is not a regular file"),
     ]
 

@@ -40,7 +40,10 @@ FILES: dict[str, tuple[bytes, str | None]] = {
     ),
     "cut off.md": ("déjà été à".encode()[:-1], "is not UTF-8 text (byte 13); save it as UTF-8"),
     "half of a pair.txt": (b"\xff\xfe\x3d\xd8a\0", "is not UTF-16 text (byte 0); save it as UTF-8"),
-    "dos.txt": ("Für die Straße".encode("cp850"), "is in an encoding that can't be told; save it as UTF-8"),
+    "dos.txt": (
+        "Für die Straße".encode("cp850"),
+        "is in an encoding that can't be detected; save it as UTF-8",
+    ),
     "line.txt": (
         b"x" * 50_000_000,
         "has 50,000,000 characters, more than the 10,000,000 that are read; split it",
@@ -168,7 +171,7 @@ print(json.dumps({**asdict(report), "used": [building, reading]}))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="made of what other systems don't have")
-def test_a_hostile_folder_is_indexed_as_far_as_it_goes(tmp_path, monkeypatch):
+def test_the_readable_part_of_a_hostile_folder_is_indexed(tmp_path, monkeypatch):
     folder = tmp_path / "docs"
     contents = {source: content for source, (content, _) in FILES.items()}
     for source, content in (contents | dict.fromkeys(PASSED_OVER, WAR)).items():

@@ -69,7 +69,7 @@ def test_text_is_decoded_as_stated_where_that_fits(text, encoding, charset):
     assert decode_stated(text.encode(encoding), charset) == text
 
 
-def test_text_has_to_be_there_and_not_too_long():
+def test_text_must_not_be_empty_or_too_long():
     longest = Extract("x" * MAX_CHARS)
     assert require_text(longest) is longest
     assert reason(require_text, Extract("x" * (MAX_CHARS + 1))) == (
@@ -89,7 +89,7 @@ def test_a_pdf_is_read_page_by_page():
     )
 
 
-def test_a_pdf_has_a_title_and_the_date_of_its_making():
+def test_a_pdf_has_a_title_and_a_creation_date():
     content = pdf(
         "War", about="/Title (On  war) /CreationDate (D:20170403235959-11'00') /ModDate (D:20200101)"
     )
@@ -105,11 +105,11 @@ def test_a_pdf_has_a_title_and_the_date_of_its_making():
         "/Title (Microsoft Word - a.docx) /CreationDate (today)",
     ],
 )
-def test_a_pdf_that_says_nothing_of_itself(about):
+def test_a_pdf_without_metadata(about):
     assert read_pdf(pdf("War", about=about)) == Extract("War", pages=(0,))
 
 
-def test_a_word_hyphenated_at_the_end_of_a_line_is_whole_again():
+def test_a_word_hyphenated_at_the_end_of_a_line_is_joined():
     content = pdf("The Euro-\npean Union and Jean-\nPaul met in 2016-\n17, well-known.")
 
     assert read_pdf(content).text == "The European Union and Jean-Paul met in 2016-\n17, well-known."
@@ -154,7 +154,7 @@ def test_a_word_document_is_read_in_its_order():
     )
 
 
-def test_a_word_document_that_says_nothing_of_itself():
+def test_a_word_document_without_metadata():
     document = docx.Document()
     document.add_paragraph("War")
 
@@ -165,7 +165,7 @@ def run(text: str) -> str:
     return f"<w:r><w:t>{text}</w:t></w:r>"
 
 
-def test_what_is_seen_of_a_word_document_is_read():
+def test_the_visible_text_of_a_word_document_is_read():
     body = (
         f"<w:sdt><w:sdtPr><w:alias/></w:sdtPr><w:sdtContent><w:p>{run('a form')}</w:p></w:sdtContent></w:sdt>"
         f"<w:p>{run('kept ')}<w:ins>{run('new ')}</w:ins><w:del><w:r><w:delText>old</w:delText></w:r></w:del>"
@@ -341,7 +341,7 @@ def test_an_odd_mail(content, expected):
     assert read_mail(content) == expected
 
 
-def test_what_is_no_mail():
+def test_a_file_without_headers_is_not_a_mail():
     assert reason(read_mail, b"War and bread.\n\nPeace") == (
         "is not an e-mail: it has no subject, sender, receiver or date"
     )

@@ -60,7 +60,7 @@ def test_each_kind_is_read_by_one_process(started):
     assert started[0].returncode is not None
 
 
-def test_a_bad_document_is_no_end_of_the_process(started):
+def test_a_bad_document_does_not_end_the_process(started):
     with Sandbox() as documents:
         assert reason(documents, b"War", ".docx") == (
             "is not a Word document that can be read: File is not a zip file"
@@ -86,8 +86,8 @@ def test_a_document_that_takes_too_long_is_a_failure(started, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
-@pytest.mark.parametrize("content", [WAR, bytes(1 << 20)], ids=["a reply", "a place in the pipe"])
-def test_a_process_that_stands_still_is_not_waited_for(started, monkeypatch, content):
+@pytest.mark.parametrize("content", [WAR, bytes(1 << 20)], ids=["a reply", "room in the pipe"])
+def test_a_stopped_process_is_not_waited_for(started, monkeypatch, content):
     with Sandbox() as documents:
         assert documents.extract(WAR, ".pdf") == READ
         os.kill(started[0].pid, signal.SIGSTOP)
@@ -105,7 +105,7 @@ def test_a_document_that_needs_too_much_memory_is_a_failure(started, monkeypatch
     assert len(started) == 3
 
 
-def test_a_process_that_ended_by_itself_is_no_fault_of_the_next_document(started):
+def test_a_process_that_ended_by_itself_does_not_fail_the_next_document(started):
     with Sandbox() as documents:
         assert documents.extract(WAR, ".pdf") == READ
         started[0].kill()
@@ -124,7 +124,7 @@ def Document(content):
 """
 
 
-def test_what_a_library_prints_is_not_taken_for_a_reply(tmp_path, monkeypatch):
+def test_library_output_is_not_taken_for_a_reply(tmp_path, monkeypatch):
     (tmp_path / "docx.py").write_text(LIBRARY)
     monkeypatch.syspath_prepend(tmp_path)
     with Sandbox() as documents:
@@ -134,7 +134,7 @@ def test_what_a_library_prints_is_not_taken_for_a_reply(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["json.py", "rag.py", "pypdfium2.py"])
-def test_the_working_folder_is_no_place_for_modules(tmp_path, monkeypatch, source):
+def test_modules_are_not_imported_from_the_working_folder(tmp_path, monkeypatch, source):
     (tmp_path / source).write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
     with Sandbox() as documents:

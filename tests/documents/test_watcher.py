@@ -10,23 +10,23 @@ from rag.documents.watcher import changes
 
 
 class Watched:
-    """A folder that is watched in a thread, and how often a change was told of."""
+    """A folder that is watched in a thread, and the number of events so far."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.told, self.due, self.stop = folder, 0, False, threading.Event()
-        self.heard = threading.Condition()
+        self.folder, self.events, self.due, self.stop = folder, 0, False, threading.Event()
+        self.condition = threading.Condition()
         self.thread = threading.Thread(target=self._listen)
         self.thread.start()
 
     def _listen(self) -> None:
         for _ in changes(self.folder, index=self.folder / "index", stop=self.stop, due=lambda: self.due):
-            with self.heard:
-                self.told += 1
-                self.heard.notify_all()
+            with self.condition:
+                self.events += 1
+                self.condition.notify_all()
 
-    def hears(self, count: int, within_s: float = 20) -> bool:
-        with self.heard:
-            return self.heard.wait_for(lambda: self.told >= count, within_s)
+    def reaches(self, count: int, within_s: float = 20) -> bool:
+        with self.condition:
+            return self.condition.wait_for(lambda: self.events >= count, within_s)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def watched(tmp_path):
     folder.mkdir()
     found = Watched(folder)
     try:
-        assert found.hears(1)  # it has begun
+        assert found.reaches(1)  # it is watched
         yield found
     finally:
         found.stop.set()
@@ -43,39 +43,39 @@ def watched(tmp_path):
     assert not found.thread.is_alive()
 
 
-def test_a_burst_of_changes_is_told_of_once(watched):
-    before = watched.told
+def test_a_burst_of_changes_is_one_event(watched):
+    before = watched.events
     for number in range(50):
         (watched.folder / f"{number}.txt").write_text("x", "utf-8")
-    assert watched.hears(before + 1)
-    assert not watched.hears(before + 2, within_s=2)
+    assert watched.reaches(before + 1)
+    assert not watched.reaches(before + 2, within_s=2)
 
 
-def test_hidden_files_other_kinds_and_the_index_are_not_told_of(watched):
+def test_hidden_files_other_kinds_and_the_index_are_ignored(watched):
     (watched.folder / "index").mkdir()
-    while watched.hears(watched.told + 1, within_s=1):
+    while watched.reaches(watched.events + 1, within_s=1):
         pass
-    before = watched.told
+    before = watched.events
     (watched.folder / ".hidden").write_text("x", "utf-8")
     for name in ("store.db", "writer.json"):
         (watched.folder / "index" / name).write_text("x", "utf-8")
     (watched.folder / "index" / "writer.json").unlink()
     (watched.folder / "log.log").write_text("x", "utf-8")
-    assert not watched.hears(before + 1, within_s=2)
+    assert not watched.reaches(before + 1, within_s=2)
     (watched.folder / "first.txt").write_text("x", "utf-8")
-    assert watched.hears(before + 1)
+    assert watched.reaches(before + 1)
 
 
-def test_a_folder_that_is_made_again_is_watched_again(watched):
+def test_a_folder_that_is_created_again_is_watched_again(watched):
     shutil.rmtree(watched.folder)
-    assert watched.hears(2)
+    assert watched.reaches(2)
     watched.folder.mkdir()
-    assert watched.hears(3)
+    assert watched.reaches(3)
     (watched.folder / "new.txt").write_text("x", "utf-8")
-    assert watched.hears(4)
+    assert watched.reaches(4)
 
 
-def test_what_is_due_is_told_of_again(watched):
-    before = watched.told
+def test_there_are_events_while_a_build_is_due(watched):
+    before = watched.events
     watched.due = True
-    assert watched.hears(before + 2)
+    assert watched.reaches(before + 2)

@@ -86,12 +86,12 @@ def test_a_span_without_a_token_has_the_vector_of_its_text(embedder):
     assert of_spans[0] == pytest.approx(vectors[0], abs=1e-6)
 
 
-def test_nothing_is_embedded_as_nothing(embedder):
+def test_no_texts_give_no_vectors(embedder):
     vectors, of_spans = embedder.embed_with_spans([], [])
     assert (vectors.shape, of_spans) == ((0, 384), [])
 
 
-def test_with_another_pooling_a_span_is_embedded_by_itself(folder, tmp_path):
+def test_with_another_pooling_a_span_is_embedded_alone(folder, tmp_path):
     transformer = Transformer(str(folder))
     model = SentenceTransformer(
         modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")],
@@ -142,22 +142,22 @@ def test_a_model_with_two_scores_is_no_reranker(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["absent", "no weights", "no head"])
-def test_a_missing_reranker_is_told_of(tmp_path, damage, seed_settings, folder, cross_encoder):
-    place = tmp_path / "model"
+def test_a_missing_reranker_is_reported(tmp_path, damage, seed_settings, folder, cross_encoder):
+    model = tmp_path / "model"
     if damage == "no weights":
-        place.mkdir()
-        (place / "config.json").write_text((cross_encoder / "config.json").read_text())
+        model.mkdir()
+        (model / "config.json").write_text((cross_encoder / "config.json").read_text())
     elif damage == "no head":
-        place = folder
+        model = folder
     with pytest.raises(ModelError) as raised:
-        rag.search("war", index=seed_settings.index, reranker=place)
+        rag.search("war", index=seed_settings.index, reranker=model)
     assert str(raised.value) == (
-        f"There is no reranker at {place}: it needs model.safetensors, its tokenizer, and the config.json "
+        f"There is no reranker at {model}: it needs model.safetensors, its tokenizer, and the config.json "
         "of a cross-encoder, as sentence-transformers saves them. Name such a folder, hf:owner/repo, or none."
     )
 
 
-def test_a_damaged_reranker_is_told_of(cross_encoder, tmp_path):
+def test_a_damaged_reranker_is_reported(cross_encoder, tmp_path):
     for file in cross_encoder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
@@ -169,10 +169,10 @@ def test_a_damaged_reranker_is_told_of(cross_encoder, tmp_path):
     ("damage", "message"),
     [
         ("no head", " is damaged: its weights lack the part that scores. Name another."),
-        ("no numbers", " is damaged: it gives scores that are no numbers. Name another."),
+        ("no numbers", " is damaged: its scores are not numbers. Name another."),
     ],
 )
-def test_weights_that_cannot_score_are_told_of(cross_encoder, tmp_path, damage, message):
+def test_weights_that_cannot_score_are_reported(cross_encoder, tmp_path, damage, message):
     for file in cross_encoder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = load_file(tmp_path / "model.safetensors")
@@ -189,7 +189,7 @@ def test_weights_that_cannot_score_are_told_of(cross_encoder, tmp_path, damage, 
     assert str(raised.value) == f"{tmp_path}{message}"
 
 
-def test_a_reranker_without_its_tokenizer_is_told_of(cross_encoder, tmp_path):
+def test_a_reranker_without_its_tokenizer_is_reported(cross_encoder, tmp_path):
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((cross_encoder / name).read_bytes())
     with pytest.raises(ModelError, match="There is no reranker at "):

@@ -52,11 +52,11 @@ def exact(folder) -> SentenceTransformerEmbedder:
 
 @pytest.fixture(scope="module")
 def by_first_token(folder, tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("models") / "cls"
+    saved = tmp_path_factory.mktemp("models") / "cls"
     transformer = Transformer(str(folder))
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
-    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(place))
-    return place
+    SentenceTransformer(modules=[transformer, pooling], device="cpu").save(str(saved))
+    return saved
 
 
 def nearness(found: np.ndarray, expected: np.ndarray) -> float:
@@ -92,12 +92,12 @@ def test_texts_of_any_number_and_length_keep_their_order(embedder):
         assert nearness(of_spans[number], of_alone) > 0.9999
 
 
-def test_nothing_is_embedded_as_nothing(embedder):
+def test_no_texts_give_no_vectors(embedder):
     vectors, of_spans = embedder.embed_with_spans([], [])
     assert (vectors.shape, of_spans, embedder.count_tokens([])) == ((0, 384), [], [])
 
 
-def test_the_first_token_stands_for_the_text_where_the_model_takes_it_so(by_first_token):
+def test_pooling_by_the_first_token(by_first_token):
     embedder, exact = quantised(by_first_token), SentenceTransformerEmbedder(by_first_token)
     vectors, (of_spans, none) = embedder.embed_with_spans([TEXT, "Salt."], [SPANS, []])
     expected, (expected_of_spans, _) = exact.embed_with_spans([TEXT, "Salt."], [SPANS, []])
@@ -106,7 +106,7 @@ def test_the_first_token_stands_for_the_text_where_the_model_takes_it_so(by_firs
     assert none.shape == (0, 384)
 
 
-def test_how_a_folder_makes_vectors_is_told_from_its_files(folder, by_first_token, tmp_path):
+def test_the_pooling_of_a_folder_is_read_from_its_files(folder, by_first_token, tmp_path):
     assert pooled(folder) == Pooled("mean", 256)
     assert pooled(by_first_token) == Pooled("cls", 512)
     SentenceTransformer(str(folder), device="cpu").save(str(tmp_path / "saved"))
@@ -124,27 +124,27 @@ def test_how_a_folder_makes_vectors_is_told_from_its_files(folder, by_first_toke
         ("tokenizer_config.json", {"padding_side": "left"}),
     ],
 )
-def test_a_folder_with_more_to_it_is_used_as_it_is(folder, tmp_path, file, change):
-    place = tmp_path / "model"
-    shutil.copytree(folder, place)
-    config = json.loads((place / file).read_text("utf-8"))
-    (place / file).write_text(json.dumps(config | change))
-    assert pooled(place) is None
+def test_a_folder_that_does_more_than_pool_is_used_as_it_is(folder, tmp_path, file, change):
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / file).read_text("utf-8"))
+    (copy / file).write_text(json.dumps(config | change))
+    assert pooled(copy) is None
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents/a.txt").write_text("Bread and salt.")
-    rag.build(tmp_path / "documents", index=tmp_path / "index", embedder=place)
+    rag.build(tmp_path / "documents", index=tmp_path / "index", embedder=copy)
     with reading(tmp_path / "index") as snapshot:
         assert snapshot.identity.precision == "fp32"
-    assert rag.search("bread", index=tmp_path / "index", embedder=place)[0].source == "a.txt"
+    assert rag.search("bread", index=tmp_path / "index", embedder=copy)[0].source == "a.txt"
 
 
-def test_a_model_that_is_not_what_its_files_say_is_told_of(folder):
+def test_a_model_that_contradicts_its_files_is_reported(folder):
     with pytest.raises(ModelError) as raised:
         token_module(folder, Pooled("cls", 256))
     assert str(raised.value) == (f"{folder} can't be used in eight bits. Use it as it is: --precision fp32")
 
 
-def test_a_folder_whose_tokenizer_is_damaged_is_told_of(folder, embedder, tmp_path):
+def test_a_folder_whose_tokenizer_is_damaged_is_reported(folder, embedder, tmp_path):
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=r"tokenizer\.json can't be read"):
         QuantisedEmbedder(embedder._network, tmp_path, Pooled("mean", 256), dimension=384)
@@ -175,8 +175,8 @@ def test_a_network_is_converted_once_for_a_machine(folder, cache):
     content = (cache / names[0]).read_bytes()
     for times, damage in enumerate((b"cut off", content[:-1000] + bytes(1000)), 2):
         (cache / names[0]).write_bytes(damage)
-        (mended,) = cached("key", make, eight_bits=True).run(inputs)
-        assert mended == pytest.approx(made)
+        (repaired,) = cached("key", make, eight_bits=True).run(inputs)
+        assert repaired == pytest.approx(made)
         assert len(asked) == times
         assert (cache / names[0]).read_bytes() == content
 
@@ -188,7 +188,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(folder, cache):
     assert found.shape == (1, 2, 384)
 
 
-def test_what_cannot_be_converted_is_told_of():
+def test_what_cannot_be_converted_is_reported():
     import torch
 
     class Fails(torch.nn.Module):
@@ -200,8 +200,8 @@ def test_what_cannot_be_converted_is_told_of():
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_the_first_texts_may_be_many(attempt):
-    """Threads that took turns as often as they can waited for each other in half of the attempts."""
+def test_many_first_texts_do_not_deadlock(attempt):
+    """With frequent thread switches half of the attempts used to deadlock."""
     code = (
         "import sys; sys.setswitchinterval(1e-6)\n"
         "from rag import wiring\n"
@@ -214,7 +214,7 @@ def test_the_first_texts_may_be_many(attempt):
     assert ran.stdout.strip() == "(40, 384)"
 
 
-def test_what_openvino_has_no_operation_for_is_told_of():
+def test_what_openvino_has_no_operation_for_is_reported():
     import torch
 
     class Transforms(torch.nn.Module):
@@ -228,17 +228,17 @@ def test_what_openvino_has_no_operation_for_is_told_of():
 def test_an_index_is_read_with_the_precision_it_was_built_with(tmp_path, monkeypatch):
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents/a.txt").write_text("Bread and salt. The river is wide.")
-    places = {"index": tmp_path / "index"}
-    rag.build(tmp_path / "documents", precision="fp32", **places)
-    assert rag.search("bread", precision="fp32", **places)[0].source == "a.txt"
+    location = {"index": tmp_path / "index"}
+    rag.build(tmp_path / "documents", precision="fp32", **location)
+    assert rag.search("bread", precision="fp32", **location)[0].source == "a.txt"
     with pytest.raises(IndexFileError) as raised:
-        rag.search("bread", **places)
+        rag.search("bread", **location)
     assert str(raised.value) == (
         f"{tmp_path}/index/ was built with all-MiniLM-L6-v2 in fp32; settings name int8. Use --precision "
         "fp32, or rebuild it: rag build --rebuild"
     )
     monkeypatch.setenv("RAG_PRECISION", "fp32")
-    assert rag.search("bread", **places)[0].source == "a.txt"
+    assert rag.search("bread", **location)[0].source == "a.txt"
 
 
 def test_questions_need_no_library_that_made_the_weights(seed_settings):

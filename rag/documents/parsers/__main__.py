@@ -1,9 +1,8 @@
 """The process that reads documents, one after the other, until its input ends.
 
-Its arguments are the bytes of memory that it may have and the seconds that it may take for a document.
-
-A request is a line of JSON with the kind and the length in bytes, and then the bytes. The reply is a line of
-JSON: the fields of an `Extract`, or the reason why there is none.
+Its arguments are its memory limit in bytes and its time limit per document in seconds. A request is a line
+of JSON with the kind and the length in bytes, and then the bytes. The reply is a line of JSON: the fields of
+an `Extract`, or the reason why there is none.
 """
 
 import contextlib
@@ -33,10 +32,9 @@ _READERS: Mapping[str, tuple[str, Callable[[bytes], Extract]]] = {
 
 
 def main(max_memory_bytes: int, max_seconds: float) -> None:
-    """Serve the requests on stdin; the replies go to stdout."""
+    """Read requests from stdin, and write replies to stdout."""
     replies = os.fdopen(os.dup(1), "wb")
-    # What a library prints must not come between the replies.
-    os.dup2(2, 1)
+    os.dup2(2, 1)  # what a library prints must not mix with the replies
     _limit_memory(max_memory_bytes)
     try:
         _serve(sys.stdin.buffer, replies, max_seconds)
@@ -45,21 +43,21 @@ def main(max_memory_bytes: int, max_seconds: float) -> None:
 
 
 def _limit_memory(max_bytes: int) -> None:
-    """Where the system knows such a limit: Linux does, macOS only in name, Windows doesn't."""
+    """Limit the memory where the system can: Linux does, macOS ignores the limit, Windows has none."""
     try:
         import resource
     except ImportError:
         return
-    _, highest = resource.getrlimit(resource.RLIMIT_AS)
-    limit = max_bytes if highest == resource.RLIM_INFINITY else min(max_bytes, highest)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_AS)
+    limit = max_bytes if hard_limit == resource.RLIM_INFINITY else min(max_bytes, hard_limit)
     with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (limit, highest))
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard_limit))
 
 
 def _serve(requests: BinaryIO, replies: BinaryIO, max_seconds: float) -> None:
     while line := requests.readline():
         request = json.loads(line)
-        # Who asks doesn't wait so long; it is for when nobody is left to end this.
+        # The parent stops this process earlier; this is for when the parent is gone.
         faulthandler.dump_traceback_later(max_seconds, exit=True)
         content = requests.read(request["length"])
         replies.write(json.dumps(_reply(request["kind"], content), ensure_ascii=False).encode() + b"\n")
@@ -77,9 +75,9 @@ def _reply(kind: str, content: bytes) -> dict[str, object]:
         return {"reason": str(error)}
     except RecursionError:
         return {"reason": "is nested too deep to be read"}
-    except Exception as error:  # noqa: BLE001  whatever a library makes of a file, it is that file's fault
-        what = (clean(str(error)).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        return {"reason": f"is not a {name} that can be read: {what}"}
+    except Exception as error:  # noqa: BLE001  whatever a library raises, the file is the reason
+        message = (clean(str(error)).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        return {"reason": f"is not a {name} that can be read: {message}"}
 
 
 if __name__ == "__main__":

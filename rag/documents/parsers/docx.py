@@ -13,22 +13,22 @@ _MAX_UNPACKED_BYTES = 200_000_000
 _MAX_PACKED_FILES = 10_000
 _COMPOUND_FILE = b"\xd0\xcf\x11\xe0"
 _TEMPLATE_DATE = "2013-12-23"
-"""That of every document that python-docx makes and nobody dates."""
+"""The date that python-docx gives to every document without one."""
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARAGRAPH, _TABLE, _TEXT = f"{_WORD}p", f"{_WORD}tbl", f"{_WORD}t"
-_SIGNS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
-# Properties, what is deleted where changes are tracked, and the second copy of a text box.
-_UNSEEN = {
+_CHARACTERS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
+# Properties, tracked deletions, and the second copy of a text box.
+_SKIPPED = {
     *(f"{_WORD}{name}" for name in ("pPr", "rPr", "sdtPr", "del", "moveFrom")),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }
 
 
 def read_word(content: bytes) -> Extract:
-    """The paragraphs and tables with blank lines between them, a table's rows as lines of cells.
+    """The paragraphs and tables with blank lines between them; a table row is one line.
 
-    `UnreadableError` for one that is encrypted or would fill the memory; other errors for a broken one.
+    `UnreadableError` for a file that is encrypted or too large unpacked; other errors for a damaged one.
     """
     import docx
 
@@ -42,16 +42,16 @@ def read_word(content: bytes) -> Extract:
             f"{_MAX_UNPACKED_BYTES:,} in {_MAX_PACKED_FILES:,} that are read"
         )
     document = docx.Document(io.BytesIO(content))
-    about = document.core_properties
-    made = about.created.date().isoformat() if about.created else None
+    properties = document.core_properties
+    created = properties.created.date().isoformat() if properties.created else None
     text = clean("\n\n".join(_blocks(document.element.body)))
-    return Extract(text, title(about.title), None if made == _TEMPLATE_DATE else made)
+    return Extract(text, title(properties.title), None if created == _TEMPLATE_DATE else created)
 
 
 def _blocks(element: Any) -> Iterator[str]:
     """The paragraphs and tables in order.
 
-    python-docx's own walk passes over content controls and tracked insertions, and repeats merged cells.
+    python-docx's own iterator skips content controls and tracked insertions, and repeats merged cells.
     """
     for child in element:
         if child.tag == _PARAGRAPH:
@@ -59,7 +59,7 @@ def _blocks(element: Any) -> Iterator[str]:
                 yield text
         elif child.tag == _TABLE:
             yield "\n".join(_row(row) for row in child.xpath("./w:tr | ./w:sdt/w:sdtContent/w:tr"))
-        elif child.tag not in _UNSEEN:
+        elif child.tag not in _SKIPPED:
             yield from _blocks(child)
 
 
@@ -72,9 +72,9 @@ def _runs(element: Any) -> Iterator[str]:
     for child in element:
         if child.tag == _TEXT:
             yield child.text or ""
-        elif child.tag in _SIGNS:
-            yield _SIGNS[child.tag]
-        elif child.tag not in _UNSEEN:
+        elif child.tag in _CHARACTERS:
+            yield _CHARACTERS[child.tag]
+        elif child.tag not in _SKIPPED:
             yield from _runs(child)
-            if child.tag == _PARAGRAPH:  # of a text box, which is inside another
+            if child.tag == _PARAGRAPH:  # of a text box, inside another paragraph
                 yield "\n"

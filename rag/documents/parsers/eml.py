@@ -1,4 +1,4 @@
-"""E-mail (.eml) → text: the four headers that matter, and the body without what is attached."""
+"""E-mail (.eml) → text: the four headers that matter, and the body without attachments."""
 
 from codecs import BOM_UTF8
 from email import message_from_bytes, policy
@@ -15,9 +15,9 @@ _HEADERS = ("Subject", "From", "To", "Date")
 
 
 def read_mail(content: bytes) -> Extract:
-    """The headers, a line each, and the body: its plain text, or else its web page's.
+    """The headers, a line each, and the body: its plain text, or else the text of its HTML.
 
-    `UnreadableError` for what has none of the headers.
+    `UnreadableError` for a file with none of the headers.
     """
     message = message_from_bytes(content.removeprefix(BOM_UTF8), policy=policy.default)
     headers = {name: line for name in _HEADERS if (line := _header(message, name))}
@@ -29,14 +29,14 @@ def read_mail(content: bytes) -> Extract:
 
 
 def _header(message: EmailMessage, name: str) -> str:
-    """The header on one line, "" if there is none; its bytes as they are where they break the rules."""
+    """The header on one line, "" if there is none; as it stands in the file where it is malformed."""
     raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
     if not raw.isascii():
         value = decode(raw.encode("utf-8", "surrogateescape"))
     else:
         try:
             value = str(message[name] or "")
-        except Exception:  # noqa: BLE001  the library's parser raises many kinds for a malformed one
+        except Exception:  # noqa: BLE001  the parser raises many kinds of errors for a malformed header
             value = raw
     return " ".join(clean(value).split())
 
