@@ -10,36 +10,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from rag.errors import IndexFileError
-from rag.index.codec import EmbeddedText, cosines
+from rag.index.codec import EmbeddedText, Vectors, cosines
 from rag.types import Chunk, Document, EmbedderIdentity, Scope
 
 BUILD = "Update it: rag build"
 REBUILD = "Rebuild it: rag build --rebuild"
 REPAIR = "Repair it: rag doctor --repair"
 
-Vectors = npt.NDArray[np.float32]
-Found = list[tuple[int, float]]
+ScoredIds = list[tuple[int, float]]
 """The ids of chunks with their scores, best first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an index can do beside dense search: `keyword` is search by words, and to count who has them."""
+    """What an index can do beside dense search: `keyword` is to search by words and to count them."""
 
     keyword: bool
 
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk where it stands; `sentences` are (start, end) in the document, with their vectors and stems.
+    """A chunk with its offsets; `sentences` are (start, end) in the document, with their vectors and stems.
 
-    `document` is the id of its document, of the version that was cut. The vectors are packed (see
-    `rag.index.codec`), the stems of a sentence are a line (see `rag.text.analyzer`). Documents that are
-    nearly the same tell the same `story`.
+    `document` is the id of the version of its document that was chunked. The vectors are packed (see
+    `rag.index.codec`), the stems of a sentence are a line (see `rag.text.analyzer`). The chunks of
+    near-duplicate documents have the same `group`.
     """
 
     id: int
@@ -51,13 +47,13 @@ class StoredChunk:
     sentences: tuple[tuple[int, int], ...]
     sentence_vectors: bytes
     stems: tuple[str, ...]
-    story: int
+    group: int
 
 
 class Weighable(NamedTuple):
-    """What a chunk is weighed by: the vectors and stems of its sentences (see `StoredChunk`).
+    """What a chunk is scored by: its sentences' vectors and stems (see `StoredChunk`).
 
-    Those that weigh the same stand by `order`.
+    `order` decides between chunks of equal scores.
     """
 
     id: int
@@ -68,21 +64,21 @@ class Weighable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a document says of itself, and the hash of its file."""
+    """What is known of a document, the sha256 of its file, and the offsets at which its `pages` begin."""
 
     sha256: str
     title: str | None
     date: str | None
     pages: tuple[int, ...]
 
-    def page(self, place: int) -> int | None:
-        """The number of the page, from 1, that the character at `place` stands on."""
-        return bisect.bisect_right(self.pages, place) if self.pages else None
+    def page(self, offset: int) -> int | None:
+        """The number of the page, from 1, of the character at `offset`; None for a document without pages."""
+        return bisect.bisect_right(self.pages, offset) if self.pages else None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document as it was indexed, without its text, which has so many `characters`."""
+    """A document as it was indexed, without its text; `characters` is the length of that."""
 
     sha256: str
     title: str | None
@@ -112,22 +108,25 @@ class State(Documents, Protocol):
     capabilities: Capabilities
 
     def chunk_count(self) -> int:
-        """How many chunks there are."""
+        """The number of chunks."""
 
-    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
-        """The chunks whose vectors are nearest to `vector` of shape (dimension,), with their cosines.
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> ScoredIds:
+        """The k chunks nearest to `vector` of shape (dimension,), with their cosines.
 
-        With a scope, of the documents in it alone; `QuestionError` if it names a source that there isn't.
+        With a scope, of its documents alone; `QuestionError` if it names a source that isn't indexed.
         """
 
-    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> Found:
-        """The chunks that have any of the terms, up to their endings, with their BM25; as `dense_search`."""
+    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> ScoredIds:
+        """The k best chunks that have any of the terms, whatever their endings, with their BM25.
+
+        A scope is that of `dense_search`.
+        """
 
     def chunks_with(self, terms: Sequence[str]) -> Mapping[str, int]:
-        """How many chunks have each of the terms, up to its ending."""
+        """The number of chunks that have each of the terms, whatever its ending."""
 
     def weighables(self, ids: Sequence[int]) -> list[Weighable]:
-        """What the chunks of these ids are weighed by, in order of id."""
+        """What the chunks of these ids are scored by, in order of id."""
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """The chunks of these ids, in this order."""
@@ -139,19 +138,19 @@ class State(Documents, Protocol):
         """The chunks of a document that have a character from `start` to `end`, in order."""
 
     def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
-        """For each of these chunks those of its document that a passage with it may have a character of.
+        """For each of these chunks those of its document that a passage of `max_chars` with it may touch.
 
-        A passage has so many characters at most. They are in order, the chunk itself among them.
+        They are in order, the chunk itself among them.
         """
 
     def about(self, document: int) -> About:
         """What is known of a document."""
 
-    def copies(self, document: int, scope: Scope | None) -> Mapping[str, str]:
-        """The texts by source of the other documents that tell the same story, in the scope; at most 20."""
+    def near_duplicates(self, document: int, scope: Scope | None) -> Mapping[str, str]:
+        """The texts, by source, of at most 20 other documents in the scope that say nearly the same."""
 
     def damaged_vectors(self) -> IndexFileError:
-        """What to raise for vectors that are none."""
+        """The error to raise for vectors that can't be unpacked."""
 
 
 class Index(Protocol):
@@ -164,12 +163,12 @@ class Index(Protocol):
         """The name of the state now."""
 
     def close(self) -> None:
-        """Give back what it holds; it isn't used again."""
+        """Release what it holds; it isn't used again."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedDocument:
-    """A document cut into chunks, and their texts, each once, with vectors: those that the index lacks."""
+    """A document cut into chunks, and those of their texts that the index lacks, each once, with vectors."""
 
     document: Document
     pieces: tuple[Chunk, ...]
@@ -180,16 +179,15 @@ class IndexWriter(Protocol):
     """What a build may do to an index."""
 
     def hashes(self) -> Mapping[str, str]:
-        """The sha256 of each document by source, of those that are wholly there."""
+        """The sha256 of each completely indexed document, by source."""
 
     def connect(self) -> "Callable[[], IndexWriter] | None":
-        """What makes another writer of the same index, in another process; None where one process writes."""
+        """A function that makes another writer in another process; None where only one process can write."""
 
     def known(self, sources: Sequence[str], keys: Sequence[bytes]) -> Mapping[bytes, EmbeddedText | None]:
-        """What is embedded already of the texts with these hashes, which are of these documents.
+        """The texts of these hashes, from these documents, that need not be embedded.
 
-        None for a text that the index has and needs no copy of. A text that isn't in the result must be
-        embedded.
+        None for a text that the index has and needs no copy of.
         """
 
     def keep(self, texts: Sequence[EmbeddedText]) -> bool:
@@ -199,18 +197,18 @@ class IndexWriter(Protocol):
         """
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
-        """Put these documents in, in place of other versions of them. Writes are idempotent."""
+        """Add these documents, in place of other versions of them. Writes are idempotent."""
 
     def finish(self, now: Mapping[str, str]) -> None:
         """Remove every document but those of these sources and hashes, all of which are in the index.
 
-        When it returns, questions see all that was put in, and nothing else. `IndexFileError` if they don't.
+        When it returns, questions see exactly these documents; `IndexFileError` if they don't.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many characters other than white space a document has, and how many of them its chunks have."""
+    """The numbers of characters other than white space: of a document, and of those in its chunks."""
 
     characters: int
     indexed: int
@@ -218,12 +216,11 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a backend finds wrong in its own store; sizes in bytes, None for what it can't tell.
+    """What a backend finds in its own store; sizes in bytes, None for what it can't tell.
 
     `sound` says that the store can be searched. `faults` are sentences that name what repairs them, `notes`
-    are worth knowing, but no fault.
-    `near_duplicates` counts the documents of which there is another that says nearly the same, `recall` is
-    the share of the 10 nearest chunks by exact search that dense search finds, for some of the chunks.
+    are no faults. `near_duplicates` counts the documents that have a near-duplicate, `recall` is the share of
+    the 10 nearest chunks by exact search that dense search finds, for some of the chunks.
     """
 
     sound: bool
@@ -282,38 +279,39 @@ class Backend(Protocol):
         """
 
 
+def nonspace_chars(text: str) -> int:
+    """The number of characters other than white space."""
+    return len("".join(text.split()))
+
+
 def sentence_cosines(
     state: State, chunks: Sequence[StoredChunk | Weighable], vector: Vectors
 ) -> list[list[float]]:
     """The cosine of each sentence of each chunk with `vector` of shape (dimension,)."""
     try:
-        found = cosines([chunk.sentence_vectors for chunk in chunks], vector)
-    except ValueError as error:  # of bytes that are not whole vectors
+        by_chunk = cosines([chunk.sentence_vectors for chunk in chunks], vector)
+    except ValueError as error:
         raise state.damaged_vectors() from error
-    if [len(of_chunk) for of_chunk in found] != [len(chunk.stems) for chunk in chunks]:
+    if [len(of_chunk) for of_chunk in by_chunk] != [len(chunk.stems) for chunk in chunks]:
         raise state.damaged_vectors()
-    return found
+    return by_chunk
 
 
-def require_identity(found: EmbedderIdentity, wanted: EmbedderIdentity, name: str) -> None:
-    """`IndexFileError`, naming both embedders, unless that of the index of this name is the one wanted."""
-    if found == wanted:
+def require_identity(built: EmbedderIdentity, wanted: EmbedderIdentity, name: str) -> None:
+    """`IndexFileError`, naming both embedders, unless the index of this name was built with `wanted`."""
+    if built == wanted:
         return
-    if (found.name, found.dimension) != (wanted.name, wanted.dimension):
-        raise IndexFileError(
-            f"{name} was built with {found.name} ({found.dimension} dimensions); settings name "
-            f"{wanted.name} ({wanted.dimension}). {REBUILD}"
+    remedy = REBUILD
+    if (built.name, built.dimension) != (wanted.name, wanted.dimension):
+        what = (
+            f"{built.name} ({built.dimension} dimensions); settings name {wanted.name} ({wanted.dimension})"
         )
-    if found.weights_sha256 != wanted.weights_sha256:
-        raise IndexFileError(
-            f"{name} was built with other weights of {found.name} (sha256 "
-            f"{found.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…). {REBUILD}"
-        )
-    if found.precision != wanted.precision:
-        raise IndexFileError(
-            f"{name} was built with {found.name} in {found.precision}; settings name "
-            f"{wanted.precision}. Use --precision {found.precision}, or rebuild it: rag build --rebuild"
-        )
-    raise IndexFileError(
-        f"{name} was built with other rules (chunks {found.chunking}, now {wanted.chunking}). {REBUILD}"
-    )
+    elif built.weights_sha256 != wanted.weights_sha256:
+        hashes = f"sha256 {built.weights_sha256[:12]}…, now {wanted.weights_sha256[:12]}…"
+        what = f"other weights of {built.name} ({hashes})"
+    elif built.precision != wanted.precision:
+        what = f"{built.name} in {built.precision}; settings name {wanted.precision}"
+        remedy = f"Use --precision {built.precision}, or rebuild it: rag build --rebuild"
+    else:
+        what = f"other rules (chunks {built.chunking}, now {wanted.chunking})"
+    raise IndexFileError(f"{name} was built with {what}. {remedy}")

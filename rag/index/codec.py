@@ -19,8 +19,8 @@ Vectors = npt.NDArray[np.float32]
 class EmbeddedText:
     """The text of a chunk with its vector, of shape (dimension,), and those of its sentences.
 
-    `sentences` are (start, end) in the text, `sentence_vectors` theirs, of shape (n, dimension). All
-    vectors are float32 of length 1.
+    `sentences` are (start, end) in the text, `sentence_vectors` are of shape (n, dimension). All vectors are
+    float32 of length 1.
     """
 
     text: str
@@ -41,27 +41,31 @@ def pack_vectors(vectors: Vectors) -> bytes:
 
 
 def cosines(packed: Sequence[bytes], vector: Vectors) -> list[list[float]]:
-    """The cosine of each packed vector with `vector` of shape (dimension,), for each of the packs.
+    """The cosines of packed vectors with `vector` of shape (dimension,), a list for each pack.
 
-    `ValueError` when one has bytes that are no whole vectors.
+    `ValueError` when the length of a pack is no multiple of the dimension.
     """
-    sizes = [len(pack) // len(vector) for pack in packed]
     if any(len(pack) % len(vector) for pack in packed):
-        raise ValueError("bytes that are no whole vectors")
+        raise ValueError("the length of packed vectors is no multiple of their dimension")
     vectors = np.frombuffer(b"".join(packed), dtype=np.int8).reshape(-1, len(vector)).astype(np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     # Not `@`, which may warn of what BLAS reads beyond the end of short rows.
-    found = iter((vectors.dot(vector) / np.maximum(lengths, 1e-9)).tolist())
-    return [list(itertools.islice(found, size)) for size in sizes]
+    every = iter((vectors.dot(vector) / np.maximum(lengths, 1e-9)).tolist())
+    return [list(itertools.islice(every, len(pack) // len(vector))) for pack in packed]
 
 
-def stem_lines(text: str, spans: Sequence[tuple[int, int]]) -> list[str]:
-    """The stems of each of these spans of a text, as a line (see `rag.text.analyzer`)."""
-    return [line(stems(text[start:end])) for start, end in spans]
+def pack_stems(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The stems of these spans of a text, each span a line (see `rag.text.analyzer`)."""
+    return "\n".join(line(stems(text[start:end])) for start, end in spans)
+
+
+def unpack_stems(packed: str) -> tuple[str, ...]:
+    """The line of each span."""
+    return tuple(packed.split("\n")) if packed else ()
 
 
 def term_counts(texts: Iterable[str]) -> Counter[str]:
-    """In how many of these texts each stem is."""
+    """The number of these texts that have each stem."""
     return Counter(itertools.chain.from_iterable(set(stems(text)) for text in texts))
 
 
@@ -77,5 +81,5 @@ def unpack_numbers(packed: bytes) -> list[int]:
 
 def unpack_spans(packed: bytes) -> list[tuple[int, int]]:
     """The pairs of offsets again."""
-    numbers = np.frombuffer(packed, dtype=np.int32).tolist()
+    numbers = unpack_numbers(packed)
     return list(zip(numbers[::2], numbers[1::2], strict=True))

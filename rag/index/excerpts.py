@@ -11,12 +11,12 @@ EXCERPT_CHARS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A document now: its text, "" where it is gone, and where the quote stands in it.
+    """A document now: its text, "" if it was removed, and the offsets of the quote in it.
 
     `start` and `end` are those that were asked for while the quote stands there, else those of its first
     occurrence; None where the document no longer has it. `changed` says that the quote isn't where it was.
-    `title`, `date` (ISO) and `sha256`, that of its file, are of the document as it was indexed, None where it
-    is gone. `page` is that of the quote, from 1, or the one it was on where it no longer stands; None without
+    `title`, `date` (ISO) and the file's `sha256` are those of the indexed document, None if it was removed.
+    `page` is that of the quote, from 1, or the one that it was on if it no longer stands there; None without
     pages.
     """
 
@@ -36,36 +36,36 @@ def opened(
 ) -> Opened:
     """The document as the index has it now, and where the quote stands that was at these offsets.
 
-    `page` is the one it was on. Without a quote, whatever is there stands; nothing is beyond the text.
+    `page` is the one it was on. Without a quote, it is whatever stands there, nothing beyond the text.
     """
     with index.open() as state:
         document = state.document(source)
         if document is None:
             return Opened(source, "", None, None, changed=True, title=None, date=None, page=page, sha256=None)
         text, about = state.text(document), state.about(document)
-    found: int | None = start
+    offset = start
     if quote is None:
-        found = start if 0 <= start <= end <= len(text) else None
         quote = text[start:end]
+        offset = start if 0 <= start <= end <= len(text) else -1
     elif start < 0 or text[start:end] != quote:
-        place = text.find(quote)
-        found = None if place < 0 else place
+        offset = text.find(quote)
+    missing = offset < 0
     return Opened(
         source=source,
         text=text,
-        start=found,
-        end=None if found is None else found + len(quote),
-        changed=found != start,
+        start=None if missing else offset,
+        end=None if missing else offset + len(quote),
+        changed=missing or offset != start,
         title=about.title,
         date=about.date,
-        page=page if found is None else about.page(found),
+        page=page if missing else about.page(offset),
         sha256=about.sha256,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """The characters of a document from `start` to `end`, out of so many `characters`, as it is indexed now.
+    """The characters of a document from `start` to `end`, of all its `characters`, as it is indexed now.
 
     `title` and `date` (ISO) are None where the document has none.
     """

@@ -30,6 +30,6 @@ def without_copies(ranked: Iterable[ScoredChunk]) -> Iterator[ScoredChunk]:
 
 
 def _same(chunk: StoredChunk, said: Shingles, other: StoredChunk, other_said: Shingles) -> bool:
-    if chunk.story == other.story and chunk.source != other.source:
+    if chunk.group == other.group and chunk.source != other.source:
         return 2 * len(said & other_said) >= min(len(said), len(other_said))
     return nearness(said, other_said) >= NEAR

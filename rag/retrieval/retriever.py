@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rag.index.base import Found, Index, State, Weighable, sentence_cosines
+from rag.index.base import Index, ScoredIds, State, Weighable, sentence_cosines
 from rag.models.cpu import cpu_count
 from rag.models.cross_encoder import Reranker
 from rag.models.embedder import Embedder
@@ -68,8 +68,8 @@ class _Hits:
     """The best chunks, what each search brought, and the vectors: of the question, and with its topic."""
 
     best: list[ScoredChunk]
-    dense: Found
-    keyword: Found
+    dense: ScoredIds
+    keyword: ScoredIds
     question_vector: Vectors
     vector: Vectors
 
@@ -192,7 +192,7 @@ class Retriever:
                     (start, end), text = spans[number], found.chunk.text
             spans[number] = start, end
             about = state.about(document)
-            copies = {copy: said_in(words) for copy, words in state.copies(document, scope).items()}
+            copies = {copy: said_in(words) for copy, words in state.near_duplicates(document, scope).items()}
             passages.append(
                 Passage(
                     source,

@@ -118,12 +118,18 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
         ),
         (execute("INSERT INTO chunks VALUES (99, 99, 0, 1, x'00')"), "1 chunks of no document."),
         (execute("INSERT INTO bands VALUES (1, 99)"), "1 bands of no document."),
-        (execute("DELETE FROM bands WHERE document = 1"), "A.txt is not compared with the other documents"),
-        (execute("INSERT INTO keywords (rowid, text) VALUES (99, 'war')"), "The keyword index has not what"),
-        (execute("INSERT INTO keywords (keywords) VALUES ('delete-all')"), "The keyword index has not what"),
-        (execute("UPDATE terms SET chunks = 2 WHERE term = 'war'"), "The table of terms has not what"),
-        (execute("DELETE FROM keywords_data"), "The keyword index has not what the chunks say."),
-        (execute("DROP TABLE keywords"), "The keyword index has not what the chunks say."),
+        (execute("DELETE FROM bands WHERE document = 1"), "a.txt is not compared with the other documents"),
+        (
+            execute("INSERT INTO keywords (rowid, text) VALUES (99, 'war')"),
+            "The keyword index does not match",
+        ),
+        (
+            execute("INSERT INTO keywords (keywords) VALUES ('delete-all')"),
+            "The keyword index does not match",
+        ),
+        (execute("UPDATE terms SET chunks = 2 WHERE term = 'war'"), "The table of terms does not match"),
+        (execute("DELETE FROM keywords_data"), "The keyword index does not match the chunks."),
+        (execute("DROP TABLE keywords"), "The keyword index does not match the chunks."),
         (leave_a_store, "store-0123456789ab.db is left over in"),
     ],
 )
@@ -149,13 +155,19 @@ def test_what_the_store_itself_can_mend_is_mended(folders, damage, fault):
             "a.txt has damaged vectors.",
         ),
         ("UPDATE texts SET sentences = x'00' WHERE text LIKE 'War%'", "a.txt has damaged sentences."),
-        ("UPDATE texts SET text = 'Salt' WHERE text LIKE 'War%'", "a.txt has chunks that don't say what"),
+        (
+            "UPDATE texts SET text = 'Salt' WHERE text LIKE 'War%'",
+            "a.txt has chunks that differ from its text.",
+        ),
         (
             'UPDATE chunks SET "start" = 1 WHERE document = 1',
-            "a.txt has chunks that don't say what stands there.",
+            "a.txt has chunks that differ from its text.",
         ),
         ("DELETE FROM chunks WHERE document = 1", "a.txt has no chunks."),
-        ("UPDATE documents SET characters = 9 WHERE id = 1", "a.txt has not the text that was indexed."),
+        (
+            "UPDATE documents SET characters = 9 WHERE id = 1",
+            "a.txt does not have the text that was indexed.",
+        ),
     ],
 )
 def test_a_document_that_is_broken_is_removed_and_embedded_anew(folders, sql, fault):

@@ -6,4 +6,4 @@ from rag.index.disk.faiss_index import VectorIndex
 
 
 def index_of(ids: np.ndarray, vectors: np.ndarray) -> VectorIndex:
-    return VectorIndex.made(vectors.shape[1], len(ids), lambda: iter([(ids, vectors)]))
+    return VectorIndex.built(vectors.shape[1], len(ids), lambda: iter([(ids, vectors)]))

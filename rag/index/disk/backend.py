@@ -13,16 +13,17 @@ from rag.index.codec import EmbeddedText, text_hash
 from rag.index.disk import store
 from rag.index.disk.faiss_index import VectorIndex
 from rag.index.disk.index import DiskIndex, rebuild_vectors, save_vectors, up_to_date
-from rag.index.disk.integrity import broken_documents, coverage, faults, page_faults, spares
+from rag.index.disk.integrity import broken_documents, coverage, page_faults, spares, table_faults
 from rag.index.disk.snapshot import Snapshot
 from rag.index.disk.spool import Spool
 from rag.index.disk.writer import StoreWriter
 from rag.types import EmbedderIdentity
 
-_SEARCHED = 100
-_NEAREST = 10
+_PROBES, _NEAREST = 100, 10
+"""How many vectors recall is measured with, and how many of the nearest to each."""
+
 _RECALL = 0.95
-"""What FAISS's lists find of the nearest, at least (see `faiss_index.PROBED`)."""
+"""The least recall that is no fault (see `faiss_index.PROBED`)."""
 
 _HALF_PRECISION = 1e-3
 """How far off a number may be that the FAISS file keeps in 16 bits."""
@@ -115,33 +116,32 @@ class DiskBackend:
             notes.append(f"{self.name} is being built by {builder}; its changes may show as faults.")
         with store.reading(self._folder) as snapshot:
             require_identity(snapshot.identity, identity, self.name)
-            found = [*_store_faults(snapshot.connection, identity.dimension, self.name)]
-            if kept := spares(snapshot.connection):
-                left = (
-                    "1 vector; the next build reuses it"
-                    if kept == 1
-                    else f"{kept} vectors; the next build reuses them"
-                )
-                notes.append(f"An interrupted build left {left}.")
-            saved, sound = None, not found
+            faults = [*_store_faults(snapshot.connection, identity.dimension, self.name)]
+            if count := spares(snapshot.connection):
+                vectors, them = ("vector", "it") if count == 1 else ("vectors", "them")
+                notes.append(f"An interrupted build left {count} {vectors}; the next build reuses {them}.")
+            sound, recall = not faults, None
             if sound:
                 saved = up_to_date(snapshot, VectorIndex.load(snapshot.vectors_path))
-                found.extend(_vector_faults(snapshot, saved))
-            found += [
+                faults.extend(_vector_faults(snapshot, saved))
+                recall = None if saved is None else _recall(snapshot, saved)
+            faults += [
                 f"{name} is left over in {self.name}. {REPAIR}" for name in store.left_over(self._folder)
             ]
-            recall = None if saved is None else _recall(snapshot, saved)
             if recall is not None and recall < _RECALL:
-                found.append(f"Search finds {recall:.0%} of what exact search finds. {REPAIR}")
+                faults.append(f"Search finds {recall:.0%} of what exact search finds. {REPAIR}")
             yield (
                 snapshot,
                 Examination(
                     sound=sound,
-                    faults=tuple(found),
+                    faults=tuple(faults),
                     notes=tuple(notes),
                     coverage=coverage(snapshot.connection),
                     chunks=snapshot.chunk_count(),
-                    near_duplicates=snapshot.near_duplicates(),
+                    near_duplicates=snapshot.count(
+                        "documents WHERE story IN "
+                        "(SELECT story FROM documents GROUP BY story HAVING count(*) > 1)"
+                    ),
                     store_bytes=_bytes(self._folder, "store-*"),
                     vectors_bytes=_bytes(self._folder, "vectors-*"),
                     recall=recall,
@@ -159,12 +159,12 @@ class DiskBackend:
 
 def _store_faults(tables: sqlite3.Connection, dimension: int, name: str) -> Iterator[str]:
     """What is wrong inside the store."""
-    damage = [f"{name} is damaged ({what}). {REBUILD}" for what in page_faults(tables)]
-    yield from damage
-    if not damage:
-        for source, what in broken_documents(tables, dimension):
-            yield f"{source} {what}. {REPAIR}, then rag build"
-        yield from (f"{what[:1].upper()}{what[1:]}. {REPAIR}" for what in faults(tables, dimension))
+    if damage := page_faults(tables):
+        yield from (f"{name} is damaged ({what}). {REBUILD}" for what in damage)
+        return
+    for source, what in broken_documents(tables, dimension):
+        yield f"{source} {what}. {REPAIR}, then rag build"
+    yield from (f"{what}. {REPAIR}" for what in table_faults(tables, dimension))
 
 
 def _vector_faults(snapshot: Snapshot, saved: VectorIndex | None) -> Iterator[str]:
@@ -181,18 +181,18 @@ def _vector_faults(snapshot: Snapshot, saved: VectorIndex | None) -> Iterator[st
 
 
 def _recall(snapshot: Snapshot, saved: VectorIndex) -> float | None:
-    """How many of the nearest by exact search the FAISS index finds, for vectors of its own."""
+    """The share of the nearest by exact search that the FAISS index finds, for some of its own vectors."""
     count = snapshot.chunk_count()
     if not count:
         return None
-    every = max(count // _SEARCHED, 1)
-    searched = np.concatenate([some[::every].copy() for _, some in snapshot.vectors()])[:_SEARCHED]
-    exact = np.zeros((len(searched), 0), dtype=np.float32)
-    for _, some in snapshot.vectors():
-        exact = np.sort(np.hstack([exact, searched.dot(some.T)]), axis=1)[:, -_NEAREST:]
+    every = max(count // _PROBES, 1)
+    probes = np.concatenate([batch[::every].copy() for _, batch in snapshot.vectors()])[:_PROBES]
+    exact = np.zeros((len(probes), 0), dtype=np.float32)
+    for _, batch in snapshot.vectors():
+        exact = np.sort(np.hstack([exact, probes.dot(batch.T)]), axis=1)[:, -_NEAREST:]
     shares = []
-    for vector, cosines in zip(searched, exact, strict=True):
-        near = [cosine for _, cosine in saved.search(vector, _NEAREST)]
+    for probe, cosines in zip(probes, exact, strict=True):
+        near = [cosine for _, cosine in saved.search(probe, _NEAREST)]
         shares.append(np.mean(np.array(near) >= cosines[0] - _HALF_PRECISION) * len(near) / len(cosines))
     return float(np.mean(shares))
 

@@ -1,7 +1,7 @@
 """Nearest vectors by FAISS: the only module that imports faiss.
 
-The file is derived from the vectors in the store, so any damage to it is mended by making it anew. FAISS
-reads a changed vector, or the file of another index, without a word: so a hash of the content and of the
+The file is derived from the vectors in the store, so any damage to it is repaired by rebuilding it. FAISS
+reads a changed vector, or the file of another index, without an error: so a hash of the content and of the
 file's name, which is that of the state, stands before what FAISS wrote.
 """
 
@@ -12,27 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from rag.errors import IndexFileError
+from rag.index.codec import Ids, Vectors
 from rag.resources import atomic_file
 
-Ids = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
 Batches = Iterator[tuple[Ids, Vectors]]
 """Ids, of shape (n,), with their vectors, of shape (n, dimension)."""
 
 EXACT = 50_000
-"""So many vectors are compared one by one; among more, only those of the lists that are nearest."""
+"""Up to this many vectors all are compared; among more, only those of the nearest lists."""
 
 PROBED = 13
-"""So many times the root of the number of lists is how many are searched.
+"""This times the root of the number of lists is how many are searched.
 
 Of 100,000 and of 1,000,000 passages recall@10 is 0.98 (see `tests.benchmarks.searching`).
 """
 
-_LEARNT_FROM = 40
-"""How many vectors for each list its centre is learnt from."""
+_TRAINED_ON = 40
+"""How many vectors for each list its centre is computed from."""
 
 _HASH_BYTES = 16
 _BLOCK = 2**20
@@ -42,7 +40,7 @@ class VectorIndex:
     """Vectors of length 1 under their ids. Any thread may search it."""
 
     def __init__(self, saved: Any, *, gone: Ids, ids: Ids, vectors: Vectors) -> None:
-        """What FAISS made or read, without the ids that are gone, and with these, which are compared exactly.
+        """What FAISS built or read, without the ids that are gone, and with these, which are all compared.
 
         `vectors` are of shape (n, dimension), `ids` of shape (n,).
         """
@@ -52,36 +50,41 @@ class VectorIndex:
         if self._lists:
             saved.parallel_mode = 1  # the lists of a question are shared among the cores; it isn't saved
         self._gone = gone
-        self._those_gone = faiss.IDSelectorBatch(gone)  # which older releases of FAISS don't keep
-        self._left = faiss.IDSelectorNot(self._those_gone) if len(gone) else None
+        self._gone_selector = faiss.IDSelectorBatch(gone)  # kept here: older releases of FAISS don't
+        self._left = faiss.IDSelectorNot(self._gone_selector) if len(gone) else None
         self._ids = ids
         self._vectors = vectors
 
     @classmethod
-    def made(cls, dimension: int, count: int, batches: Callable[[], Batches]) -> "VectorIndex":
-        """An index of so many vectors, which `batches` gives as often as it is called."""
+    def built(cls, dimension: int, count: int, batches: Callable[[], Batches]) -> "VectorIndex":
+        """An index of `count` vectors, which each call of `batches` gives."""
         faiss = _faiss()
         if count <= EXACT:
-            saved = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+            index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
         else:
             lists = round(4 * math.sqrt(count))
-            saved = faiss.IndexIVFScalarQuantizer(
+            index = faiss.IndexIVFScalarQuantizer(
                 faiss.IndexFlatIP(dimension),
                 dimension,
                 lists,
                 faiss.ScalarQuantizer.QT_fp16,
                 faiss.METRIC_INNER_PRODUCT,
             )
-            saved.nprobe = min(round(PROBED * math.sqrt(lists)), lists)
-            every = max(count // (_LEARNT_FROM * lists), 1)
+            index.nprobe = min(round(PROBED * math.sqrt(lists)), lists)
+            every = max(count // (_TRAINED_ON * lists), 1)
             # Copies: what is cut from a batch would keep all of it.
-            saved.train(np.concatenate([vectors[::every].copy() for _, vectors in batches()]))
+            index.train(np.concatenate([vectors[::every].copy() for _, vectors in batches()]))
         for ids, vectors in batches():
-            saved.add_with_ids(vectors, ids)
-        return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, dimension), dtype=np.float32))
+            index.add_with_ids(vectors, ids)
+        return cls._unchanged(index)
+
+    @classmethod
+    def _unchanged(cls, saved: Any) -> "VectorIndex":
+        none = np.zeros(0, dtype=np.int64)
+        return cls(saved, gone=none, ids=none, vectors=np.zeros((0, saved.d), dtype=np.float32))
 
     def changed(self, *, gone: Ids, ids: Ids, vectors: Vectors) -> "VectorIndex":
-        """What was made or loaded, without the ids that are gone, and with these (see `__init__`)."""
+        """What was built or loaded, without the ids that are gone, and with these (see `__init__`)."""
         return VectorIndex(self._saved, gone=gone, ids=ids, vectors=vectors)
 
     def search(self, vector: Vectors, k: int, *, among: Ids | None = None) -> list[tuple[int, float]]:
@@ -95,12 +98,12 @@ class VectorIndex:
         k = min(k, len(self) if among is None else len(among))
         if not k:
             return []
-        found = self._nearest_saved(vector, k, among)
         inside = slice(None) if among is None else np.isin(self._ids, among)
         later = self._vectors[inside].dot(vector)
         nearest = np.argsort(-later, kind="stable")[:k]
-        found += [(int(i), float(c)) for i, c in zip(self._ids[inside][nearest], later[nearest], strict=True)]
-        return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
+        hits = self._nearest_saved(vector, k, among)
+        hits += _pairs(self._ids[inside][nearest], later[nearest])
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
 
     def _nearest_saved(self, vector: Vectors, k: int, among: Ids | None) -> list[tuple[int, float]]:
         """The (id, cosine) of the k nearest of those saved, and of all that are as near as the last of them.
@@ -111,14 +114,14 @@ class VectorIndex:
         given: dict[str, Any] = {"sel": self._left if among is None else faiss.IDSelectorBatch(among)}
         if self._lists:
             given["nprobe"] = self._saved.nprobe if among is None else self._lists
-            chosen = faiss.SearchParametersIVF(**given)
+            parameters = faiss.SearchParametersIVF(**given)
         else:
-            chosen = faiss.SearchParameters(**given)
+            parameters = faiss.SearchParameters(**given)
         count = min(k + 1, self._saved.ntotal)
         while True:
-            cosines, ids = self._saved.search(vector[np.newaxis], count, params=chosen)
+            cosines, ids = self._saved.search(vector[np.newaxis], count, params=parameters)
             if count == self._saved.ntotal or ids[0, -1] < 0 or cosines[0, -1] < cosines[0, k - 1]:
-                return [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True) if i >= 0]
+                return [hit for hit in _pairs(ids[0], cosines[0]) if hit[0] >= 0]
             count = min(4 * count, self._saved.ntotal)
 
     def vectors(self, ids: Ids) -> Vectors | None:
@@ -126,28 +129,24 @@ class VectorIndex:
 
         Not while another thread searches.
         """
-        faiss = _faiss()
         if self._lists:
-            self._saved.set_direct_map_type(faiss.DirectMap.Hashtable)
-        place = {int(i): row for row, i in enumerate(self._ids)}
-        saved = [int(i) not in place for i in ids]
-        found = np.empty((len(ids), self._saved.d), dtype=np.float32)
+            self._saved.set_direct_map_type(_faiss().DirectMap.Hashtable)
+        row_of = {int(i): row for row, i in enumerate(self._ids)}
+        saved = np.array([int(i) not in row_of for i in ids], dtype=bool)
+        vectors = np.empty((len(ids), self._saved.d), dtype=np.float32)
         try:
-            found[saved] = self._saved.reconstruct_batch(ids[saved])
+            vectors[saved] = self._saved.reconstruct_batch(ids[saved])
         except RuntimeError:
             return None
-        for row, later in enumerate(saved):
-            if not later:
-                found[row] = self._vectors[place[int(ids[row])]]
-        return found
+        vectors[~saved] = self._vectors[[row_of[int(i)] for i in ids[~saved]]]
+        return vectors
 
     def __len__(self) -> int:
-        """How many vectors there are."""
+        """The number of vectors."""
         return int(self._saved.ntotal) - len(self._gone) + len(self._ids)
 
     def save(self, path: Path) -> None:
-        """Write what was made, so that a reader sees all of the file or none."""
-        faiss = _faiss()
+        """Write what was built, so that a reader sees all of the file or none."""
         digest = _hash(path)
         try:
             with atomic_file(path) as file:
@@ -157,6 +156,7 @@ class VectorIndex:
                     file.write(content)
 
                 file.seek(_HASH_BYTES)
+                faiss = _faiss()
                 faiss.write_index(self._saved, faiss.PyCallbackIOWriter(write))
                 file.seek(0)
                 file.write(digest.digest())
@@ -165,21 +165,20 @@ class VectorIndex:
 
     @classmethod
     def load(cls, path: Path) -> "VectorIndex | None":
-        """The index in the file, or None when there is none, or not as it was saved under this name."""
+        """The index in the file; None when there is none, or it isn't as it was saved under this name."""
         faiss = _faiss()
         digest = _hash(path)
         try:
             with path.open("rb") as file:
-                kept = file.read(_HASH_BYTES)
+                saved_digest = file.read(_HASH_BYTES)
                 while content := file.read(_BLOCK):
                     digest.update(content)
-                if kept != digest.digest():
+                if saved_digest != digest.digest():
                     return None
                 file.seek(_HASH_BYTES)
-                saved = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+                return cls._unchanged(faiss.read_index(faiss.PyCallbackIOReader(file.read)))
         except (OSError, RuntimeError):  # FAISS can't read what another release of it wrote
             return None
-        return cls(saved, gone=_ids(()), ids=_ids(()), vectors=np.zeros((0, saved.d), dtype=np.float32))
 
 
 def _faiss() -> Any:
@@ -188,8 +187,8 @@ def _faiss() -> Any:
     return faiss
 
 
-def _ids(values: tuple[int, ...]) -> Ids:
-    return np.array(values, dtype=np.int64)
+def _pairs(ids: Ids, cosines: Vectors) -> list[tuple[int, float]]:
+    return [(int(i), float(cosine)) for i, cosine in zip(ids, cosines, strict=True)]
 
 
 def _hash(path: Path) -> blake2b:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from rag.errors import shown
-from rag.index.base import Capabilities, Found, Vectors, require_identity
+from rag.index.base import Capabilities, ScoredIds, require_identity
+from rag.index.codec import Vectors
 from rag.index.disk import store
 from rag.index.disk.faiss_index import VectorIndex
 from rag.index.disk.snapshot import Snapshot
@@ -30,10 +31,10 @@ class DiskState(Snapshot):
     vector_index: VectorIndex
 
     def chunk_count(self) -> int:
-        """How many chunks there are."""
+        """See `State.chunk_count`."""
         return len(self.vector_index)
 
-    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> ScoredIds:
         """See `State.dense_search`."""
         among = None if scope is None else self.chunks_within(scope)
         return self.vector_index.search(vector, k, among=among)
@@ -53,32 +54,31 @@ class DiskIndex:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[DiskState]:
-        """The state now, with its vectors, loaded once for each state."""
+        """See `Index.open`; the vectors are loaded once for each state."""
         with store.reading_as(self._folder, DiskState) as state:
             require_identity(state.identity, self._identity, f"{shown(self._folder)}/")
             state.vector_index = self._vectors(state)
             yield state
 
     def close(self) -> None:
-        """Nothing is held between questions but memory."""
+        """See `Index.close`: only memory is held between questions."""
 
     def generation(self) -> str:
-        """The name of the state now."""
+        """See `Index.generation`."""
         with store.reading(self._folder) as snapshot:
             return snapshot.generation
 
     def _vectors(self, snapshot: Snapshot) -> VectorIndex:
         with self._loading:
             path, generation, vectors = self._loaded or (None, None, None)
-            if generation != snapshot.generation:
+            if vectors is None or generation != snapshot.generation:
                 if vectors is None or path != snapshot.vectors_path:
                     vectors = VectorIndex.load(snapshot.vectors_path)
                 vectors = up_to_date(snapshot, vectors)
                 path = snapshot.vectors_path
                 if vectors is None:
-                    vectors, path = built(snapshot), None  # later states begin from the file, not from this
+                    vectors, path = _built(snapshot), None  # later states begin from the file, not from this
                 self._loaded = path, snapshot.generation, vectors
-            assert vectors is not None, "a state that is loaded has vectors"
             return vectors
 
 
@@ -96,13 +96,13 @@ def up_to_date(snapshot: Snapshot, saved: VectorIndex | None) -> VectorIndex | N
     return vectors if len(vectors) == snapshot.count("chunks") else None
 
 
-def built(snapshot: Snapshot) -> VectorIndex:
-    """The vectors of this state, from the store."""
-    return VectorIndex.made(snapshot.identity.dimension, snapshot.count("chunks"), snapshot.vectors)
+def _built(snapshot: Snapshot) -> VectorIndex:
+    """The FAISS index of this state, from the store."""
+    return VectorIndex.built(snapshot.identity.dimension, snapshot.count("chunks"), snapshot.vectors)
 
 
 def save_vectors(writer: StoreWriter) -> None:
-    """Save the FAISS index of the state that is being written, if the last one is too far from it."""
+    """Save the FAISS index of the state that is being written, if the saved one differs too much from it."""
     state = writer.snapshot()
     changes = state.count("gone") + state.count(f"chunks WHERE id > {state.vectors_last}")
     if changes > min(CHANGES, SHARE * state.chunk_count()) or not state.vectors_path.is_file():
@@ -112,5 +112,5 @@ def save_vectors(writer: StoreWriter) -> None:
 def rebuild_vectors(writer: StoreWriter) -> None:
     """Build the FAISS index of the state that is being written from the store, and save it."""
     writer.take_vectors()
-    now = writer.snapshot()
-    built(now).save(now.vectors_path)
+    state = writer.snapshot()
+    _built(state).save(state.vectors_path)

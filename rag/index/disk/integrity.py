@@ -7,25 +7,31 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from rag.index.base import Coverage
-from rag.index.codec import Vectors, stem_lines, term_counts, text_hash, unpack_spans
-from rag.index.disk.schema import KEYWORDS
+from rag.index.base import Coverage, nonspace_chars
+from rag.index.codec import Vectors, pack_stems, term_counts, text_hash, unpack_spans
+from rag.index.disk.schema import CHUNK_TEXTS, KEYWORDS
 from rag.text.near_duplicates import bands
 
 _UNIT = 1e-3
 """How far from 1 the length of a stored vector may be."""
 
+_LEFT_OVER = {
+    "chunks of no document": "chunks WHERE document NOT IN (SELECT id FROM documents)",
+    "bands of no document": "bands WHERE document NOT IN (SELECT id FROM documents)",
+}
+_SPARE = "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
+_WITHOUT_BANDS = "documents WHERE id NOT IN (SELECT document FROM bands)"
 
-def page_faults(connection: sqlite3.Connection) -> Iterator[str]:
+
+def page_faults(connection: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds wrong; only a rebuild repairs it."""
-    for (found,) in connection.execute("PRAGMA integrity_check(5)"):
-        if found != "ok":
-            yield str(found)
+    rows = connection.execute("PRAGMA integrity_check(5)")
+    return [str(fault) for (fault,) in rows if fault != "ok"]
 
 
 def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator[tuple[str, str]]:
     """Each document whose chunks, vectors or sentences aren't as a build makes them, with what is wrong."""
-    sound: dict[bytes, str | None] = {}
+    by_text: dict[bytes, str | None] = {}
     for number, source, characters, text in connection.execute(
         "SELECT id, source, characters, text FROM documents ORDER BY source"
     ):
@@ -36,57 +42,53 @@ def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator
         ).fetchall()
         wrong = None if rows or not text.strip() else "has no chunks"
         if characters != len(text):
-            wrong = "has not the text that was indexed"
-        for start, end, key, chunk, vector, sentences, vectors, lines in rows:
+            wrong = "does not have the text that was indexed"
+        for start, end, key, chunk, vector, sentences, vectors, stems in rows:
             if vector is None:
                 wrong = "has chunks without vectors"
             elif text[start:end] != chunk:
-                wrong = "has chunks that don't say what stands there"
+                wrong = "has chunks that differ from its text"
             else:
-                if key not in sound:
-                    sound[key] = _wrong(key, chunk, vector, sentences, vectors, lines, dimension)
-                wrong = sound[key] or wrong
+                if key not in by_text:
+                    by_text[key] = _wrong(key, chunk, vector, sentences, vectors, stems, dimension)
+                wrong = by_text[key] or wrong
         if wrong:
             yield source, wrong
 
 
 def coverage(connection: sqlite3.Connection) -> Mapping[str, Coverage]:
     """How much of each document's text its chunks have, by source."""
-    found = {}
+    by_source = {}
     for number, source, text in connection.execute("SELECT id, source, text FROM documents"):
-        place = lost = 0
+        covered = lost = 0  # `covered` is the offset up to which characters are in chunks, or lost
         for start, end in connection.execute(
             'SELECT "start", "end" FROM chunks WHERE document = ? ORDER BY "start"', (number,)
         ):
-            lost += _solid(text[place:start])
-            place = max(place, end)
-        characters = _solid(text)
-        found[source] = Coverage(characters, characters - lost - _solid(text[place:]))
-    return found
+            lost += nonspace_chars(text[covered:start])
+            covered = max(covered, end)
+        characters = nonspace_chars(text)
+        by_source[source] = Coverage(characters, characters - lost - nonspace_chars(text[covered:]))
+    return by_source
 
 
-def faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
-    """What is left over in the tables, or lacking, beside the documents; `repair` removes or rebuilds it."""
-    for what, sql in _LEFT_OVER.items():
-        (count,) = connection.execute(f"SELECT count(*) FROM {sql}").fetchone()
-        if count:
+def table_faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
+    """What is left over or missing in the tables, beside the documents; `repair` removes or rebuilds it."""
+    for what, rows in _LEFT_OVER.items():
+        if count := _count(connection, rows):
             yield f"{count} {what}"
     if count := len(_damaged_spares(connection, dimension)):
         yield f"{count} damaged vectors of no chunk"
     if _keywords(connection) != _rebuilt_keywords(connection):
-        yield "the keyword index has not what the chunks say"
+        yield "The keyword index does not match the chunks"
     if dict(connection.execute("SELECT term, chunks FROM terms")) != _terms(connection):
-        yield "the table of terms has not what the chunks say"
-    for (source,) in connection.execute(
-        "SELECT source FROM documents WHERE id NOT IN (SELECT document FROM bands)"
-    ):
-        yield f"{source} is not compared with the other documents for copies"
+        yield "The table of terms does not match the chunks"
+    for (source,) in connection.execute(f"SELECT source FROM {_WITHOUT_BANDS}"):
+        yield f"{source} is not compared with the other documents to find near-duplicates"
 
 
 def spares(connection: sqlite3.Connection) -> int:
-    """How many vectors there are of no chunk: a build that didn't end left them for the next."""
-    (count,) = connection.execute(f"SELECT count(*) FROM {_SPARE}").fetchone()
-    return int(count)
+    """The number of vectors of no chunk, which an interrupted build left for the next."""
+    return _count(connection, _SPARE)
 
 
 def repair(connection: sqlite3.Connection, dimension: int) -> None:
@@ -96,29 +98,28 @@ def repair(connection: sqlite3.Connection, dimension: int) -> None:
     """
     for source, _ in list(broken_documents(connection, dimension)):
         connection.execute("DELETE FROM documents WHERE source = ?", (source,))
-    for sql in _LEFT_OVER.values():
-        connection.execute(f"DELETE FROM {sql}")
+    for rows in _LEFT_OVER.values():
+        connection.execute(f"DELETE FROM {rows}")
     for key in _damaged_spares(connection, dimension):
         connection.execute("DELETE FROM texts WHERE text_hash = ?", (key,))
     _drop_keywords(connection)
     connection.execute(KEYWORDS)
-    connection.execute(
-        "INSERT INTO keywords (rowid, text) SELECT id, text FROM chunks JOIN texts USING (text_hash)"
-    )
+    connection.execute(f"INSERT INTO keywords (rowid, text) SELECT id, text FROM {CHUNK_TEXTS}")
     connection.execute("DELETE FROM terms")
     connection.executemany("INSERT INTO terms VALUES (?, ?)", _terms(connection).items())
-    lacking = connection.execute(
-        "SELECT id, hashes FROM documents WHERE id NOT IN (SELECT document FROM bands)"
-    ).fetchall()
-    for number, hashes in lacking:
+    for number, hashes in connection.execute(f"SELECT id, hashes FROM {_WITHOUT_BANDS}").fetchall():
         keys = {*bands(np.frombuffer(hashes, dtype=np.uint32))}
         connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in keys])
 
 
+def _count(connection: sqlite3.Connection, rows: str) -> int:
+    (count,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+    return int(count)
+
+
 def _terms(connection: sqlite3.Connection) -> Counter[str]:
-    """In how many chunks each stem is."""
-    rows = connection.execute("SELECT text FROM chunks JOIN texts USING (text_hash)")
-    return term_counts(text for (text,) in rows)
+    """The number of chunks that have each stem."""
+    return term_counts(text for (text,) in connection.execute(f"SELECT text FROM {CHUNK_TEXTS}"))
 
 
 def _drop_keywords(connection: sqlite3.Connection) -> None:
@@ -133,31 +134,15 @@ def _drop_keywords(connection: sqlite3.Connection) -> None:
 
 
 def _damaged_spares(connection: sqlite3.Connection, dimension: int) -> list[bytes]:
-    """The keys of damaged vectors of no chunk, which a build must not go on from."""
+    """The keys of damaged vectors of no chunk, which a build must not reuse."""
     rows = connection.execute(
         f"SELECT text_hash, text, vector, sentences, sentence_vectors, stems FROM {_SPARE}"
     )
-    return [
-        key
-        for key, text, vector, sentences, vectors, lines in rows
-        if _wrong(key, text, vector, sentences, vectors, lines, dimension)
-    ]
-
-
-_LEFT_OVER = {
-    "chunks of no document": "chunks WHERE document NOT IN (SELECT id FROM documents)",
-    "bands of no document": "bands WHERE document NOT IN (SELECT id FROM documents)",
-}
-_SPARE = "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
-
-
-def _solid(text: str) -> int:
-    """How many of its characters aren't white space."""
-    return len("".join(text.split()))
+    return [key for key, *kept in rows if _wrong(key, *kept, dimension)]
 
 
 def _wrong(
-    key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, lines: str, dimension: int
+    key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, stems: str, dimension: int
 ) -> str | None:
     """What is wrong with the vectors of a text, or None."""
     if text_hash(text) != key:
@@ -169,19 +154,19 @@ def _wrong(
     if len(sentences) % 8 or len(vectors) != len(sentences) // 8 * dimension:
         return "has damaged sentences"
     spans = unpack_spans(sentences)
-    places = [0, *itertools.chain(*spans), len(text)]
-    whole = places == sorted(places) and lines == "\n".join(stem_lines(text, spans))
-    return None if whole else "has damaged sentences"
+    offsets = [0, *itertools.chain(*spans), len(text)]
+    intact = offsets == sorted(offsets) and stems == pack_stems(text, spans)
+    return None if intact else "has damaged sentences"
 
 
 def _is_unit(vector: Vectors) -> bool:
-    """Whether its length is 1, or 0 as of a text in which an embedder knows no word."""
-    length = float(np.linalg.norm(vector))  # not a number if one of its is none
+    """Whether its length is 1, or 0 as for a text in which an embedder knows no word."""
+    length = float(np.linalg.norm(vector))  # NaN if one of its numbers is
     return length == 0 or abs(length - 1) < _UNIT
 
 
 def _keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
-    """Each term of the keyword index: in how many chunks it is, and how often. Empty if it can't be read."""
+    """Each term of the keyword index, its chunks, its occurrences. Empty if it can't be read."""
     try:
         connection.execute("PRAGMA query_only = OFF")  # SQLite counts a temporary table as a change
         connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab('main', 'keywords', 'row')")
@@ -195,10 +180,10 @@ def _keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
 
 def _rebuilt_keywords(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
     """The same of a keyword index that is rebuilt in memory."""
-    made = sqlite3.connect(":memory:")
-    made.execute(KEYWORDS)
-    made.executemany(
+    rebuilt = sqlite3.connect(":memory:")
+    rebuilt.execute(KEYWORDS)
+    rebuilt.executemany(
         "INSERT INTO keywords (rowid, text) VALUES (?, ?)",
-        connection.execute("SELECT id, text FROM chunks JOIN texts USING (text_hash)"),
+        connection.execute(f"SELECT id, text FROM {CHUNK_TEXTS}"),
     )
-    return _keywords(made)
+    return _keywords(rebuilt)

@@ -1,12 +1,12 @@
-"""What a store holds, in SQLite tables: documents, chunks, the vectors of their texts, keywords.
+"""The SQLite tables of a store: documents, chunks, the vectors of their texts, keywords.
 
 Vectors are kept by the hash of their text, so that equal texts share them, and are written as they are
-made, so that an interrupted build goes on where it was. Nothing of them is seen until the documents
+computed, so that the next build reuses those of an interrupted one. No reader sees them until the documents
 are swapped in, in one transaction (see `rag.index.disk.writer`).
 
 The FAISS file that `meta` names may be of an earlier state: it has the chunks up to the id `vectors_last`,
-those that are `gone` among them. `terms` says in how many chunks a stem is. While `spares` is 1 there may
-be vectors of no chunk.
+removed ones (`gone`) among them. `terms` counts the chunks that have a stem. `bands` and `story` find and
+group near-duplicates. While `spares` is 1 there may be vectors of no chunk.
 
 SQLite reads a row from its first column to the last that is asked for: what questions need stands first.
 """
@@ -19,7 +19,6 @@ from dataclasses import asdict
 from rag.types import EmbedderIdentity
 
 SCHEMA_VERSION = 5
-
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -49,26 +48,26 @@ CREATE TABLE texts (
 CREATE TABLE terms (term TEXT PRIMARY KEY, chunks INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-
 KEYWORDS = """
 CREATE VIRTUAL TABLE keywords USING fts5 (
     text, content = '', tokenize = 'porter unicode61 remove_diacritics 2'
 )
 """
 
+CHUNK_TEXTS = "chunks JOIN texts USING (text_hash)"
+"""The chunks with their texts and vectors, in SQL."""
+
 
 def create(connection: sqlite3.Connection, identity: EmbedderIdentity) -> None:
-    """Make the tables of an empty store for this embedder."""
+    """Create the tables of an empty store for this embedder."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(f"BEGIN; {_SCHEMA} {KEYWORDS}; COMMIT;")
-    connection.executemany(
-        "INSERT INTO meta VALUES (?, ?)",
-        [
-            ("schema", str(SCHEMA_VERSION)),
-            ("embedder", json.dumps(asdict(identity))),
-            ("generation", uuid.uuid4().hex[:12]),
-            ("vectors", "none"),
-            ("vectors_last", "0"),
-            ("spares", "0"),
-        ],
-    )
+    meta = {
+        "schema": str(SCHEMA_VERSION),
+        "embedder": json.dumps(asdict(identity)),
+        "generation": uuid.uuid4().hex[:12],
+        "vectors": "none",
+        "vectors_last": "0",
+        "spares": "0",
+    }
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())

@@ -11,14 +11,17 @@ from rag.types import Chunk, Document
 
 
 class Spool:
-    """Documents with their chunks in a file, so that a folder may be larger than memory."""
+    """Documents with their chunks, in a file without a name in the index folder.
+
+    `IndexFileError` from each method when the file can't be written.
+    """
 
     def __init__(self, index: Path) -> None:
-        """Begin with none, in a file without a name in the folder; `IndexFileError` if it can't be made."""
+        """Begin with no document."""
         self._index = index
         self.sources: list[str] = []
         with self._translated():
-            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed at the end of a block
+            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed by `__exit__`
 
     def __enter__(self) -> "Spool":
         return self
@@ -28,11 +31,19 @@ class Spool:
             self._file.close()
 
     def add(self, document: Document, pieces: tuple[Chunk, ...]) -> None:
-        """Put one more at the end; `IndexFileError` if there is no room for it."""
+        """Append a document with its chunks."""
         with self._translated():
             pickle.dump((document, pieces), self._file)
             self._file.flush()
         self.sources.append(document.source)
+
+    def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
+        with self._translated():
+            self._file.seek(0)
+        for _ in self.sources:
+            with self._translated():
+                item = pickle.load(self._file)
+            yield item
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -43,11 +54,3 @@ class Spool:
                 f"{shown(self._index)}/ can't be written: {error.strerror}. Check its disk space, or name "
                 "another: --index DIR"
             ) from error
-
-    def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
-        with self._translated():
-            self._file.seek(0)
-        for _ in self.sources:
-            with self._translated():
-                item = pickle.load(self._file)
-            yield item

@@ -6,7 +6,7 @@ index/
 ├── vectors-<id>.faiss   derived from the store (see `rag.index.disk.faiss_index`)
 └── writer.lock          held by the one build that may write; writer.json says who it is
 
-The store holds the truth (see `rag.index.codec`). A rebuild makes one under a new name and then changes
+The store holds the truth (see `rag.index.codec`). A rebuild writes one under a new name and then changes
 `current`.
 """
 
@@ -37,10 +37,10 @@ _PATIENCE_S = 0.2
 """How long a build waits for the lock: longer than `writer_of` holds it."""
 
 _CACHE_KIB = 128 * 1024
-"""What a build may keep of the store in memory: of a million chunks all that it writes in no order."""
+"""How much of the store a build keeps in memory: of a million chunks all that it writes in random order."""
 
 _STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")
-_NOT_THE_FILES_FAULT = {
+_NOT_DAMAGE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_FULL,
@@ -68,11 +68,7 @@ def reading_as(folder: Path, kind: type[S]) -> Iterator[S]:
 
 @contextlib.contextmanager
 def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Iterator[StoreWriter]:
-    """The right to change the index in `folder`, which is made if there is none.
-
-    `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError`
-    if another build holds the lock, the index is damaged, or was built with another embedder.
-    """
+    """The right to change the index in `folder`, which is created if there is none (see `Backend.write`)."""
     with _lock(folder), _translated(folder):
         current = _current(folder)
         fresh = rebuild or current is None
@@ -88,26 +84,24 @@ def writing(folder: Path, identity: EmbedderIdentity, *, rebuild: bool) -> Itera
         _remove_all_but(folder, in_force)
 
 
-def adopt(folder: Path, identity: EmbedderIdentity) -> bool:
-    """Put a whole store in force where `current` names none; whether there was one to put."""
+def adopt(folder: Path, identity: EmbedderIdentity) -> None:
+    """Put the newest intact store in force where `current` names none."""
     with _lock(folder):
         name = _current(folder)
         if name is not None and _STORE_NAME.fullmatch(name) and (folder / name).is_file():
-            return False
+            return
         for path in sorted(folder.glob("store-*.db"), key=lambda path: -path.stat().st_mtime):
             if _fits(path, folder, identity, with_documents=True):
                 _write(folder / "current", path.name)
-                return True
-    return False
+                return
 
 
 def writer_of(folder: Path) -> str | None:
     """The process that is building the index now, and since when; None if there is none."""
     if not (folder / "writer.lock").is_file():
         return None
-    lock = filelock.FileLock(folder / "writer.lock")
     try:
-        with lock.acquire(timeout=0):
+        with filelock.FileLock(folder / "writer.lock").acquire(timeout=0):
             return None
     except filelock.Timeout:
         return _holder(folder)
@@ -119,7 +113,7 @@ def left_over(folder: Path) -> list[str]:
     """The names of stores and FAISS files in the folder that are not in force."""
     with reading(folder) as snapshot:
         in_force = {_current(folder), snapshot.vectors_path.name}
-    return sorted(path.name for path in _files(folder) if _named(path) not in in_force)
+    return sorted(path.name for path in _files(folder) if _owner(path) not in in_force)
 
 
 def _current(folder: Path) -> str | None:
@@ -141,7 +135,7 @@ def _open_current(folder: Path) -> sqlite3.Connection:
     try:
         return _connect(_store(folder, name))
     except IndexFileError:
-        # A rebuild that ended just now took the store away and named another.
+        # A rebuild that ended just now removed the store and named another.
         renamed = _current(folder)
         if renamed == name or renamed is None:
             raise
@@ -159,13 +153,8 @@ def _store(folder: Path, name: str) -> Path:
 
 def _connect(path: Path) -> sqlite3.Connection:
     # Never mode=ro: SQLite must be able to make the -shm file beside a store in WAL mode.
-    return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw",
-        uri=True,
-        isolation_level=None,
-        timeout=30,
-        check_same_thread=False,
-    )
+    uri = f"{path.resolve().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
 
 
 def _unfinished(folder: Path, current: str | None, identity: EmbedderIdentity) -> Path:
@@ -180,11 +169,12 @@ def _unfinished(folder: Path, current: str | None, identity: EmbedderIdentity) -
 
 
 def _fits(path: Path, folder: Path, identity: EmbedderIdentity, *, with_documents: bool = False) -> bool:
+    """Whether the store is intact and of this embedder."""
     try:
         with contextlib.closing(_connect(path)) as connection:
-            whole = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            intact = connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
             snapshot = Snapshot(connection, folder)
-            fits = whole and snapshot.identity == identity
+            fits = intact and snapshot.identity == identity
             return fits and (not with_documents or bool(snapshot.hashes()))
     except (sqlite3.DatabaseError, IndexFileError, KeyError):
         return False
@@ -207,13 +197,13 @@ def _lock(folder: Path) -> Iterator[None]:
         _write(who, json.dumps({"process": os.getpid(), "since": since}))
         yield
     finally:
-        with contextlib.suppress(OSError):  # who holds the lock is told by the lock, not by this file
+        with contextlib.suppress(OSError):  # the lock itself says that it is held, not this file
             who.unlink(missing_ok=True)
         lock.release()
 
 
 def _holder(folder: Path) -> str:
-    """The process that holds the lock, as far as it says so."""
+    """The process that holds the lock, if writer.json can be read."""
     try:
         holder = json.loads((folder / "writer.json").read_text("utf-8"))
         return f"process {holder['process']} since {holder['since']}"
@@ -234,9 +224,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _remove_all_but(folder: Path, names: set[str]) -> None:
-    """Remove the stores and FAISS files that are not in force, and files that were not written to the end."""
+    """Remove the stores and FAISS files that are not in force, and files that are only half written."""
     for path in _files(folder):
-        if _named(path) not in names:
+        if _owner(path) not in names:
             # Windows keeps a file that a reader holds open; the next build removes it.
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -246,7 +236,7 @@ def _files(folder: Path) -> list[Path]:
     return [*folder.glob("store-*.db*"), *folder.glob("vectors-*"), *folder.glob("*.tmp")]
 
 
-def _named(path: Path) -> str:
+def _owner(path: Path) -> str:
     """The name of the file that this one belongs to: SQLite keeps two beside a store."""
     return path.name.removesuffix("-wal").removesuffix("-shm")
 
@@ -257,7 +247,7 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_THE_FILES_FAULT:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE:
             raise IndexFileError(
                 f"{shown(folder)}/ can't be used: {error}. Check its disk space and permissions, or name "
                 "another: --index DIR"
