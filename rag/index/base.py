@@ -23,13 +23,6 @@ ScoredIds = list[tuple[int, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an index can do beside dense search: `keyword` is to search by words and to count them."""
-
-    keyword: bool
-
-
-@dataclass(frozen=True, slots=True)
 class StoredChunk:
     """A chunk with its offsets; `sentences` are (start, end) in the document, with their vectors and stems.
 
@@ -102,10 +95,13 @@ class Documents(Protocol):
 
 
 class State(Documents, Protocol):
-    """One state of an index. Ids are those that its own searches gave."""
+    """One state of an index. Ids are those that its own searches gave.
+
+    `keyword` says that it can be searched by words too, and can count them.
+    """
 
     generation: str
-    capabilities: Capabilities
+    keyword: bool
 
     def chunk_count(self) -> int:
         """The number of chunks."""
@@ -279,9 +275,15 @@ class Backend(Protocol):
         """
 
 
-def nonspace_chars(text: str) -> int:
-    """The number of characters other than white space."""
-    return len("".join(text.split()))
+def coverage(text: str, spans: Iterable[tuple[int, int]]) -> Coverage:
+    """How much of the text of a document is in these spans, which are in order."""
+    covered, lost = 0, ""
+    for start, end in spans:
+        lost += text[covered:start]
+        covered = max(covered, end)
+    lost += text[covered:]
+    characters, missing = (len("".join(some.split())) for some in (text, lost))
+    return Coverage(characters, characters - missing)
 
 
 def sentence_cosines(

@@ -1,7 +1,7 @@
 """Documents folder → index: reads and embeds only what is new or changed, and writes it batch by batch.
 
-What embeds the files is given: this process, or the workers of a Ray cluster (`rag.indexing.ray_cluster`).
-Where the index is kept is given too (see `rag.index.base.Backend`).
+Parameters say what embeds the files, this process or the workers of a Ray cluster
+(`rag.indexing.ray_cluster`), and where the index is kept (see `rag.index.base.Backend`).
 """
 
 import time
@@ -22,18 +22,18 @@ from rag.text.sentences import SENTENCES, sentences
 from rag.types import BuildReport, EmbedderIdentity, Failure
 
 _KEPT = 256
-"""Texts embedded between two writes: what an interrupted build loses, some seconds of work."""
+"""How many texts are embedded between two writes: what an interrupted build loses, some seconds of work."""
 
 _WINDOW = 4096
-"""Texts sorted by length at a time, so that those embedded together need little padding."""
+"""How many texts are sorted by length at a time, so that those embedded together need little padding."""
 
 Progress = Callable[[int, int], None]
-"""Called with how many bytes of new or changed files are embedded, and of how many."""
+"""Called with the bytes of new or changed files that are embedded, and with all bytes of such files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A document that was put into the index."""
+    """A document that was added to the index."""
 
     source: str
     sha256: str
@@ -43,7 +43,7 @@ Outcome: TypeAlias = Written | Failure
 EmbedFiles: TypeAlias = Callable[[Sequence[File], IndexWriter, Callable[[int], None]], Iterator[Outcome]]
 """Reads, embeds and writes files: yields the outcome of each file when it is done.
 
-Calls its last argument with how many bytes of the files at work, which aren't done yet, are embedded.
+Calls its last argument with the embedded bytes of files that aren't done yet.
 """
 
 
@@ -59,7 +59,7 @@ def build_index(
 
     A document is read, and the embedder loaded, only when it is new or changed. Documents that can't be
     read are left out and reported. `DocumentsError` when no document is readable: the index stays as it
-    was, unless it `may_be_empty`, as where the last document was removed on purpose.
+    was, unless it `may_be_empty`, as after the last document was removed on purpose.
     """
     began = time.perf_counter()
     listed, failed = _listed_files(documents, may_be_empty=may_be_empty)
@@ -68,22 +68,19 @@ def build_index(
         now = {file.source: file.sha256 for file in listed if before.get(file.source) == file.sha256}
         unchanged = tuple(now)
         todo = [file for file in listed if file.source not in now]
-        written: list[str] = []
         for item in _embedded(todo, writer, embed, progress):
             if isinstance(item, Failure):
                 failed.append(item)
             else:
-                written.append(item.source)
                 now[item.source] = item.sha256
         if not now and not may_be_empty:
             raise _nothing_readable(documents, failed)
-        removed = tuple(source for source in before if source not in now)
         writer.finish(now)
-    written.sort()
+    written = sorted(now.keys() - unchanged)
     return BuildReport(
         added=tuple(source for source in written if source not in before),
         changed=tuple(source for source in written if source in before),
-        removed=removed,
+        removed=tuple(source for source in before if source not in now),
         unchanged=unchanged,
         failed=tuple(sorted(failed, key=lambda failure: failure.source)),
         seconds=time.perf_counter() - began,
@@ -91,7 +88,7 @@ def build_index(
 
 
 def in_this_process(load_embedder: Callable[[], Embedder], *, batch_texts: int) -> EmbedFiles:
-    """Embed here: documents are written when their chunks are `batch_texts` or more together.
+    """Embed here, and write documents when they have at least `batch_texts` chunks together.
 
     The embedder is loaded only when there is a document to embed.
     """
@@ -102,7 +99,7 @@ def in_this_process(load_embedder: Callable[[], Embedder], *, batch_texts: int) 
         def write(batch: Sequence[EmbeddedDocument]) -> Iterator[Outcome]:
             size = sum(sizes[cut.document.source] for cut in batch)
             documents = embed_documents(
-                batch, load_embedder(), writer, advance=lambda done, of: advance(size * done // of)
+                batch, load_embedder(), writer, advance=lambda done, total: advance(size * done // total)
             )
             writer.upsert(documents)
             return map(outcome, documents)
@@ -142,11 +139,11 @@ def embed_documents(
     embedder: Embedder,
     writer: IndexWriter | None,
     *,
-    advance: Callable[[int, int], None] = lambda done, of: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[EmbeddedDocument]:
     """The documents with the vectors of their texts, but for those that the writer's index has already.
 
-    Without a writer all are embedded. `advance` is called with how many texts are embedded, and of how many.
+    Without a writer all are embedded. `advance` is called with the number of embedded texts, and of all.
     """
     texts = {text_hash(piece.text): piece.text for cut in batch for piece in cut.pieces}
     known: dict[bytes, EmbeddedText | None] = {}
@@ -156,20 +153,20 @@ def embed_documents(
     for first in range(0, len(missing), _WINDOW):
         window = sorted(missing[first : first + _WINDOW], key=len)
         for start in range(0, len(window), _KEPT):
-            some = window[start : start + _KEPT]
-            spans = [sentences(text) for text in some]
-            vectors, of_sentences = embedder.embed_with_spans(some, spans)
-            embedded = [*map(EmbeddedText, some, vectors, spans, of_sentences)]
+            batch_texts = window[start : start + _KEPT]
+            spans = [sentences(text) for text in batch_texts]
+            vectors, of_sentences = embedder.embed_with_spans(batch_texts, spans)
+            embedded = [*map(EmbeddedText, batch_texts, vectors, spans, of_sentences)]
             kept = writer is not None and writer.keep(embedded)
             known |= {text_hash(one.text): None if kept else one for one in embedded}
-            advance(first + start + len(some), len(missing))
+            advance(first + start + len(batch_texts), len(missing))
     return [_with_texts(cut, known) for cut in batch]
 
 
 def embedder_identity(
     name: str, weights_sha256: str, dimension: int, precision: str = "fp32"
 ) -> EmbedderIdentity:
-    """What an index built now has to be compared by."""
+    """The identity of an index that is built now with this embedder."""
     chunking = f"{CHUNKING} {SENTENCES} {TEXTS}"
     return EmbedderIdentity(
         name, weights_sha256, dimension, normalised=True, chunking=chunking, precision=precision
@@ -177,19 +174,19 @@ def embedder_identity(
 
 
 def outcome(item: EmbeddedDocument) -> Outcome:
-    """What a build reports of a document that was written."""
+    """The outcome of a document that was written."""
     return Written(item.document.source, item.document.sha256)
 
 
 def _with_texts(cut: EmbeddedDocument, known: Mapping[bytes, EmbeddedText | None]) -> EmbeddedDocument:
-    found = (known[key] for key in dict.fromkeys(text_hash(piece.text) for piece in cut.pieces))
-    return replace(cut, texts=tuple(text for text in found if text is not None))
+    texts = (known[key] for key in dict.fromkeys(text_hash(piece.text) for piece in cut.pieces))
+    return replace(cut, texts=tuple(text for text in texts if text is not None))
 
 
 def _embedded(
     todo: Sequence[File], writer: IndexWriter, embed: EmbedFiles, progress: Progress
 ) -> Iterator[Outcome]:
-    """The outcomes of these files, with the progress in bytes."""
+    """The outcomes of these files, with calls of `progress`."""
     if not todo:
         return
     sizes = {file.source: file.size for file in todo}
@@ -206,24 +203,21 @@ def _embedded(
 
 
 def _listed_files(documents: Path, *, may_be_empty: bool) -> tuple[list[File], list[Failure]]:
-    """The files of the folder, and what can't be opened; errors as in `build_index`."""
-    listed: list[File] = []
-    failed: list[Failure] = []
+    """The files of the folder, and those that can't be opened; errors as in `build_index`."""
+    items: list[File | Failure] = []
     try:
-        for item in files(documents):
-            if isinstance(item, File):
-                listed.append(item)
-            else:
-                failed.append(item)
+        items.extend(files(documents))
     except DocumentsError:
         if not (may_be_empty and documents.is_dir()):
             raise
+    listed = [item for item in items if isinstance(item, File)]
+    failed = [item for item in items if isinstance(item, Failure)]
     if not listed and not may_be_empty:
         raise _nothing_readable(documents, failed)
     return listed, failed
 
 
 def _nothing_readable(documents: Path, failed: list[Failure]) -> DocumentsError:
-    """What to raise for a folder without a document that can be read."""
+    """The error to raise for a folder without a readable document."""
     reasons = "; ".join(f"{failure.source} {failure.reason}" for failure in failed[:3])
     return DocumentsError(f"{shown(documents)} has no readable document: {reasons}. The index is unchanged.")

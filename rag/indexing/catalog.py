@@ -1,6 +1,6 @@
-"""Documents folder and index → each document with its state; and files are put into the folder and taken out.
+"""Documents folder and index → each document with its state; and files are added to the folder and removed.
 
-What a name or a source says is never trusted: nothing outside the folder is read, written or removed.
+Names and sources are never trusted: nothing outside the folder is read, written or removed.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from rag.errors import DocumentsError, UnreadableError, shown
 from rag.index.base import StoredDocument
 from rag.types import Failure
 
-State: TypeAlias = Literal["indexed", "changed", "new", "failed", "gone"]
+DocumentState: TypeAlias = Literal["indexed", "changed", "new", "failed", "gone"]
 
 MAX_NAME_BYTES = 255
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
@@ -35,14 +35,14 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²
 class Listed:
     """A document of the folder or the index.
 
-    `changed` is one whose file is not what was indexed, `new` one that is not in the index, `gone` one that
-    is no longer in the folder, `failed` one that can't be read, for this `reason`: the rest of a sentence
-    that begins with its name, None for the others. `title`, `date` (ISO) and the number of `characters` are
-    those of the indexed document, None where there is none.
+    `changed`: its file was indexed with another content; `new`: it isn't indexed; `gone`: it is no longer in
+    the folder; `failed`: it can't be read, for this `reason`, the rest of a sentence that begins with its
+    name, None for the others. `title`, `date` (ISO) and the number of `characters` are those of the indexed
+    document, None where there is none.
     """
 
     source: str
-    state: State
+    state: DocumentState
     reason: str | None = None
     title: str | None = None
     date: str | None = None
@@ -54,44 +54,46 @@ def listed(
 ) -> tuple[Listed, ...]:
     """The documents of the folder and of the index, in order of source; `indexed` is what the index has.
 
-    `failed` is what the last build could not read: such a file counts as failed while it isn't indexed. A
-    folder that is missing, or has no readable document, is one from which all is gone.
+    `failed` is what the last build could not read: such a file counts as failed while it isn't indexed. Of a
+    folder that is missing, or has no readable document, all documents are gone.
     """
     items: list[File | Failure] = []
     with contextlib.suppress(DocumentsError):
         items.extend(files(documents))
     reasons = {failure.source: failure.reason for failure in failed if failure.source not in indexed}
     reasons |= {item.source: item.reason for item in items if isinstance(item, Failure)}
-    hashes = {source: document.sha256 for source, document in indexed.items()}
-    found: list[Listed] = []
-    for source, state in states(items, hashes).items():
-        reason, document = reasons.get(source), indexed.get(source)
+    entries: list[Listed] = []
+    for source, state in states(items, indexed).items():
+        reason = reasons.get(source)
         one = Listed(source, state if reason is None else "failed", reason)
-        if document is not None:
+        if (document := indexed.get(source)) is not None:
             one = replace(one, title=document.title, date=document.date, characters=document.characters)
-        found.append(one)
-    return tuple(found)
+        entries.append(one)
+    return tuple(entries)
 
 
-def states(items: Sequence[File | Failure], indexed: Mapping[str, str]) -> dict[str, State]:
-    """The state of each document, in order of source: what the folder has against the hashes in the index."""
-    found: dict[str, State] = dict.fromkeys(indexed, "gone")
+def states(
+    items: Sequence[File | Failure], indexed: Mapping[str, StoredDocument]
+) -> dict[str, DocumentState]:
+    """The state of each document of the folder and of the index, in order of source."""
+    by_source: dict[str, DocumentState] = dict.fromkeys(indexed, "gone")
     for item in items:
         if isinstance(item, Failure):
-            found[item.source] = "failed"
+            by_source[item.source] = "failed"
         elif item.source not in indexed:
-            found[item.source] = "new"
+            by_source[item.source] = "new"
         else:
-            found[item.source] = "indexed" if indexed[item.source] == item.sha256 else "changed"
-    return dict(sorted(found.items()))
+            same = indexed[item.source].sha256 == item.sha256
+            by_source[item.source] = "indexed" if same else "changed"
+    return dict(sorted(by_source.items()))
 
 
 def add(documents: Path, name: str, path: Path) -> str:
-    """Put the file at `path` into the folder under the last part of `name`; its source.
+    """Add the file at `path` to the folder under the last part of `name`, and return its source.
 
-    Dots and blanks around it are left out; what Windows can't have in a name becomes "_". The file is there
-    at once and whole, and replaces none. The folder is made if it is missing. `DocumentsError` for a kind
-    that isn't read, a name that can't be one or is there already, a file that can't be read or is too large,
+    Dots and blanks around it are left out; what Windows can't have in a name becomes "_". The file appears at
+    once with all its content, and replaces none. The folder is created if it is missing. `DocumentsError` for
+    a kind that isn't read, a name that is not allowed or taken, a file that can't be read or is too large,
     and a folder that can't be written.
     """
     source = _safe(name)
@@ -120,7 +122,7 @@ def add(documents: Path, name: str, path: Path) -> str:
 def remove(documents: Path, source: str) -> None:
     """Remove the file of this source from the folder: of a link the link.
 
-    `DocumentsError` for anything that is no document of the folder, and where it can't be removed.
+    `DocumentsError` if it is no document of the folder, or can't be removed.
     """
     # Only what was found in the folder can be named, so that no trick in a name leads out of it.
     if source not in sources(documents)[0]:
@@ -135,13 +137,13 @@ def remove(documents: Path, source: str) -> None:
 
 
 def is_stale(documents: Path, source: str, sha256: str) -> bool:
-    """Whether the folder's file isn't the one with this hash: it is gone, can't be read, or has changed."""
+    """Whether the folder's file isn't the one with this hash: removed, unreadable, or changed."""
     try:
         inside = Path(os.path.realpath(documents / source)).is_relative_to(os.path.realpath(documents))
     except ValueError:  # no file has NUL in its name
         return True
-    found = hashed(documents, source) if inside else None
-    return not isinstance(found, File) or found.sha256 != sha256
+    file = hashed(documents, source) if inside else None
+    return not isinstance(file, File) or file.sha256 != sha256
 
 
 def _safe(name: str) -> str:
@@ -168,7 +170,7 @@ def _rename(temporary: Path, path: Path) -> None:
             path.hardlink_to(temporary)
         except FileExistsError:
             raise
-        except OSError:  # a disk without hard links: the name is taken first, so that no file is replaced
+        except OSError:  # a disk without hard links: the name is reserved first, so that no file is replaced
             path.touch(exist_ok=False)
             temporary.replace(path)
     except FileExistsError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.documents.folder import File, files, read
+from rag.documents.folder import files, read
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.base import BUILD, REBUILD, Backend, Coverage, Documents, Examination
@@ -16,15 +16,15 @@ from rag.indexing.catalog import states
 from rag.types import EmbedderIdentity, Failure
 
 _NAMED = 5
+"""How many documents a fault names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the index holds: sizes in bytes; characters are those of indexed documents but white space.
+    """What the index holds: sizes in bytes; characters of indexed documents without white space.
 
-    `near_duplicates` are the documents of which another one says nearly the same. `recall` is the share of
-    the 10 nearest by exact search that dense search finds, for some of its chunks. What a backend can't tell
-    is None.
+    `near_duplicates`, sizes and `recall` as in `rag.index.base.Examination`, None for what a backend can't
+    tell.
     """
 
     documents: int
@@ -43,7 +43,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is wrong, each with the command that repairs it; `notes` are worth knowing, but no fault.
+    """The faults, each with the command that repairs it, and notes, which are no faults.
 
     `figures` are None where the store isn't intact.
     """
@@ -63,7 +63,7 @@ def examine(documents: Path, backend: Backend, identity: EmbedderIdentity) -> Di
         with backend.examine(identity) as (state, examination):
             faults += [*examination.faults, *_lost(examination.coverage)]
             notes += examination.notes
-            faults += _of_folder(documents, state, notes)
+            faults += _compared(documents, state, notes)
             if examination.sound:
                 figures = _figures(state, examination)
     except IndexFileError as error:
@@ -77,44 +77,41 @@ def _lost(coverage: Mapping[str, Coverage]) -> Iterator[str]:
             yield f"{source}: {lost} of its {covered.characters} characters are in no chunk. {REBUILD}"
 
 
-def _of_folder(folder: Path, state: Documents, notes: list[str]) -> Iterator[str]:
-    """How the folder differs from the index: files that are new, changed, gone, unreadable or alike."""
-    indexed = {source: about.sha256 for source, about in state.documents().items()}
+def _compared(folder: Path, state: Documents, notes: list[str]) -> Iterator[str]:
+    """How the folder differs from the index; files that are the same are noted."""
     try:
         items = list(files(folder))
     except DocumentsError as error:
         yield str(error)
         return
-    kinds = states(items, indexed)
-    present = {item.source: item for item in items if isinstance(item, File)}
+    by_source = states(items, state.documents())
     failed = [item for item in items if isinstance(item, Failure)]
     other_text: list[str] = []
+    by_content: dict[str, list[str]] = {}
     with Sandbox() as sandbox:
-        for source, file in present.items():
-            if kinds[source] == "changed":
+        for file in items:
+            if isinstance(file, Failure):
+                continue
+            by_content.setdefault(file.sha256, []).append(file.source)
+            if by_source[file.source] == "changed":
                 continue
             item = read(file, sandbox)
             if isinstance(item, Failure):
                 failed.append(item)
-                kinds[source] = "failed"
-            elif kinds[source] == "indexed":
-                document = state.document(source)
+                by_source[file.source] = "failed"
+            elif by_source[file.source] == "indexed":
+                document = state.document(file.source)
                 if document is None or item.text != state.text(document):
-                    other_text.append(source)
+                    other_text.append(file.source)
     for what, kind in (
         ("not in the index", "new"),
         ("changed since it was indexed", "changed"),
         ("in the index, but not in the folder", "gone"),
     ):
-        if sources := [source for source, found in kinds.items() if found == kind]:
+        if sources := [source for source, of_source in by_source.items() if of_source == kind]:
             yield f"{_named(sources)}: {what}. {BUILD}"
-    for source in other_text:
-        yield f"{source}: its text in the index is not the file's. {REBUILD}"
-    for failure in failed:
-        yield f"{failure.source}: it {failure.reason}."
-    by_content: dict[str, list[str]] = {}
-    for source, file in present.items():
-        by_content.setdefault(file.sha256, []).append(source)
+    yield from (f"{source}: its text in the index is not the file's. {REBUILD}" for source in other_text)
+    yield from (f"{failure.source}: it {failure.reason}." for failure in failed)
     notes.extend(f"The same file: {_named(same)}." for same in by_content.values() if len(same) > 1)
 
 
@@ -137,6 +134,6 @@ def _figures(state: Documents, examination: Examination) -> Figures:
 
 
 def _named(sources: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
+    """The first few sources, and the number of the others."""
     more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
     return ", ".join(sources[:_NAMED]) + more

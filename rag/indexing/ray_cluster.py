@@ -1,7 +1,7 @@
 """Files embedded by the workers of a Ray cluster: the only module that imports ray.
 
-Each worker has the embedder once and takes block after block. Into an index in Milvus it writes itself; of an
-index in a folder the process that began the build is the one writer, so that blocks come back to it.
+Each worker loads the embedder once and takes block after block. It writes into an index in Milvus itself;
+into an index in a folder only the process that began the build can write, so blocks come back to it.
 """
 
 import contextlib
@@ -27,17 +27,16 @@ _REACHED_S = 5.0
 _RETRIES = 2
 """How often a block is given to another worker when one dies."""
 
-
 Connect = Callable[[], IndexWriter]
-"""Makes a writer of a worker's own."""
+"""Makes a worker's own writer."""
 
 
 def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> EmbedFiles:
-    """What has the workers of the cluster at this address do it, as many at once as it has processors.
+    """Embed by the workers of the cluster at this address, as many at once as it has processors.
 
     They need this package, and the documents and the embedder under the same paths. Ray gives the block of a
-    worker that dies to another one; the files of one that ends its worker each time can't be read.
-    `SettingsError` when no cluster answers, and what a worker finds that a user can put right.
+    worker that dies to another one; a file that ends its worker each time is reported as unreadable.
+    `SettingsError` when no cluster answers, and any `RagError` of a worker.
     """
 
     def embed(todo: Sequence[File], writer: IndexWriter, _: Callable[[int], None]) -> Iterator[Outcome]:
@@ -46,12 +45,13 @@ def on_ray(address: str, load_embedder: Callable[[], Embedder]) -> EmbedFiles:
         connect = writer.connect()
         lacking = {file.source: file for file in todo}
         with _connected(address) as ray:
-            for size in (BLOCK, 1):  # a file that ends its worker takes only itself along
+            for size in (BLOCK, 1):  # alone, a file that ends its worker takes no other along
                 for items in _embedded(ray, address, [*lacking.values()], size, load_embedder, connect):
                     writer.upsert([item for item in items if isinstance(item, EmbeddedDocument)])
-                    for item in map(_reported, items):
-                        del lacking[item.source]
-                        yield item
+                    for item in items:
+                        reported = outcome(item) if isinstance(item, EmbeddedDocument) else item
+                        del lacking[reported.source]
+                        yield reported
         for source in lacking:
             yield Failure(source, f"ended the worker that read it, {1 + _RETRIES} times")
 
@@ -66,11 +66,11 @@ def _embedded(
     load_embedder: Callable[[], Embedder],
     connect: Connect | None,
 ) -> Iterator[Sequence[Any]]:
-    """What came of the files of each block of this size; nothing of those that ended their workers."""
+    """The outcomes or documents of each block of `size` files, without files that ended their worker."""
     blocks = [{"block": pickle.dumps(files[at : at + size])} for at in range(0, len(files), size)]
     if not blocks:
         return
-    done = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+    dataset = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
         _EmbeddingWorker,
         fn_constructor_args=(load_embedder, connect),
         batch_size=1,
@@ -79,32 +79,32 @@ def _embedded(
         max_task_retries=_RETRIES,
     )
     try:
-        for row in done.iter_rows():
+        for row in dataset.iter_rows():
             items = pickle.loads(row["items"])
             if isinstance(items, RagError):
                 raise items
             yield items
     except ray.exceptions.RayError as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SettingsError(
-            f"The Ray cluster at {address} ended the build: {said}. Look at its log, and build again."
+            f"The Ray cluster at {address} ended the build: {line}. Look at its log, and build again."
         ) from error
 
 
 class _EmbeddingWorker:
-    """Reads, cuts and embeds blocks of files in a process of Ray's, which serves this alone."""
+    """Reads, chunks and embeds blocks of files in a process of Ray's, which does nothing else."""
 
     def __init__(self, load_embedder: Callable[[], Embedder], connect: Connect | None) -> None:
         self._error: RagError | None = None
         try:
             self._embedder = load_embedder()
             self._writer = connect() if connect is not None else None
-        except Exception as error:  # noqa: BLE001  of a worker that can't begin Ray would tell in its own words
-            self._error = _told(error)
+        except Exception as error:  # noqa: BLE001  Ray would report it in its own words
+            self._error = _user_error(error)
         self._sandbox = Sandbox()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """For each block what came of its files, or what a user has to put right."""
+        """The outcomes or documents of each block's files, or the error to report."""
         return {"items": [pickle.dumps(self._done(pickle.loads(block))) for block in batch["block"]]}
 
     def _done(self, block: Sequence[File]) -> list[Any] | RagError:
@@ -119,16 +119,12 @@ class _EmbeddingWorker:
                 return [*failed, *documents]
             self._writer.upsert(documents)
         except Exception as error:  # noqa: BLE001  Ray would take it for a worker that died
-            return _told(error)
+            return _user_error(error)
         return [*failed, *map(outcome, documents)]
 
 
-def _reported(item: EmbeddedDocument | Outcome) -> Outcome:
-    return outcome(item) if isinstance(item, EmbeddedDocument) else item
-
-
-def _told(error: Exception) -> RagError:
-    """What a person is told of a worker's error."""
+def _user_error(error: Exception) -> RagError:
+    """A worker's error for the user."""
     if isinstance(error, RagError):
         return error
     return SettingsError(
@@ -139,7 +135,7 @@ def _told(error: Exception) -> RagError:
 
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Ray, connected to the cluster; nothing is printed and nobody is told of its use."""
+    """Ray, connected to the cluster; it prints nothing and sends no usage statistics."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
@@ -147,13 +143,13 @@ def _connected(address: str) -> Iterator[Any]:
         import ray.data
     except ImportError as error:
         raise SettingsError(f"A build on a Ray cluster needs ray. {how_to_install('ray')}") from error
-    ours = not ray.is_initialized()  # else a program asks us that has a session of its own
+    ours = not ray.is_initialized()  # a calling program may have a session of its own
     if ours:
         _begin(ray, address)
     context = ray.data.DataContext.get_current()
     before = context.enable_progress_bars, context.max_errored_blocks
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # what comes back of them is missing, and told of
+    context.max_errored_blocks = -1  # what is missing of them is reported
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         yield ray
@@ -167,7 +163,7 @@ def _begin(ray: Any, address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not (colon and port.isdecimal() and "/" not in host):
         raise SettingsError(
-            f"The Ray cluster is {address}; it is named by HOST:PORT, such as 127.0.0.1:6379."
+            f"{address} is no address of a Ray cluster. Write it HOST:PORT, such as 127.0.0.1:6379."
         )
     try:
         with socket.create_connection((host, int(port)), _REACHED_S):
@@ -181,8 +177,8 @@ def _begin(ray: Any, address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, ValueError, RuntimeError) as error:
         ray.shutdown()  # it may be half connected
-        said = " ".join(str(error).split())[:300].rstrip(".")
+        line = " ".join(str(error).split())[:300].rstrip(".")
         raise SettingsError(
-            f"The Ray cluster at {address} can't be joined ({said}). Build on one of its nodes, with its "
+            f"The Ray cluster at {address} can't be joined ({line}). Build on one of its nodes, with its "
             "releases of Ray and Python."
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import IndexFileError, QuestionError
-from rag.index.base import Capabilities, sentence_cosines
+from rag.index.base import sentence_cosines
 from rag.text.sentences import sentences
 from rag.types import Scope
 from rag.uris import MilvusAddress
@@ -103,7 +103,7 @@ def test_keyword_search_is_of_stems_or_is_declared_missing(store):
     write(store)
 
     with opened(store) as state:
-        assert state.capabilities == Capabilities(keyword=store.keyword)
+        assert state.keyword == store.keyword
         if not store.keyword:
             return
         found = state.keyword_search(["rivers"], 5)
@@ -187,7 +187,7 @@ def test_a_build_that_does_not_end_changes_no_answer(store, rebuild):
         assert everything(state) == expected(documents)
 
 
-def test_a_first_build_that_does_not_end_is_no_index_and_is_gone_on_from(store):
+def test_a_first_build_that_does_not_end_is_no_index_and_is_continued(store):
     with contextlib.suppress(KeyboardInterrupt), store.write() as writer:
         writer.upsert([embedded("a.txt", "Peace and war.")])
         raise KeyboardInterrupt
@@ -221,7 +221,7 @@ def test_a_rebuild_takes_another_embedder(store):
         assert state.identity == other
 
 
-def test_a_long_document_of_many_short_sentences_is_whole(store):
+def test_a_long_document_of_many_short_sentences_is_complete(store):
     text = "".join(f"{number}.\n" for number in range(6_000)) + "🍞" * 5_000 + " War and peace."
     one = embedded("long.txt", text, title="T" * 50_000, pages=tuple(range(0, len(text), 10)))
     with store.write() as writer:

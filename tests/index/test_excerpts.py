@@ -112,7 +112,7 @@ def test_only_documents_of_the_index_are_read(index: DiskIndex, source):
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, None), (5, 4), (30_001, 30_002), (0, -1)])
-def test_characters_that_are_not_there_are_told_of(index: DiskIndex, start, end):
+def test_characters_that_are_not_there_are_reported(index: DiskIndex, start, end):
     with pytest.raises(
         QuestionError, match=r"^long\.txt has the characters 0 to 30,000; there are none from"
     ):

@@ -283,7 +283,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_another_embedder_is_told_of_with_the_command_that_mends_it(folders, what):
+def test_another_embedder_is_reported_with_the_command_that_repairs_it(folders, what):
     other, expected = OTHERS[what]
     folders.build()
 
@@ -338,7 +338,7 @@ def test_an_interrupted_first_build_goes_on_where_it_was(folders):
     assert folders.found("peace")[0][0] == "b.txt"
 
 
-def test_an_interrupted_build_of_another_embedder_is_not_gone_on_with(folders):
+def test_an_interrupted_build_of_another_embedder_is_not_continued(folders):
     def fail(done: int, total: int) -> None:
         if done:
             raise KeyboardInterrupt
@@ -395,7 +395,7 @@ def test_a_build_killed_at_any_moment_leaves_an_index_that_answers(folders, mome
     assert [path.name for path in folders.index.glob("store-*")] == [folders.state()]
 
 
-def test_a_second_writer_is_told_who_is_building(folders):
+def test_a_second_writer_names_who_is_building(folders):
     folders.build()
     folders.write({"a.txt": "Salt."})
     messages = []
@@ -462,7 +462,7 @@ HOWS = ["missing", "empty", "truncated", "overwritten", "text"]
 
 
 @pytest.mark.parametrize("how", [*HOWS, "foreign"])
-def test_a_damaged_vectors_file_is_made_anew_from_the_store(folders, tmp_path, how):
+def test_a_damaged_vectors_file_is_rebuilt_from_the_store(folders, tmp_path, how):
     folders.build()
     found = folders.found("war and bread")
     if how == "foreign":
@@ -477,7 +477,7 @@ def test_a_damaged_vectors_file_is_made_anew_from_the_store(folders, tmp_path, h
     assert folders.found("war and bread") == found
 
 
-def test_the_vectors_file_of_another_embedder_is_made_anew(folders):
+def test_the_vectors_file_of_another_embedder_is_rebuilt(folders):
     folders.build()
     found = folders.found("war and bread")
     other = folders.index / "vectors-other.faiss"
@@ -488,7 +488,7 @@ def test_the_vectors_file_of_another_embedder_is_made_anew(folders):
 
 
 @pytest.mark.parametrize("how", ["missing", "empty", "truncated", "text"])
-def test_a_damaged_store_names_its_mending(folders, how):
+def test_a_damaged_store_names_its_repair(folders, how):
     folders.build()
     found = folders.found("war and bread")
     mangle(how, folders.store())
@@ -503,7 +503,7 @@ def test_a_damaged_store_names_its_mending(folders, how):
     assert folders.found("war and bread") == found
 
 
-def test_a_store_with_any_page_overwritten_answers_or_names_its_mending(folders):
+def test_a_store_with_any_page_overwritten_answers_or_names_its_repair(folders):
     folders.build()
     path, content = folders.store(), folders.store().read_bytes()
     folders.vectors_file().unlink()
@@ -544,7 +544,7 @@ def test_without_current_there_is_no_index_and_a_build_makes_it(folders, content
 @pytest.mark.parametrize(
     "content", [b"\xff\xfe\x00", b"store\x00.db", b"../else.db", b"none.db", b"x" * 5000]
 )
-def test_a_damaged_current_names_its_mending(folders, content):
+def test_a_damaged_current_names_its_repair(folders, content):
     folders.build()
     found = folders.found("war and bread")
     (folders.index / "current").write_bytes(content)

@@ -52,7 +52,7 @@ def test_each_document_has_its_state(folders):
     )
 
 
-def test_a_file_that_is_mended_and_built_is_no_failure_any_more(folders):
+def test_a_file_that_is_repaired_and_built_is_no_failure_any_more(folders):
     folders.write({"d.txt": ""})
     (failure,) = folders.build().failed
     assert listing(folders, failure)[-1] == Listed("d.txt", "failed", "is empty")
@@ -182,7 +182,7 @@ NOT_READ = f"is of a kind that isn't read. Readable: {' '.join(READABLE)}"
         ("é" * 126 + ".txt", "The name has 256 bytes, more than 255. Give it a shorter one."),
     ],
 )
-def test_a_name_that_can_be_none_is_told_of_and_nothing_is_made(tmp_path, upload, name, message):
+def test_a_name_that_is_not_allowed_is_reported_and_nothing_is_created(tmp_path, upload, name, message):
     before = everything(tmp_path)
     with pytest.raises(DocumentsError) as raised:
         add(tmp_path / "docs", name, upload)
@@ -237,7 +237,7 @@ def test_of_many_that_add_the_same_name_at_once_one_does(tmp_path, upload, monke
     assert refused == ["x.txt is there already. Remove it first, or give yours another name."] * 7
 
 
-def test_a_file_that_is_too_large_or_can_not_be_read_is_told_of(tmp_path, upload, monkeypatch):
+def test_a_file_that_is_too_large_or_can_not_be_read_is_reported(tmp_path, upload, monkeypatch):
     monkeypatch.setattr("rag.documents.folder.MAX_BYTES", len(upload.read_bytes()) - 1)
     with pytest.raises(DocumentsError, match=r"^x\.txt is larger than 0 MB; split it\.$"):
         add(tmp_path / "docs", "x.txt", upload)
@@ -246,7 +246,7 @@ def test_a_file_that_is_too_large_or_can_not_be_read_is_told_of(tmp_path, upload
     assert not (tmp_path / "docs").exists()
 
 
-def test_a_folder_that_can_not_be_written_is_told_of(tmp_path, upload):
+def test_a_folder_that_can_not_be_written_is_reported(tmp_path, upload):
     (tmp_path / "docs").write_text("no folder")
     with pytest.raises(DocumentsError, match=r"docs can't be written: .* name another: --documents DIR$"):
         add(tmp_path / "docs", "x.txt", upload)
@@ -358,7 +358,7 @@ def test_links_do_not_lead_out_of_the_folder(shelf, tmp_path):
     assert everything(tmp_path) == before
 
 
-def test_a_file_that_can_not_be_removed_is_told_of(shelf, monkeypatch):
+def test_a_file_that_can_not_be_removed_is_reported(shelf, monkeypatch):
     def busy(path, *, missing_ok):
         raise PermissionError(13, "Permission denied")
 

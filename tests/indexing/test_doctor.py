@@ -1,4 +1,4 @@
-"""The doctor finds each damage that is planted, names its mending, and the mending mends it."""
+"""The doctor finds each damage that is planted, names its repair, and the repair works."""
 
 import dataclasses
 import random
@@ -85,7 +85,7 @@ def test_an_index_in_step_is_well(folders):
         ),
     ],
 )
-def test_a_folder_that_changed_is_told_of_and_a_build_mends_it(folders, damage, fault):
+def test_a_folder_that_changed_is_reported_and_a_build_repairs_it(folders, damage, fault):
     damage(folders)
     found = examined(folders)
     assert (found.well, found.faults) == (False, (fault,))
@@ -133,7 +133,7 @@ def test_the_same_file_twice_is_no_fault_but_noted(folders):
         (leave_a_store, "store-0123456789ab.db is left over in"),
     ],
 )
-def test_what_the_store_itself_can_mend_is_mended(folders, damage, fault):
+def test_what_the_store_itself_can_repair_is_repaired(folders, damage, fault):
     before = [folders.found(word) for word in ("war", "peace", "salt")]
     damage(folders)
     found = examined(folders)
@@ -170,7 +170,7 @@ def test_what_the_store_itself_can_mend_is_mended(folders, damage, fault):
         ),
     ],
 )
-def test_a_document_that_is_broken_is_removed_and_embedded_anew(folders, sql, fault):
+def test_a_document_that_is_broken_is_removed_and_embedded_again(folders, sql, fault):
     before = folders.found("war")
     execute(sql)(folders)
     found = examined(folders)
@@ -194,13 +194,13 @@ def test_characters_in_no_chunk_are_counted(folders):
     assert lost[0].startswith("long.txt: ")
 
 
-def test_a_text_that_is_not_the_files_is_told_of(folders):
+def test_a_text_that_is_not_the_files_is_reported(folders):
     execute("UPDATE documents SET text = text || ' And salt.' WHERE source = 'b.txt'")(folders)
     faults = examined(folders).faults
     assert "b.txt: its text in the index is not the file's. Rebuild it: rag build --rebuild" in faults
 
 
-def test_damaged_pages_are_told_of(folders):
+def test_damaged_pages_are_reported(folders):
     content = bytearray(folders.store().read_bytes())
     content[4096 * 3 : 4096 * 12] = b"\xff" * 4096 * 9
     folders.store().write_bytes(content)
@@ -249,7 +249,7 @@ def test_what_an_interrupted_build_has_kept_is_no_fault_and_stays(folders):
     assert examined(folders).well
 
 
-def test_lists_that_find_too_little_are_told_of(folders, monkeypatch):
+def test_lists_that_find_too_little_are_reported(folders, monkeypatch):
     chooser = random.Random(0)
     texts = {f"{n}.txt": " ".join(chooser.choices(VOCABULARY, k=15)) + "." for n in range(400)}
     folders.write(texts)
@@ -272,7 +272,7 @@ def test_a_repair_makes_no_index_where_there_is_none(folders, tmp_path):
     assert not (tmp_path / "none" / "current").exists()
 
 
-def test_no_index_and_no_folder_are_told_of(folders):
+def test_no_index_and_no_folder_are_reported(folders):
     shutil.rmtree(folders.index)
     (fault,) = examined(folders).faults
     assert fault.startswith("No index in ")

@@ -1,19 +1,18 @@
 """The folder of an index as a place to keep one (see `rag.index.base.Backend`)."""
 
 import contextlib
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rag.errors import shown
-from rag.index.base import REBUILD, REPAIR, EmbeddedDocument, Examination, StoredDocument, require_identity
+from rag.index.base import REPAIR, EmbeddedDocument, Examination, StoredDocument, require_identity
 from rag.index.codec import EmbeddedText, text_hash
 from rag.index.disk import store
 from rag.index.disk.faiss_index import VectorIndex
 from rag.index.disk.index import DiskIndex, rebuild_vectors, save_vectors, up_to_date
-from rag.index.disk.integrity import broken_documents, coverage, page_faults, spares, table_faults
+from rag.index.disk.integrity import SPARES, coverage_by_source, store_faults
 from rag.index.disk.snapshot import Snapshot
 from rag.index.disk.spool import Spool
 from rag.index.disk.writer import StoreWriter
@@ -36,7 +35,6 @@ class DiskWriter:
         """Write through `writer`, and keep the documents in `spool` until all are there."""
         self._writer = writer
         self._spool = spool
-        self._spooled: set[str] = set()
 
     def hashes(self) -> dict[str, str]:
         """See `IndexWriter.hashes`."""
@@ -57,11 +55,11 @@ class DiskWriter:
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
         """See `IndexWriter.upsert`."""
         for embedded in documents:
-            if embedded.document.source not in self._spooled:
-                missing = [text for text in embedded.texts if self._writer.lacks(text_hash(text.text))]
-                self._writer.keep(missing)
+            if embedded.document.source not in self._spool.sources:
+                self._writer.keep(
+                    [text for text in embedded.texts if self._writer.lacks(text_hash(text.text))]
+                )
                 self._spool.add(embedded.document, embedded.pieces)
-                self._spooled.add(embedded.document.source)
 
     def finish(self, now: Mapping[str, str]) -> None:
         """See `IndexWriter.finish`."""
@@ -97,7 +95,7 @@ class DiskBackend:
         """See `Backend.write`."""
         with (
             store.writing(self._folder, identity, rebuild=rebuild) as writer,
-            Spool(self._folder) as spool,
+            contextlib.closing(Spool(self._folder)) as spool,
         ):
             yield DiskWriter(writer, spool)
 
@@ -116,8 +114,8 @@ class DiskBackend:
             notes.append(f"{self.name} is being built by {builder}; its changes may show as faults.")
         with store.reading(self._folder) as snapshot:
             require_identity(snapshot.identity, identity, self.name)
-            faults = [*_store_faults(snapshot.connection, identity.dimension, self.name)]
-            if count := spares(snapshot.connection):
+            faults = [*store_faults(snapshot, self.name)]
+            if count := snapshot.count(SPARES):
                 vectors, them = ("vector", "it") if count == 1 else ("vectors", "them")
                 notes.append(f"An interrupted build left {count} {vectors}; the next build reuses {them}.")
             sound, recall = not faults, None
@@ -136,7 +134,7 @@ class DiskBackend:
                     sound=sound,
                     faults=tuple(faults),
                     notes=tuple(notes),
-                    coverage=coverage(snapshot.connection),
+                    coverage=coverage_by_source(snapshot),
                     chunks=snapshot.chunk_count(),
                     near_duplicates=snapshot.count(
                         "documents WHERE story IN "
@@ -155,16 +153,6 @@ class DiskBackend:
             pass  # where there is no index, none is created
         with store.writing(self._folder, identity, rebuild=False) as writer, writer.repaired():
             rebuild_vectors(writer)
-
-
-def _store_faults(tables: sqlite3.Connection, dimension: int, name: str) -> Iterator[str]:
-    """What is wrong inside the store."""
-    if damage := page_faults(tables):
-        yield from (f"{name} is damaged ({what}). {REBUILD}" for what in damage)
-        return
-    for source, what in broken_documents(tables, dimension):
-        yield f"{source} {what}. {REPAIR}, then rag build"
-    yield from (f"{what}. {REPAIR}" for what in table_faults(tables, dimension))
 
 
 def _vector_faults(snapshot: Snapshot, saved: VectorIndex | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rag.errors import shown
-from rag.index.base import Capabilities, ScoredIds, require_identity
+from rag.index.base import ScoredIds, require_identity
 from rag.index.codec import Vectors
 from rag.index.disk import store
 from rag.index.disk.faiss_index import VectorIndex
@@ -27,7 +27,7 @@ The vectors that came since are compared one by one, and read at each start.
 class DiskState(Snapshot):
     """A state of the store, joined with the FAISS index of that state (see `rag.index.base.State`)."""
 
-    capabilities = Capabilities(keyword=True)
+    keyword = True
     vector_index: VectorIndex
 
     def chunk_count(self) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from rag.index.base import Coverage, nonspace_chars
+from rag.index.base import REBUILD, REPAIR, Coverage, coverage
 from rag.index.codec import Vectors, pack_stems, term_counts, text_hash, unpack_spans
 from rag.index.disk.schema import CHUNK_TEXTS, KEYWORDS
+from rag.index.disk.snapshot import Snapshot
 from rag.text.near_duplicates import bands
 
 _UNIT = 1e-3
@@ -19,18 +20,26 @@ _LEFT_OVER = {
     "chunks of no document": "chunks WHERE document NOT IN (SELECT id FROM documents)",
     "bands of no document": "bands WHERE document NOT IN (SELECT id FROM documents)",
 }
-_SPARE = "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
+SPARES = "texts WHERE text_hash NOT IN (SELECT text_hash FROM chunks)"
+"""The vectors of no chunk, in SQL: an interrupted build left them for the next."""
+
 _WITHOUT_BANDS = "documents WHERE id NOT IN (SELECT document FROM bands)"
 
 
-def page_faults(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite itself finds wrong; only a rebuild repairs it."""
-    rows = connection.execute("PRAGMA integrity_check(5)")
-    return [str(fault) for (fault,) in rows if fault != "ok"]
+def store_faults(snapshot: Snapshot, name: str) -> Iterator[str]:
+    """What is wrong inside the store of the index of this name, with the command that repairs it."""
+    pages = snapshot.connection.execute("PRAGMA integrity_check(5)").fetchall()
+    if pages != [("ok",)]:
+        yield from (f"{name} is damaged ({what}). {REBUILD}" for (what,) in pages)
+        return
+    for source, what in _broken_documents(snapshot):
+        yield f"{source} {what}. {REPAIR}, then rag build"
+    yield from (f"{what}. {REPAIR}" for what in _table_faults(snapshot))
 
 
-def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator[tuple[str, str]]:
+def _broken_documents(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """Each document whose chunks, vectors or sentences aren't as a build makes them, with what is wrong."""
+    connection, dimension = snapshot.connection, snapshot.identity.dimension
     by_text: dict[bytes, str | None] = {}
     for number, source, characters, text in connection.execute(
         "SELECT id, source, characters, text FROM documents ORDER BY source"
@@ -50,33 +59,29 @@ def broken_documents(connection: sqlite3.Connection, dimension: int) -> Iterator
                 wrong = "has chunks that differ from its text"
             else:
                 if key not in by_text:
-                    by_text[key] = _wrong(key, chunk, vector, sentences, vectors, stems, dimension)
+                    by_text[key] = _wrong(dimension, key, chunk, vector, sentences, vectors, stems)
                 wrong = by_text[key] or wrong
         if wrong:
             yield source, wrong
 
 
-def coverage(connection: sqlite3.Connection) -> Mapping[str, Coverage]:
-    """How much of each document's text its chunks have, by source."""
-    by_source = {}
-    for number, source, text in connection.execute("SELECT id, source, text FROM documents"):
-        covered = lost = 0  # `covered` is the offset up to which characters are in chunks, or lost
-        for start, end in connection.execute(
-            'SELECT "start", "end" FROM chunks WHERE document = ? ORDER BY "start"', (number,)
-        ):
-            lost += nonspace_chars(text[covered:start])
-            covered = max(covered, end)
-        characters = nonspace_chars(text)
-        by_source[source] = Coverage(characters, characters - lost - nonspace_chars(text[covered:]))
-    return by_source
+def coverage_by_source(snapshot: Snapshot) -> Mapping[str, Coverage]:
+    """How much of each document's text its chunks have."""
+    connection = snapshot.connection
+    spans = 'SELECT "start", "end" FROM chunks WHERE document = ? ORDER BY "start"'
+    return {
+        source: coverage(text, connection.execute(spans, (number,)))
+        for number, source, text in connection.execute("SELECT id, source, text FROM documents")
+    }
 
 
-def table_faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str]:
+def _table_faults(snapshot: Snapshot) -> Iterator[str]:
     """What is left over or missing in the tables, beside the documents; `repair` removes or rebuilds it."""
+    connection = snapshot.connection
     for what, rows in _LEFT_OVER.items():
-        if count := _count(connection, rows):
+        if count := snapshot.count(rows):
             yield f"{count} {what}"
-    if count := len(_damaged_spares(connection, dimension)):
+    if count := len(_damaged_spares(snapshot)):
         yield f"{count} damaged vectors of no chunk"
     if _keywords(connection) != _rebuilt_keywords(connection):
         yield "The keyword index does not match the chunks"
@@ -86,21 +91,17 @@ def table_faults(connection: sqlite3.Connection, dimension: int) -> Iterator[str
         yield f"{source} is not compared with the other documents to find near-duplicates"
 
 
-def spares(connection: sqlite3.Connection) -> int:
-    """The number of vectors of no chunk, which an interrupted build left for the next."""
-    return _count(connection, _SPARE)
-
-
-def repair(connection: sqlite3.Connection, dimension: int) -> None:
+def repair(snapshot: Snapshot) -> None:
     """Remove what is left over, and the broken documents; rebuild keywords and bands.
 
     A document that is removed is embedded again by the next build.
     """
-    for source, _ in list(broken_documents(connection, dimension)):
+    connection = snapshot.connection
+    for source, _ in list(_broken_documents(snapshot)):
         connection.execute("DELETE FROM documents WHERE source = ?", (source,))
     for rows in _LEFT_OVER.values():
         connection.execute(f"DELETE FROM {rows}")
-    for key in _damaged_spares(connection, dimension):
+    for key in _damaged_spares(snapshot):
         connection.execute("DELETE FROM texts WHERE text_hash = ?", (key,))
     _drop_keywords(connection)
     connection.execute(KEYWORDS)
@@ -110,11 +111,6 @@ def repair(connection: sqlite3.Connection, dimension: int) -> None:
     for number, hashes in connection.execute(f"SELECT id, hashes FROM {_WITHOUT_BANDS}").fetchall():
         keys = {*bands(np.frombuffer(hashes, dtype=np.uint32))}
         connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in keys])
-
-
-def _count(connection: sqlite3.Connection, rows: str) -> int:
-    (count,) = connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
-    return int(count)
 
 
 def _terms(connection: sqlite3.Connection) -> Counter[str]:
@@ -133,16 +129,16 @@ def _drop_keywords(connection: sqlite3.Connection) -> None:
             connection.execute(f"DROP TABLE IF EXISTS keywords_{part}")
 
 
-def _damaged_spares(connection: sqlite3.Connection, dimension: int) -> list[bytes]:
+def _damaged_spares(snapshot: Snapshot) -> list[bytes]:
     """The keys of damaged vectors of no chunk, which a build must not reuse."""
-    rows = connection.execute(
-        f"SELECT text_hash, text, vector, sentences, sentence_vectors, stems FROM {_SPARE}"
+    rows = snapshot.connection.execute(
+        f"SELECT text_hash, text, vector, sentences, sentence_vectors, stems FROM {SPARES}"
     )
-    return [key for key, *kept in rows if _wrong(key, *kept, dimension)]
+    return [row[0] for row in rows if _wrong(snapshot.identity.dimension, *row)]
 
 
 def _wrong(
-    key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, stems: str, dimension: int
+    dimension: int, key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, stems: str
 ) -> str | None:
     """What is wrong with the vectors of a text, or None."""
     if text_hash(text) != key:

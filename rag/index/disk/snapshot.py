@@ -189,7 +189,7 @@ class Snapshot:
         return {term: counts.get(stem(term), 0) for term in terms}
 
     def _rarest(self, terms: Sequence[str], postings: int) -> list[str]:
-        """The rarest terms, as many as have at most so many postings together, but at least one."""
+        """The rarest terms whose `postings` together are no more than these, but at least one."""
         rising = sorted((count, term) for term, count in self.chunks_with(terms).items() if count)
         totals = itertools.accumulate(count for count, _ in rising)
         fitting = sum(total <= postings for total in totals)
@@ -230,7 +230,7 @@ class Snapshot:
             values,
         )
         try:
-            chunks = [_stored_chunk(*row) for row in rows]
+            chunks = [_stored_chunk(row) for row in rows]
         except ValueError as error:  # of bytes that are not whole numbers
             raise self.damaged_vectors() from error
         if any(len(chunk.sentences) != len(chunk.stems) for chunk in chunks):
@@ -245,18 +245,8 @@ class Snapshot:
         return self.connection.execute(sql, values).fetchall()
 
 
-def _stored_chunk(
-    chunk: int,
-    document: int,
-    source: str,
-    start: int,
-    end: int,
-    text: str,
-    spans: bytes,
-    vectors: bytes,
-    stems: str,
-    group: int,
-) -> StoredChunk:
+def _stored_chunk(row: Sequence[Any]) -> StoredChunk:
+    chunk, document, source, start, end, text, spans, vectors, stems, group = row
     sentences = tuple([(start + first, start + last) for first, last in unpack_spans(spans)])
     return StoredChunk(
         chunk, document, source, start, end, text, sentences, vectors, unpack_stems(stems), group

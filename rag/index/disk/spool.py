@@ -19,14 +19,13 @@ class Spool:
     def __init__(self, index: Path) -> None:
         """Begin with no document."""
         self._index = index
-        self.sources: list[str] = []
+        self.sources: dict[str, None] = {}
+        """The sources of the documents, in order."""
         with self._translated():
-            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed by `__exit__`
+            self._file = tempfile.TemporaryFile(dir=index)  # noqa: SIM115  closed by `close`
 
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove the file."""
         with self._translated():
             self._file.close()
 
@@ -35,7 +34,7 @@ class Spool:
         with self._translated():
             pickle.dump((document, pieces), self._file)
             self._file.flush()
-        self.sources.append(document.source)
+        self.sources[document.source] = None
 
     def __iter__(self) -> Iterator[tuple[Document, tuple[Chunk, ...]]]:
         with self._translated():

@@ -40,16 +40,9 @@ _CACHE_KIB = 128 * 1024
 """How much of the store a build keeps in memory: of a million chunks all that it writes in random order."""
 
 _STORE_NAME = re.compile(r"store-[0-9a-f]{12}\.db")
-_NOT_DAMAGE = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NO_ACCESS = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 
 
 def reading(folder: Path) -> contextlib.AbstractContextManager[Snapshot]:
@@ -247,7 +240,7 @@ def _translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY | _NO_ACCESS | _NO_ROOM:
             raise IndexFileError(
                 f"{shown(folder)}/ can't be used: {error}. Check its disk space and permissions, or name "
                 "another: --index DIR"

@@ -87,7 +87,7 @@ class StoreWriter:
     def repaired(self) -> Iterator[None]:
         """Repair what the store can repair from its own tables, at once, as in `swap`."""
         with self._new_state():
-            repair(self._connection, self.snapshot().identity.dimension)
+            repair(self.snapshot())
             self._set_meta("spares", "1")  # the vectors of the documents that it removes
             yield
 

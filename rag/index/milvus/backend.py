@@ -5,23 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rag.errors import IndexFileError
-from rag.index.base import (
-    BUILD,
-    REBUILD,
-    Coverage,
-    Documents,
-    Examination,
-    StoredChunk,
-    StoredDocument,
-)
+from rag.index.base import BUILD, REBUILD, Coverage, Documents, Examination, StoredDocument, coverage
 from rag.index.milvus.client import connected, is_missing, translated
 from rag.index.milvus.collections import collection_of
 from rag.index.milvus.index import MilvusIndex, MilvusState
 from rag.index.milvus.writer import MilvusWriter, writing
 from rag.types import EmbedderIdentity
 from rag.uris import MilvusAddress
-
-_READ_CHARS = 500_000
 
 
 class MilvusBackend:
@@ -58,20 +48,22 @@ class MilvusBackend:
         """See `Backend.documents`."""
         if not self.exists():
             return {}
-        with (
-            contextlib.closing(MilvusIndex(self._address, None, keyword=False)) as index,
-            index.open() as state,
-        ):
+        with self._state(None) as state:
             return state.documents()
 
     @contextlib.contextmanager
     def examine(self, identity: EmbedderIdentity) -> Iterator[tuple[Documents, Examination]]:
         """See `Backend.examine`: each chunk is compared with its document. Vectors aren't checked."""
+        with self._state(identity) as state:
+            yield state, _examination(state, self.name)
+
+    @contextlib.contextmanager
+    def _state(self, identity: EmbedderIdentity | None) -> Iterator[MilvusState]:
         with (
             contextlib.closing(MilvusIndex(self._address, identity, keyword=False)) as index,
             index.open() as state,
         ):
-            yield state, _examination(state, self.name)
+            yield state
 
     def repair(self, identity: EmbedderIdentity) -> None:
         """See `Backend.repair`."""
@@ -80,31 +72,17 @@ class MilvusBackend:
 
 def _examination(state: MilvusState, name: str) -> Examination:
     faults: list[str] = []
-    coverage: dict[str, Coverage] = {}
-    chunks = 0
+    by_source: dict[str, Coverage] = {}
+    total = 0
     for source, about in state.documents().items():
         document = state.document(source)
         text = "" if document is None else state.text(document)
-        found = [] if document is None else _chunks_of(state, document, len(text))
-        if len(text) != about.characters or any(text[one.start : one.end] != one.text for one in found):
-            faults.append(f"{source}: its chunks in {name} are not of its text. {REBUILD}")
-        coverage[source] = Coverage(_solid(text), sum(_solid(one.text) for one in found))
-        chunks += len(found)
-    if chunks != (counted := state.chunk_count()):
-        remedy = BUILD if counted > chunks else REBUILD  # an interrupted build leaves some
-        faults.append(f"{name} has {counted} chunks, but its documents have {chunks}. {remedy}")
-    return Examination(sound=True, faults=tuple(faults), coverage=coverage, chunks=counted)
-
-
-def _chunks_of(state: MilvusState, document: int, characters: int) -> list[StoredChunk]:
-    """All chunks of a document, read some at a time."""
-    chunks: dict[int, StoredChunk] = {}
-    for start in range(0, characters, _READ_CHARS):
-        some = state.chunks_between(document, start, min(start + _READ_CHARS, characters))
-        chunks |= {chunk.id: chunk for chunk in some}
-    return [*chunks.values()]
-
-
-def _solid(text: str) -> int:
-    """How many of its characters aren't white space."""
-    return sum(not character.isspace() for character in text)
+        chunks = [] if document is None else state.every_chunk(document)
+        if len(text) != about.characters or any(text[one.start : one.end] != one.text for one in chunks):
+            faults.append(f"{source}: its chunks in {name} differ from its text. {REBUILD}")
+        by_source[source] = coverage(text, [(one.start, one.end) for one in chunks])
+        total += len(chunks)
+    if total != (counted := state.chunk_count()):
+        remedy = BUILD if counted > total else REBUILD  # an interrupted build leaves some
+        faults.append(f"{name} has {counted} chunks, but its documents have {total}. {remedy}")
+    return Examination(sound=True, faults=tuple(faults), coverage=by_source, chunks=counted)

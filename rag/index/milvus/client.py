@@ -16,38 +16,38 @@ ANSWER_S = 10.0
 BUILD_S = 300.0
 
 MOST = 1_000
-"""So many rows are asked for at once: each chunk comes with all that it is weighed by."""
+"""How many rows are asked for at once: each chunk comes with all that it is scored by."""
 
 _NOT_CONNECTED, _NO_COLLECTION = 2, 100
 """Codes of Milvus's errors."""
 
 _GRAPH = {"M": 16, "efConstruction": 200}
 _ANALYSER = {"tokenizer": "standard"}
-"""What is searched by words are stems already (see `rag.text.analyzer`)."""
+"""The text that is searched by words is stemmed already (see `rag.text.analyzer`)."""
 
 SEARCH = {"params": {"ef": 2 * MOST}}
-"""How far the graph is searched: as if all were compared, for as many as are ever asked for."""
+"""How far the graph is searched: up to `MOST` results are those of exact search."""
 
 
 def is_missing(address: MilvusAddress) -> bool:
-    """Whether it is a file that there isn't."""
+    """Whether the address is a file that doesn't exist."""
     return address.in_process and not Path(address.server).exists()
 
 
 def connected(address: MilvusAddress, *, make_folder: bool = False) -> Any:
     """A client of its own; `IndexFileError` if the server can't be reached or refuses.
 
-    The folder of a file is made with `make_folder` alone.
+    With `make_folder` the folder of a file is created.
     """
     try:
         from pymilvus import MilvusClient
     except ImportError as error:
         raise IndexFileError(f"{address} needs pymilvus. {how_to_install('milvus')}") from error
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what goes wrong is told of here
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # its errors are reported here
     if address.in_process:
         if importlib.util.find_spec("milvus_lite") is None:
             raise IndexFileError(f"{address} needs milvus-lite: pip install milvus-lite")
-        for name in ("grpc._server", "milvus_lite"):  # of what milvus-lite doesn't know
+        for name in ("grpc._server", "milvus_lite"):  # warnings of what milvus-lite lacks
             logging.getLogger(name).setLevel(logging.CRITICAL)
         path = Path(address.server)
         try:
@@ -80,31 +80,30 @@ def connected(address: MilvusAddress, *, make_folder: bool = False) -> Any:
 
 @contextlib.contextmanager
 def translated(address: MilvusAddress) -> Iterator[None]:
-    """The server's errors as `IndexFileError`, with what mends them."""
+    """The server's errors as `IndexFileError`, with what to do."""
     from grpc import RpcError
     from pymilvus import MilvusException
 
     try:
         yield
     except (MilvusException, RpcError) as error:
-        raise IndexFileError(_told(address, error)) from error
+        raise IndexFileError(_user_message(address, error)) from error
 
 
-def _told(address: MilvusAddress, error: BaseException) -> str:
-    """What a person is told of the error: the server's own words are for those who run it."""
+def _user_message(address: MilvusAddress, error: BaseException) -> str:
+    """The error for a user: the server's own words are for those who run it."""
     from grpc import RpcError, StatusCode
 
     cause: BaseException | None = error
     while not isinstance(cause, RpcError) and cause is not None:
-        cause = (
-            cause.__cause__ if cause.__cause__ is not cause else None
-        )  # pymilvus raises some from themselves
+        # pymilvus raises some from themselves
+        cause = None if cause.__cause__ is cause else cause.__cause__
     if getattr(error, "code", None) == _NO_COLLECTION:
         return f"{address} was rebuilt just now. Ask again."
     if address.in_process:
         return (
-            f"{address} can't be used ({_message(error)}). It is a file of one process: end another that has "
-            "it open, or name another."
+            f"{address} can't be used ({_message(error)}). Only one process can open it: end the other, or "
+            "name another file."
         )
     server = f"The Milvus server at {address.server}"
     code = None if cause is None else cause.code()
@@ -115,17 +114,17 @@ def _told(address: MilvusAddress, error: BaseException) -> str:
         return f"{server} doesn't answer (a question waits {ANSWER_S:g} s). Ask again, or look at its load."
     if code == StatusCode.UNAVAILABLE or getattr(error, "code", None) == _NOT_CONNECTED:
         return f"{server} can't be reached. Check that it runs, its address, and " + (
-            "whether RAG_MILVUS_CERTIFICATE is of who signed its certificate."
+            "whether RAG_MILVUS_CERTIFICATE is that of the authority that signed its certificate."
             if address.tls
-            else "whether it wants TLS (milvus+tls://)."
+            else "whether it requires TLS (milvus+tls://)."
         )
     return f"{server} failed: {_message(error)}. Ask again, or look at its log."
 
 
 def _message(error: BaseException) -> str:
-    """What the server said, on one line."""
-    said = " ".join(str(getattr(error, "message", error)).split())
-    return "".join(filter(str.isprintable, said))[:300].rstrip(".")
+    """The server's own message, on one line."""
+    line = " ".join(str(getattr(error, "message", error)).split())
+    return "".join(filter(str.isprintable, line))[:300].rstrip(".")
 
 
 def query(
@@ -136,10 +135,10 @@ def query(
     *,
     seen: Literal["Strong", "Session", "Eventually"] = "Session",
 ) -> list[dict[str, Any]]:
-    """The rows that this is true of: of some documents, or of ids.
+    """The rows that meet the condition, few enough for one answer.
 
-    What other processes wrote until now is `seen` too, what this one wrote, or what was written a while ago:
-    each is faster than the one before, by as long as the server takes to have what was written.
+    `seen` is what all processes wrote until now ("Strong"), what this one wrote ("Session"), or what was
+    written a while ago ("Eventually"): each is faster than the one before, by the server's delay.
     """
     rows = client.query(
         collection, filter=condition, output_fields=[*fields], consistency_level=seen, timeout=ANSWER_S
@@ -148,19 +147,20 @@ def query(
 
 
 def all_rows(client: Any, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
-    """All rows that this is true of, however many."""
-    found = client.query_iterator(
-        collection, filter=condition, output_fields=[*fields], batch_size=MOST, timeout=BUILD_S
-    )
+    """All rows that meet the condition, however many."""
     rows: list[dict[str, Any]] = []
-    with contextlib.closing(found):
-        while some := found.next():
-            rows.extend(map(dict, some))
+    with contextlib.closing(
+        client.query_iterator(
+            collection, filter=condition, output_fields=[*fields], batch_size=MOST, timeout=BUILD_S
+        )
+    ) as iterator:
+        while batch := iterator.next():
+            rows.extend(map(dict, batch))
     return rows
 
 
 def count(client: Any, collection: str, condition: str) -> int:
-    """How many rows this is true of."""
+    """The number of rows that meet the condition."""
     (row,) = client.query(collection, filter=condition, output_fields=["count(*)"], timeout=ANSWER_S)
     return int(row["count(*)"])
 
@@ -178,10 +178,10 @@ def described(client: Any, name: str) -> dict[str, Any] | None:
 
 
 def create(client: Any, name: str, fields: Mapping[str, str], dimension: int, *, graph: bool) -> None:
-    """An empty collection that is ready: a row has an `id`, a `vector`, and these fields.
+    """Create an empty collection of rows with an `id`, a `vector`, and these fields, ready to be used.
 
-    Each is a `number`, a `flag`, a `text`, or `stems`, which can be searched for by its words. With `graph`
-    the vectors are to be searched.
+    Each field is a `number`, a `flag`, a `text`, or `stems`, which can be searched by words. With `graph` the
+    vectors can be searched.
     """
     from pymilvus import DataType, Function, FunctionType, MilvusClient
 

@@ -1,8 +1,8 @@
-"""The collections of an index in Milvus: which is in force, what is said of it, who builds it.
+"""The collections of an index in Milvus: which is in force, what its metadata says, who builds it.
 
-An index of the name `articles` is an alias of a collection `articles_rag_1a2b3c4d` of chunks, beside which
-`articles_rag_1a2b3c4d_documents` has the documents' texts, a row that says what the index is, and one for
-each build at work. A rebuild makes others and then points the alias to them.
+An index of the name `articles` is an alias of a collection `articles_rag_1a2b3c4d` of chunks. Beside it
+`articles_rag_1a2b3c4d_documents` has the documents' texts, a row with the index's metadata, and a row for
+each build at work. A rebuild creates another pair and then points the alias to it.
 """
 
 import contextlib
@@ -12,22 +12,24 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rag.errors import IndexFileError
 from rag.index.base import REBUILD
-from rag.index.milvus.client import (
-    ANSWER_S,
-    BUILD_S,
-    all_rows,
-    create,
-    described,
-    query,
+from rag.index.milvus.client import ANSWER_S, BUILD_S, all_rows, create, described, query
+from rag.index.milvus.rows import (
+    BUILDER,
+    CHUNK_KINDS,
+    META,
+    NO_VECTOR,
+    PART_KINDS,
+    builder_row,
+    key,
+    meta_row,
 )
-from rag.index.milvus.rows import BUILDER, META, NO_VECTOR, builder_row, key, meta_row
 from rag.types import EmbedderIdentity
 from rag.uris import MilvusAddress
 
@@ -36,21 +38,21 @@ KEYWORD_SINCE = (2, 5)
 """The release of the server that brought BM25."""
 
 GRACE_S = 5.0
-"""Questions that began before a rebuild ended are answered from the collection before for so long."""
+"""How long after a rebuild the collection before still answers the questions that began before."""
 
 LEASE_S = 120.0
-"""A build that hasn't said for so long that it goes on has ended, though it didn't say so."""
+"""A build that has not renewed its row for so long counts as ended."""
 
 NONE = "none"
 """The generation of an index that no build has finished."""
 
 
 def collection_of(client: Any, address: MilvusAddress) -> str | None:
-    """The collection that the index's name is an alias of; None if it is none."""
-    found = described(client, address.collection)
-    if found is None:
+    """The collection that the index's name is an alias of; None if there is none."""
+    collection = described(client, address.collection)
+    if collection is None:
         return None
-    name = str(found["collection_name"])
+    name = str(collection["collection_name"])
     if not _is_of(address, name):
         raise IndexFileError(
             f"{address} is a collection of another program's. Name another: --index milvus://host/collection"
@@ -63,15 +65,15 @@ def _is_of(address: MilvusAddress, name: str) -> bool:
 
 
 def documents_of(chunks: str) -> str:
-    """The collection of the documents of these chunks."""
+    """The name of the collection of the documents of these chunks."""
     return f"{chunks}_documents"
 
 
 def meta_of(client: Any, chunks: str) -> dict[str, Any]:
-    """What is said of the index; `IndexFileError` if that is lost, or of another version of this program."""
+    """The metadata of the index; `IndexFileError` if it is lost, or of another version of this program."""
     rows = query(client, documents_of(chunks), f"id == {META}", ["text"])
     if not rows:
-        raise IndexFileError(f"The collection {chunks} lacks what says how it was built. {REBUILD}")
+        raise IndexFileError(f"The collection {chunks} lacks its metadata. {REBUILD}")
     meta: dict[str, Any] = json.loads(rows[0]["text"])
     if meta.get("schema") != SCHEMA:
         raise IndexFileError(
@@ -82,7 +84,7 @@ def meta_of(client: Any, chunks: str) -> dict[str, Any]:
 
 
 def put_meta(client: Any, chunks: str, meta: Mapping[str, Any]) -> None:
-    """Say this of the index."""
+    """Set the metadata of the index."""
     client.upsert(documents_of(chunks), [meta_row(meta)], timeout=BUILD_S)
 
 
@@ -98,63 +100,56 @@ def require_keyword(client: Any, address: MilvusAddress) -> None:
 
 
 def own(client: Any, address: MilvusAddress) -> list[str]:
-    """The collections of chunks that were made for this index, each with one of its documents."""
+    """The collections of chunks that were created for this index, each with one of its documents."""
     named = [name for name in client.list_collections(timeout=ANSWER_S) if _is_of(address, name)]
     return [name for name in sorted(named) if _has_documents(client, name)]
 
 
 def _has_documents(client: Any, chunks: str) -> bool:
     """Whether there is a collection of their documents: another program's has other fields."""
-    found = described(client, documents_of(chunks))
-    return found is not None and {"part", "whole"} <= {field["name"] for field in found["fields"]}
+    collection = described(client, documents_of(chunks))
+    return collection is not None and {"part", "whole"} <= {field["name"] for field in collection["fields"]}
 
 
-def is_ready(client: Any, chunks: str) -> bool:
-    """Whether the collection of their documents can be asked: not where its creation broke off."""
-    return bool(client.list_indexes(documents_of(chunks), timeout=ANSWER_S))
+def _ready(client: Any, address: MilvusAddress) -> Iterator[str]:
+    """Those of `own` whose documents can be queried: not if their creation was interrupted."""
+    for name in own(client, address):
+        if client.list_indexes(documents_of(name), timeout=ANSWER_S):
+            load(client, documents_of(name))
+            yield name
 
 
 def begun(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
     """A collection that a build has begun and never finished, if one fits, else a new one."""
-    for name in own(client, address):
+    for name in _ready(client, address):
         with contextlib.suppress(IndexFileError):
-            if not is_ready(client, name):
-                continue
-            load(client, documents_of(name))
             meta = meta_of(client, name)
             fits = EmbedderIdentity(**meta["embedder"]) == identity and meta["keyword"] == keyword
             if fits and meta["generation"] == NONE:
                 return name
-    return _made(client, address, identity, keyword)
+    return _created(client, address, identity, keyword)
 
 
 def load(client: Any, *names: str) -> None:
-    """Have these collections in the server's memory: milvus-lite hasn't, in another process."""
+    """Load these collections into the server's memory: milvus-lite doesn't, in another process."""
     for name in names:
         client.load_collection(name, timeout=BUILD_S)
 
 
-def _made(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
-    """An empty collection and that of its documents; its name."""
+def _created(client: Any, address: MilvusAddress, identity: EmbedderIdentity, keyword: bool) -> str:
+    """A new empty collection with one of its documents; its name."""
     chunks = f"{address.collection}_rag_{secrets.token_hex(4)}"
-    of_document = {"document": "number", "name": "number", "source": "text", "date": "text"}
-    fields = of_document | {"start": "number", "end": "number", "text": "text", "spans": "text"}
-    fields |= {"sentence_vectors": "text", "stems": "stems" if keyword else "text"}
-    parts = of_document | {"part": "number", "chunks": "number", "characters": "number", "sha256": "text"}
-    parts |= {"title": "text", "pages": "text", "text": "text", "whole": "flag"}
-    with ThreadPoolExecutor(2) as both:  # each waits some seconds for the server
+    fields = CHUNK_KINDS | ({"stems": "stems"} if keyword else {})
+    with ThreadPoolExecutor(2) as pool:  # each waits some seconds for the server
         waiting = [
-            both.submit(create, client, chunks, fields, identity.dimension, graph=True),
+            pool.submit(create, client, chunks, fields, identity.dimension, graph=True),
             # A collection must have vectors; these are never searched.
-            both.submit(create, client, documents_of(chunks), parts, len(NO_VECTOR), graph=False),
+            pool.submit(create, client, documents_of(chunks), PART_KINDS, len(NO_VECTOR), graph=False),
         ]
         for one in waiting:
             one.result()
-    put_meta(
-        client,
-        chunks,
-        {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": NONE},
-    )
+    meta = {"schema": SCHEMA, "embedder": asdict(identity), "keyword": keyword, "generation": NONE}
+    put_meta(client, chunks, meta)
     return chunks
 
 
@@ -174,12 +169,17 @@ def drop(client: Any, names: Iterable[str]) -> None:
         client.drop_collection(documents_of(name), timeout=BUILD_S)
 
 
+def unindexed(client: Any, chunks: str) -> int:
+    """The number of rows that the server's index over the vectors lacks yet."""
+    return int(client.describe_index(chunks, "vector", timeout=ANSWER_S).get("pending_index_rows", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """The right to build an index: a row of this token in the collection `documents`.
 
-    A build puts its row in and then looks for others': of two that begin at once, one sees the other at
-    least, and gives way.
+    A build puts its row in and then looks for others': of two that begin at once, at least one sees the
+    other, and gives way.
     """
 
     address: MilvusAddress
@@ -187,30 +187,28 @@ class Hold:
     token: str
 
     def take(self, client: Any) -> None:
-        """Take it; `IndexFileError` while another build is at work, which is told of.
+        """Take it; `IndexFileError`, naming the other, while another build is at work.
 
-        To be given back even so.
+        To be given back even then.
         """
         self._put(client)
-        for name in own(client, self.address):
-            if is_ready(client, name):
-                self._look(client, documents_of(name))
+        for name in _ready(client, self.address):
+            self._look(client, documents_of(name))
 
     def _look(self, client: Any, documents: str) -> None:
-        """`IndexFileError` if another build is at work there; one that has ended is forgotten."""
-        load(client, documents)
+        """`IndexFileError` if another build is at work there; the row of one that has ended is deleted."""
         for number, builder in _builders(client, documents).items():
             if number == key(self.token):
                 continue
             if time.time() - builder["seen"] < LEASE_S:
                 raise IndexFileError(
-                    f"{self.address} is being built by {builder['who']}. Wait for it; one that was "
-                    f"killed is forgotten after {LEASE_S:g} s."
+                    f"{self.address} is being built by {builder['who']}. Wait for it; one that was killed "
+                    f"no longer counts after {LEASE_S:g} s."
                 )
             client.delete(documents, ids=[number], timeout=ANSWER_S)
 
     def renew(self, client: Any) -> None:
-        """Say that the build goes on; `IndexFileError` if another one has taken over."""
+        """Say that the build is still at work; `IndexFileError` if another one has taken over."""
         self.require(client)
         self._put(client)
 
@@ -235,12 +233,12 @@ class Hold:
 
 
 def _builders(client: Any, documents: str) -> dict[int, dict[str, Any]]:
-    """Who builds now, by the id of the row that says so."""
+    """The builds at work, by the id of their rows."""
     rows = query(client, documents, f"part == {BUILDER}", ["id", "text"], seen="Strong")
     return {row["id"]: json.loads(row["text"]) for row in rows}
 
 
 def whole_documents(client: Any, documents: str) -> list[dict[str, Any]]:
-    """What is known of each document that is wholly there."""
+    """What is known of each completely indexed document."""
     fields = ["source", "sha256", "title", "date", "characters"]
     return all_rows(client, documents, "part == 0 and whole == true", fields)

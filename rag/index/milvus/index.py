@@ -8,25 +8,17 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError, QuestionError
-from rag.index.base import (
-    REBUILD,
-    About,
-    Capabilities,
-    Found,
-    StoredChunk,
-    StoredDocument,
-    Vectors,
-    Weighable,
-    require_identity,
-)
-from rag.index.milvus.client import ANSWER_S, MOST, SEARCH, connected, count, query, translated
+from rag.index.base import REBUILD, About, ScoredIds, StoredChunk, StoredDocument, Weighable, require_identity
+from rag.index.codec import Vectors
+from rag.index.milvus.client import ANSWER_S, MOST, SEARCH, all_rows, connected, count, query, translated
 from rag.index.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
 from rag.index.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
 from rag.text.analyzer import stem
 from rag.types import EmbedderIdentity, Scope
 from rag.uris import MilvusAddress
 
-_ROWS = 200
+_PARTS = 200
+"""How many parts of a document are read at a time."""
 
 
 class MilvusIndex:
@@ -35,7 +27,7 @@ class MilvusIndex:
     def __init__(self, address: MilvusAddress, identity: EmbedderIdentity | None, *, keyword: bool) -> None:
         """Connect; `IndexFileError` unless there is an index that `identity` built, None for any.
 
-        `keyword` says that search by words is wanted: `IndexFileError` if the index has none.
+        With `keyword` it is to be searched by words: `IndexFileError` if it can't be.
         """
         self._address = address
         self._identity = identity
@@ -47,19 +39,20 @@ class MilvusIndex:
                 if (chunks := collection_of(self._client, address)) is not None:
                     load(self._client, chunks, documents_of(chunks))
             with self.open():
-                pass  # what is wrong is told of now, not at the first question
+                pass  # a missing or foreign index is reported now, not at the first question
             failing.pop_all()
 
     @contextlib.contextmanager
     def open(self) -> "Iterator[MilvusState]":
         """See `Index.open`."""
         with translated(self._address):
-            state = _state(self._client, self._address)
-            if state is None:
+            chunks = collection_of(self._client, self._address)
+            if chunks is None:
                 raise IndexFileError(f"No index in {self._address}. Build it: rag build")
+            state = MilvusState(self._client, self._address, chunks, meta_of(self._client, chunks))
             if self._identity is not None:
                 require_identity(state.identity, self._identity, str(self._address))
-            if self._keyword and not state.capabilities.keyword:
+            if self._keyword and not state.keyword:
                 raise IndexFileError(
                     f"{self._address} was built for dense search alone. Ask it so: --retrieval dense"
                 )
@@ -78,23 +71,23 @@ class MilvusIndex:
 class MilvusState:
     """An index in Milvus as it is now (see `rag.index.base.State`).
 
-    What a build writes meanwhile may be seen, a document at a time. Chunks that a search brings are kept here
-    with all that they are weighed by.
+    What a build writes meanwhile may be seen, a document at a time. The rows that a search brings are kept
+    here with all that chunks are scored by.
     """
 
     def __init__(self, client: Any, address: MilvusAddress, chunks: str, meta: Mapping[str, Any]) -> None:
-        """Of the collection `chunks`, which `meta` describes."""
+        """The state of the collection `chunks`, which `meta` describes."""
         self._client = client
         self._address = address
         self._chunks = chunks
         self._documents = documents_of(chunks)
-        self._kept: dict[int, dict[str, Any]] = {}
-        self._read: dict[int, dict[str, Any]] = {}
-        self._having: dict[str, int] = {}
+        self._chunk_rows: dict[int, dict[str, Any]] = {}
+        self._part_rows: dict[int, dict[str, Any]] = {}
+        self._stem_counts: dict[str, int] = {}
         self._count: int | None = None
         self.generation: str = meta["generation"]
         self.identity = EmbedderIdentity(**meta["embedder"])
-        self.capabilities = Capabilities(keyword=bool(meta["keyword"]))
+        self.keyword = bool(meta["keyword"])
 
     def chunk_count(self) -> int:
         """See `State.chunk_count`."""
@@ -102,19 +95,21 @@ class MilvusState:
             self._count = count(self._client, self._chunks, "")
         return self._count
 
-    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> Found:
+    def dense_search(self, vector: Vectors, k: int, scope: Scope | None = None) -> ScoredIds:
         """See `State.dense_search`."""
         return self._search("vector", vector.tolist(), k, scope, SEARCH)
 
-    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> Found:
+    def keyword_search(self, terms: Sequence[str], k: int, scope: Scope | None = None) -> ScoredIds:
         """See `State.keyword_search`."""
         if not terms:
             return []
-        found = self._search("keywords", " ".join(map(stem, terms)), k, scope, {})
         # Servers differ in the sign; more is better here.
-        return [(chunk, abs(score)) for chunk, score in found]
+        hits = self._search("keywords", " ".join(map(stem, terms)), k, scope, {})
+        return sorted(((chunk, abs(score)) for chunk, score in hits), key=_best_first)
 
-    def _search(self, field: str, sought: Any, k: int, scope: Scope | None, params: dict[str, Any]) -> Found:
+    def _search(
+        self, field: str, sought: Any, k: int, scope: Scope | None, params: dict[str, Any]
+    ) -> ScoredIds:
         if k < 1:  # of an index without documents
             return []
         (hits,) = self._client.search(
@@ -127,9 +122,10 @@ class MilvusState:
             search_params=params,
             timeout=ANSWER_S,
         )
-        self._kept.update((int(hit["id"]), dict(hit["entity"]) | {"id": int(hit["id"])}) for hit in hits)
-        found = [(int(hit["id"]), float(hit["distance"])) for hit in hits]
-        return sorted(found, key=lambda one: (-abs(one[1]) if field == "keywords" else -one[1], one[0]))
+        self._chunk_rows.update(
+            (int(hit["id"]), dict(hit["entity"]) | {"id": int(hit["id"])}) for hit in hits
+        )
+        return sorted(((int(hit["id"]), float(hit["distance"])) for hit in hits), key=_best_first)
 
     def _within(self, scope: Scope | None) -> str:
         """The condition, in Milvus's language, that a chunk is in the scope."""
@@ -154,10 +150,10 @@ class MilvusState:
 
     def chunks_with(self, terms: Sequence[str]) -> dict[str, int]:
         """See `State.chunks_with`."""
-        for sought in {*map(stem, terms)} - self._having.keys():
+        for sought in {*map(stem, terms)} - self._stem_counts.keys():
             condition = f"TEXT_MATCH(stems, {json.dumps(sought, ensure_ascii=False)})"
-            self._having[sought] = count(self._client, self._chunks, condition)
-        return {term: self._having[stem(term)] for term in terms}
+            self._stem_counts[sought] = count(self._client, self._chunks, condition)
+        return {term: self._stem_counts[stem(term)] for term in terms}
 
     def weighables(self, ids: Sequence[int]) -> list[Weighable]:
         """See `State.weighables`."""
@@ -168,31 +164,36 @@ class MilvusState:
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """See `State.chunks`."""
-        self._keep(ids)
-        return tuple(stored_chunk(self._kept[chunk]) for chunk in ids)
+        return tuple(map(stored_chunk, self._rows_of(ids)))
 
     def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
         """See `State.cosines`."""
-        self._keep(ids)
-        return [float(np.array(self._kept[chunk]["vector"], np.float32) @ vector) for chunk in ids]
+        return [float(np.array(row["vector"], np.float32) @ vector) for row in self._rows_of(ids)]
 
-    def _keep(self, ids: Sequence[int]) -> None:
-        if missing := [chunk for chunk in ids if chunk not in self._kept]:
+    def _rows_of(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of these chunks, in this order."""
+        if missing := [chunk for chunk in ids if chunk not in self._chunk_rows]:
             rows = self._query(self._chunks, f"id in {missing}", CHUNK_FIELDS)
-            self._kept.update((row["id"], row) for row in rows)
-        if any(chunk not in self._kept for chunk in ids):
+            self._chunk_rows.update((row["id"], row) for row in rows)
+        if any(chunk not in self._chunk_rows for chunk in ids):
             raise IndexFileError(f"{self._address} lacks chunks. {REBUILD}")
+        return [self._chunk_rows[chunk] for chunk in ids]
 
     def chunks_between(self, document: int, start: int, end: int) -> tuple[StoredChunk, ...]:
         """See `State.chunks_between`."""
         return self._stored(_between(document, start, end))
 
+    def every_chunk(self, document: int) -> list[StoredChunk]:
+        """All chunks of a document, in order, however many."""
+        rows = all_rows(self._client, self._chunks, f"document == {document}", CHUNK_FIELDS)
+        return sorted(map(stored_chunk, rows), key=lambda chunk: chunk.start)
+
     def _stored(self, condition: str) -> tuple[StoredChunk, ...]:
-        found = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))
-        return tuple(sorted(found, key=lambda chunk: chunk.start))
+        chunks = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))
+        return tuple(sorted(chunks, key=lambda chunk: chunk.start))
 
     def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
-        """See `State.around`: all at once, and what else is asked of their documents then."""
+        """See `State.around`; the parts of documents that are asked for next are read too, all at once."""
         spans = [(one.document, one.end - max_chars, one.start + max_chars) for one in chunks]
         if not spans:
             return []
@@ -200,21 +201,21 @@ class MilvusState:
         parts |= {(document, max(at, 0) // PART_CHARS) for document, *ends in spans for at in ends}
         fields = ["id", "sha256", "title", "date", "pages", "characters", "text"]
         ids = [key(*part) for part in sorted(parts)]
-        self._read |= {row["id"]: row for row in self._query(self._documents, f"id in {ids}", fields)}
-        found = self._stored(" or ".join(f"({_between(*span)})" for span in spans))
+        self._part_rows |= {row["id"]: row for row in self._query(self._documents, f"id in {ids}", fields)}
+        near = self._stored(" or ".join(f"({_between(*span)})" for span in spans))
         return [
-            tuple(one for one in found if one.document == document and one.end > start and one.start < end)
+            tuple(one for one in near if one.document == document and one.end > start and one.start < end)
             for document, start, end in spans
         ]
 
     def document(self, source: str) -> int | None:
-        """See `State.document`."""
+        """See `Documents.document`."""
         condition = f"part == 0 and whole == true and name == {key(source)}"
         rows = self._query(self._documents, condition, ["document"])
         return max((int(row["document"]) for row in rows), default=None)
 
     def documents(self) -> dict[str, StoredDocument]:
-        """See `State.documents`."""
+        """See `Documents.documents`."""
         return {
             row["source"]: StoredDocument(
                 row["sha256"], row["title"] or None, row["date"] or None, row["characters"]
@@ -228,19 +229,19 @@ class MilvusState:
         return about_of(row)
 
     def text(self, document: int, start: int = 0, end: int | None = None) -> str:
-        """See `State.text`."""
+        """See `Documents.text`."""
         if end is None:
             (row,) = self._parts(document, [0], ["characters"])
             end = int(row["characters"])
         first, last = start // PART_CHARS, max(end - 1, 0) // PART_CHARS
         texts: list[str] = []
-        for part in range(first, last + 1, _ROWS):
-            some = range(part, min(part + _ROWS, last + 1))
-            texts.extend(row["text"] for row in self._parts(document, some, ["text"]))
+        for part in range(first, last + 1, _PARTS):
+            parts = range(part, min(part + _PARTS, last + 1))
+            texts.extend(row["text"] for row in self._parts(document, parts, ["text"]))
         return "".join(texts)[start - first * PART_CHARS : end - first * PART_CHARS]
 
-    def copies(self, document: int, scope: Scope | None) -> dict[str, str]:
-        """None: Milvus can't say which documents are nearly the same."""
+    def near_duplicates(self, document: int, scope: Scope | None) -> dict[str, str]:
+        """See `State.near_duplicates`: none, since they aren't known here."""
         return {}
 
     def damaged_vectors(self) -> IndexFileError:
@@ -250,22 +251,21 @@ class MilvusState:
     def _parts(self, document: int, parts: Iterable[int], fields: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of these parts of a document, in order."""
         ids = [key(document, part) for part in parts]
-        missing = [number for number in ids if number not in self._read]
+        missing = [number for number in ids if number not in self._part_rows]
         rows = self._query(self._documents, f"id in {missing}", ["id", *fields]) if missing else []
-        found = self._read | {row["id"]: row for row in rows}
-        if any(number not in found for number in ids):
+        by_id = self._part_rows | {row["id"]: row for row in rows}
+        if any(number not in by_id for number in ids):
             raise IndexFileError(f"{self._address} lacks a document that was changed just now. Ask again.")
-        return [found[number] for number in ids]
+        return [by_id[number] for number in ids]
 
     def _query(self, collection: str, condition: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         return query(self._client, collection, condition, fields)
 
 
-def _state(client: Any, address: MilvusAddress) -> MilvusState | None:
-    chunks = collection_of(client, address)
-    return None if chunks is None else MilvusState(client, address, chunks, meta_of(client, chunks))
+def _best_first(hit: tuple[int, float]) -> tuple[float, int]:
+    return -hit[1], hit[0]
 
 
 def _between(document: int, start: int, end: int) -> str:
-    """The condition that a chunk has a character of the document there."""
+    """The condition that a chunk has a character of the document between these offsets."""
     return f"document == {document} and end > {start} and start < {end}"

@@ -1,6 +1,6 @@
 """Documents, chunks and vectors ↔ the rows of an index in Milvus (see `rag.index.milvus`).
 
-A row has numbers, and texts of at most 65,535 bytes: bytes stand in them as base64, a long text in parts.
+A row has numbers, and texts of at most 65,535 bytes: bytes are kept as base64, a long text in parts.
 """
 
 import base64
@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from rag.index.base import About, EmbeddedDocument, StoredChunk, Vectors
-from rag.index.codec import EmbeddedText, pack_numbers, pack_vectors, stem_lines, unpack_numbers, unpack_spans
+from rag.index.base import About, EmbeddedDocument, StoredChunk
+from rag.index.codec import (
+    EmbeddedText,
+    Vectors,
+    pack_numbers,
+    pack_stems,
+    pack_vectors,
+    unpack_numbers,
+    unpack_spans,
+    unpack_stems,
+)
 
 PART_CHARS = 16_000
 """Of four bytes each at most."""
@@ -23,33 +32,27 @@ META = 0
 BUILDER = -2
 """The part of a row that says who builds the index."""
 
-CHUNK_FIELDS = ["id", "document", "source", "start", "end", "text", "spans", "stems"]
-CHUNK_FIELDS += ["sentence_vectors", "vector"]
-_FIELD_BYTES = 65_000
 NO_VECTOR = [0.0, 1.0]
-_EMPTY_PART: dict[str, Any] = {
-    "vector": NO_VECTOR,
-    "document": 0,
-    "name": 0,
-    "source": "",
-    "date": "",
-    "part": -1,
-    "chunks": 0,
-    "characters": 0,
-    "sha256": "",
-    "title": "",
-    "pages": "",
-    "text": "",
-    "whole": False,
-}
+_FIELD_BYTES = 65_000
+_OF_DOCUMENT = {"document": "number", "name": "number", "source": "text", "date": "text"}
 
+CHUNK_KINDS = _OF_DOCUMENT | {"start": "number", "end": "number", "text": "text", "spans": "text"}
+CHUNK_KINDS |= {"sentence_vectors": "text", "stems": "text"}
+"""The kinds of a chunk's fields (see `rag.index.milvus.client.create`)."""
 
-PART_FIELDS = ["id", *_EMPTY_PART]
+PART_KINDS = _OF_DOCUMENT | {"part": "number", "chunks": "number", "characters": "number", "sha256": "text"}
+PART_KINDS |= {"title": "text", "pages": "text", "text": "text", "whole": "flag"}
+"""The kinds of the fields of a part of a document."""
+
+CHUNK_FIELDS = ["id", "vector", *CHUNK_KINDS]
+PART_FIELDS = ["id", "vector", *PART_KINDS]
+_EMPTY: dict[str, Any] = {"number": 0, "text": "", "flag": False}
+_EMPTY_PART = {"vector": NO_VECTOR} | {field: _EMPTY[kind] for field, kind in PART_KINDS.items()}
 
 
 def meta_row(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The row that says what the index is."""
-    return _EMPTY_PART | {"id": META, "text": json.dumps(meta)}
+    return _EMPTY_PART | {"id": META, "part": -1, "text": json.dumps(meta)}
 
 
 def builder_row(token: str, who: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,11 +64,11 @@ def document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
     """The parts of a document; the first one says what is known of it."""
     document = embedded.document
     of_all = _of_document(embedded) | {"sha256": document.sha256}
-    pages = base64.b64encode(pack_numbers(document.pages)).decode()
+    pages = _base64(pack_numbers(document.pages))
     about = {
         "characters": len(document.text),
         "chunks": len(embedded.pieces),
-        "title": _cut(document.title or ""),
+        "title": (document.title or "").encode()[:_FIELD_BYTES].decode(errors="ignore"),
         # A document of more pages than a field can hold goes without their numbers.
         "pages": pages if len(pages) <= _FIELD_BYTES else "",
         "whole": True,
@@ -83,10 +86,10 @@ def document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
 def chunk_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
     """The chunks of a document."""
     of_all = _of_document(embedded)
-    texts = {found.text: found for found in embedded.texts}
+    texts = {text.text: text for text in embedded.texts}
     rows = []
     for chunk in embedded.pieces:
-        found = texts[chunk.text]
+        text = texts[chunk.text]
         rows.append(
             of_all
             | {
@@ -94,10 +97,10 @@ def chunk_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
                 "start": chunk.start,
                 "end": chunk.end,
                 "text": chunk.text,
-                "vector": found.vector.astype(np.float32).tolist(),
-                "spans": base64.b64encode(pack_numbers(found.sentences)).decode(),
-                "sentence_vectors": _packed_vectors(found.sentence_vectors),
-                "stems": "\n".join(stem_lines(found.text, found.sentences)),
+                "vector": text.vector.astype(np.float32).tolist(),
+                "spans": _base64(pack_numbers(text.sentences)),
+                "sentence_vectors": _packed_vectors(text.sentence_vectors),
+                "stems": pack_stems(text.text, text.sentences),
             }
         )
     return rows
@@ -113,14 +116,18 @@ def _of_document(embedded: EmbeddedDocument) -> dict[str, Any]:
     }
 
 
+def _base64(packed: bytes) -> str:
+    return base64.b64encode(packed).decode()
+
+
 def _packed_vectors(vectors: Vectors) -> str:
     """As many as a field can hold, 125 of 384 dimensions; the others count as that of the whole chunk."""
     most = _FIELD_BYTES * 3 // 4 // max(vectors.shape[1], 1)
-    return base64.b64encode(pack_vectors(vectors[:most])).decode()
+    return _base64(pack_vectors(vectors[:most]))
 
 
 def embedded_text(row: Mapping[str, Any]) -> EmbeddedText | None:
-    """What a row has of a text; None where it hasn't all (see `_packed_vectors`)."""
+    """What a row has of a text; None where sentence vectors are missing (see `_packed_vectors`)."""
     spans = unpack_spans(base64.b64decode(row["spans"]))
     vector = np.array(row["vector"], dtype=np.float32)
     packed = np.frombuffer(base64.b64decode(row["sentence_vectors"]), np.int8).reshape(-1, len(vector))
@@ -128,10 +135,6 @@ def embedded_text(row: Mapping[str, Any]) -> EmbeddedText | None:
         return None
     # To pack them again gives the same bytes: the largest number of each is 127 already.
     return EmbeddedText(row["text"], vector, tuple(spans), packed.astype(np.float32))
-
-
-def _cut(text: str) -> str:
-    return text.encode()[:_FIELD_BYTES].decode(errors="ignore")
 
 
 def key(*of: object) -> int:
@@ -155,8 +158,8 @@ def stored_chunk(row: Mapping[str, Any]) -> StoredChunk:
         text=row["text"],
         sentences=tuple((row["start"] + first, row["start"] + last) for first, last in spans),
         sentence_vectors=packed + left_out * pack_vectors(vector),
-        stems=tuple(row["stems"].split("\n")) if row["stems"] else (),
-        story=row["document"],
+        stems=unpack_stems(row["stems"]),
+        group=row["document"],
     )
 
 

@@ -1,7 +1,7 @@
 """Documents and vectors → an index in Milvus.
 
-The id of a row is a hash of what it is of, the version of the document included: to write it twice changes
-nothing, and what is read of a document is of one version.
+The id of a row is a hash of what it is of, the version of the document included: so writes are idempotent,
+and all that is read of a document is of one version.
 """
 
 import contextlib
@@ -17,32 +17,9 @@ import numpy as np
 from rag.errors import IndexFileError
 from rag.index.base import REBUILD, EmbeddedDocument, IndexWriter, require_identity
 from rag.index.codec import EmbeddedText, text_hash
-from rag.index.milvus.client import (
-    ANSWER_S,
-    BUILD_S,
-    MOST,
-    SEARCH,
-    all_rows,
-    connected,
-    count,
-    query,
-    translated,
-)
-from rag.index.milvus.collections import (
-    NONE,
-    Hold,
-    begun,
-    collection_of,
-    documents_of,
-    drop,
-    load,
-    meta_of,
-    own,
-    put_in_force,
-    put_meta,
-    require_keyword,
-    whole_documents,
-)
+from rag.index.milvus import collections
+from rag.index.milvus.client import BUILD_S, MOST, SEARCH, all_rows, connected, count, query, translated
+from rag.index.milvus.collections import Hold, documents_of, load, meta_of, put_meta
 from rag.index.milvus.rows import PART_FIELDS, chunk_rows, document_rows, embedded_text, key
 from rag.models.pooling import unit
 from rag.types import EmbedderIdentity
@@ -52,19 +29,19 @@ _SETTLE_S = 120.0
 """How long a build waits until questions see what it wrote."""
 
 RENEWED_S = 20.0
-"""How often a build says that it goes on."""
+"""How often a build says that it is still at work."""
 
 _DELETED = 50
-"""So many documents are deleted at a time."""
+"""How many documents are deleted at a time."""
 
 CHECKED_S = 20.0
 """How often a writer looks whether another build has taken over: to look takes 0.2 s."""
 
 _ROWS = 200
-"""So many rows are sent at a time, 2 MB; the server takes 64 MB."""
+"""How many rows are sent at a time, 2 MB; the server takes 64 MB."""
 
 _SAMPLE, _PROBES, _NEAREST = 1_000, 20, 10
-"""So many chunks, out of which the nearest are looked for so many times, that many."""
+"""Among how many chunks, with how many vectors, how many of the nearest to each are searched."""
 
 _RECALL = 0.95
 _OFF = 1e-4
@@ -87,15 +64,16 @@ class MilvusWriter:
     def hashes(self) -> dict[str, str]:
         """See `IndexWriter.hashes`."""
         with translated(self._address):
-            self._before = {
-                row["source"]: row["sha256"] for row in whole_documents(self._client, self._documents)
-            }
+            rows = collections.whole_documents(self._client, self._documents)
+        self._before = {row["source"]: row["sha256"] for row in rows}
         return self._before
 
     def connect(self) -> Callable[[], IndexWriter]:
         """See `IndexWriter.connect`."""
         if self._address.in_process:
-            raise IndexFileError(f"{self._address} is a file of one process. Name a server for a cluster.")
+            raise IndexFileError(
+                f"{self._address} is a file, which one process can open. Name a server for a cluster."
+            )
         return functools.partial(MilvusWriter, self.chunks, self._hold)
 
     def known(self, sources: Sequence[str], keys: Sequence[bytes]) -> dict[bytes, EmbeddedText]:
@@ -103,8 +81,8 @@ class MilvusWriter:
         fields = ["text", "spans", "sentence_vectors", "vector"]
         with translated(self._address):
             rows = all_rows(self._client, self.chunks, f"name in {[*map(key, sources)]}", fields)
-            known = {text_hash(row["text"]): embedded_text(row) for row in rows}
-            return {hashed: found for hashed, found in known.items() if found is not None}
+        texts = {text_hash(row["text"]): embedded_text(row) for row in rows}
+        return {hashed: text for hashed, text in texts.items() if text is not None}
 
     def keep(self, texts: Sequence[EmbeddedText]) -> bool:
         """See `IndexWriter.keep`: rows of chunks need their document."""
@@ -112,26 +90,23 @@ class MilvusWriter:
 
     def upsert(self, documents: Iterable[EmbeddedDocument]) -> None:
         """See `IndexWriter.upsert`; `IndexFileError` if another build has taken over."""
-        found = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
-        firsts = [parts[0] for parts, _ in found]
+        rows = [(document_rows(embedded), chunk_rows(embedded)) for embedded in documents]
+        firsts = [parts[0] for parts, _ in rows]
         with translated(self._address):
             self._begin()
-            # Before its chunks, so that each that is found has its document, which is whole when all are
-            # there.
-            self._put(self._documents, [row | {"whole": False} for parts, _ in found for row in parts])
-            self._put(self.chunks, [row for _, rows in found for row in rows])
+            # Before its chunks, so that each has its document, which counts as whole when all are there.
+            self._put(self._documents, [row | {"whole": False} for parts, _ in rows for row in parts])
+            self._put(self.chunks, [row for _, chunks in rows for row in chunks])
             self._put(self._documents, firsts)
-            # The version before goes as soon as this one answers. One of a moment ago may be overlooked: it
-            # goes at the end.
+            # The version before is deleted as soon as this one answers. One of a moment ago may be missed: it
+            # is deleted at the end.
             versions = f"part == 0 and name in {[row['name'] for row in firsts]}"
-            there = {
-                row["document"]
-                for row in query(self._client, self._documents, versions, ["document"], seen="Eventually")
-            }
-            self._delete(sorted(there - {row["document"] for row in firsts}))
+            written = query(self._client, self._documents, versions, ["document"], seen="Eventually")
+            now = {row["document"] for row in firsts}
+            self._delete(sorted({row["document"] for row in written} - now))
 
     def _begin(self) -> None:
-        """See now and then that the build has its hold, and say that the state isn't what was named."""
+        """Check now and then that the build has its hold, and mark the state as one that changes."""
         if time.monotonic() < self._next_check:
             return
         self._hold.require(self._client)
@@ -149,36 +124,34 @@ class MilvusWriter:
         fields = ["document", "source", "sha256", "whole", "chunks"]
         with translated(self._address):
             self._hold.require(self._client)
-            expected = 0
-            gone: list[int] = []
-            there: dict[str, str] = {}
-            for row in all_rows(self._client, self._documents, "part == 0", fields):
-                if now.get(row["source"]) != row["sha256"]:
-                    gone.append(row["document"])
-                elif row["whole"]:
-                    expected += row["chunks"]
-                    there[row["source"]] = row["sha256"]
-            self._delete(gone)
-            if lacking := [source for source in now if source not in there]:
+            rows = all_rows(self._client, self._documents, "part == 0", fields)
+            outdated = [row["document"] for row in rows if now.get(row["source"]) != row["sha256"]]
+            current = [row for row in rows if row["whole"] and now.get(row["source"]) == row["sha256"]]
+            self._delete(outdated)
+            hashes = {row["source"]: row["sha256"] for row in current}
+            if lacking := [source for source in now if source not in hashes]:
                 raise IndexFileError(
-                    f"{self._address} lacks {len(lacking)} documents that were put in, such as {lacking[0]}: "
-                    "another build took them out. Build it again: rag build"
+                    f"{self._address} lacks {len(lacking)} documents that this build wrote, such as "
+                    f"{lacking[0]}: another build removed them. Build it again: rag build"
                 )
+            expected = sum(row["chunks"] for row in current)
             meta = meta_of(self._client, self.chunks)
-            unchanged = self._before == there and not gone and not meta.get("changing")
-            if unchanged and meta["generation"] != NONE and count(self._client, self.chunks, "") == expected:
+            named = meta["generation"] != collections.NONE and not meta.get("changing")
+            unchanged = named and self._before == hashes and not outdated
+            if unchanged and count(self._client, self.chunks, "") == expected:
                 return
             self._client.flush(self.chunks, timeout=BUILD_S)
             self._settle(expected)
             self._hold.require(self._client)
-            named = meta | {"generation": secrets.token_hex(6), "changing": False}
-            put_meta(self._client, self.chunks, named)
+            put_meta(
+                self._client, self.chunks, meta | {"generation": secrets.token_hex(6), "changing": False}
+            )
 
     def _delete(self, documents: Sequence[int]) -> None:
-        """Delete versions of documents, so that what is left, if it is interrupted, is found again."""
+        """Delete versions of documents, so that a build that follows an interruption finds what is left."""
         for first in range(0, len(documents), _DELETED):
             some = f"document in {documents[first : first + _DELETED]}"
-            # First they are whole no longer, so that none counts as there whose chunks have gone.
+            # First they are marked as not whole, so that none counts as there whose chunks are deleted.
             firsts = query(self._client, self._documents, f"{some} and part == 0", PART_FIELDS, seen="Strong")
             self._put(self._documents, [row | {"whole": False} for row in firsts])
             for collection, condition in (
@@ -186,62 +159,62 @@ class MilvusWriter:
                 (self._documents, f"{some} and part > 0"),
                 (self._documents, some),
             ):
-                found = query(self._client, collection, condition, ["id"], seen="Strong")
-                ids = [row["id"] for row in found]
+                rows = query(self._client, collection, condition, ["id"], seen="Strong")
+                ids = [row["id"] for row in rows]
                 for at in range(0, len(ids), MOST):
                     self._client.delete(collection, ids=ids[at : at + MOST], timeout=BUILD_S)
 
     def _settle(self, expected: int) -> None:
-        """Wait until there are as many chunks as expected, and search finds those that are looked for."""
-        waited = time.monotonic() + _SETTLE_S
-        before = -1
+        """Wait until there are as many chunks as expected, and search finds a sample of them."""
+        before, until = -1, 0.0
         while True:
-            shown, pending = count(self._client, self.chunks, ""), _pending(self._client, self.chunks)
+            shown = count(self._client, self.chunks, "")
+            pending = collections.unindexed(self._client, self.chunks)
             if shown == expected and not pending and self._finds():
                 return
-            if pending != before:  # the index over the vectors is being made
-                before, waited = pending, time.monotonic() + _SETTLE_S
-            if time.monotonic() > waited:
+            if pending != before:  # the index over the vectors is being built
+                before, until = pending, time.monotonic() + _SETTLE_S
+            if time.monotonic() > until:
                 raise IndexFileError(
-                    f"{self._address} shows {shown} chunks, where its documents have {expected}, or search "
-                    f"doesn't find them ({pending} wait for it). Look at the server's log, and build again: "
-                    "rag build"
+                    f"{self._address} has {shown} chunks, its documents {expected}, and {pending} wait for "
+                    "the server's index: search doesn't find them all. Look at the server's log, and build "
+                    "again: rag build"
                 )
             time.sleep(0.2)
 
     def _finds(self) -> bool:
-        """Whether search finds what is nearest among some of the chunks.
+        """Whether search finds the nearest among a sample of the chunks.
 
-        Until the index over the vectors is made and loaded, which nothing tells, another answers that finds
-        less: 0.7 of the nearest.
+        Until the index over the vectors is built and loaded, which the server doesn't report, another one
+        answers that finds less: 0.7 of the nearest.
         """
-        some = self._client.query(
+        sample = self._client.query(
             self.chunks, filter="id > 0", output_fields=["id", "vector"], limit=_SAMPLE, timeout=BUILD_S
         )
-        if not some:
+        if not sample:
             return True
-        vectors = np.array([row["vector"] for row in some], dtype=np.float32)
-        chosen = np.random.default_rng(0).integers(len(some), size=(2, _PROBES))
-        probes = unit(vectors[chosen[0]] + vectors[chosen[1]])
-        nearest = np.sort(probes @ vectors.T, axis=1)[:, ::-1][:, :_NEAREST]
-        found = self._client.search(
+        vectors = np.array([row["vector"] for row in sample], dtype=np.float32)
+        pairs = np.random.default_rng(0).integers(len(sample), size=(2, _PROBES))
+        probes = unit(vectors[pairs[0]] + vectors[pairs[1]])
+        exact = np.sort(probes @ vectors.T, axis=1)[:, ::-1][:, :_NEAREST]
+        results = self._client.search(
             self.chunks,
             data=probes.tolist(),
             anns_field="vector",
             limit=_NEAREST,
-            filter=f"id in {[row['id'] for row in some]}",
+            filter=f"id in {[row['id'] for row in sample]}",
             search_params=SEARCH,
             timeout=BUILD_S,
         )
         near = sum(
-            hit["distance"] > exact[-1] - _OFF
-            for hits, exact in zip(found, nearest, strict=True)
+            hit["distance"] > cosines[-1] - _OFF
+            for hits, cosines in zip(results, exact, strict=True)
             for hit in hits
         )
-        return bool(near >= _RECALL * nearest.size)
+        return bool(near >= _RECALL * exact.size)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._client.close()
 
 
@@ -249,78 +222,67 @@ class MilvusWriter:
 def writing(
     address: MilvusAddress, identity: EmbedderIdentity, *, keyword: bool, rebuild: bool
 ) -> Iterator[MilvusWriter]:
-    """The right to change the index, which is made if there is none.
+    """The right to change the index, which is created if there is none (see `Backend.write`).
 
-    With `keyword` it can be searched by words: `IndexFileError` if the server, or the index as it is, can't
-    be. `rebuild` starts from nothing; the old index answers until the new one is whole. `IndexFileError` if
-    the index was built with another embedder, or another build is at work.
+    With `keyword` it can be searched by words: `IndexFileError` if the server, or the index as it is, can't.
     """
-    with contextlib.closing(connected(address, make_folder=True)) as client:
-        with translated(address):
-            current = collection_of(client, address)
-            if keyword:
-                require_keyword(client, address)
-            whole = current in own(client, address)
-            if current is not None and not whole and not rebuild:
-                raise IndexFileError(f"{address} lacks the texts of its documents. {REBUILD}")
-            # Of two first builds each begins a collection, and one gives way.
-            fresh = None if whole else begun(client, address, identity, keyword)
-            held = fresh or str(current)
-            load(client, documents_of(held))
+    with contextlib.closing(connected(address, make_folder=True)) as client, translated(address):
+        current = collections.collection_of(client, address)
+        if keyword:
+            collections.require_keyword(client, address)
+        whole = current in collections.own(client, address)
+        if current is not None and not whole and not rebuild:
+            raise IndexFileError(f"{address} lacks the texts of its documents. {REBUILD}")
+        # Of two first builds each begins a collection, and one gives way.
+        fresh = None if whole else collections.begun(client, address, identity, keyword)
+        held = fresh or str(current)
+        load(client, documents_of(held))
         hold = Hold(address, documents_of(held), secrets.token_hex(8))
-        try:
-            with translated(address):
-                hold.take(client)
-            with _renewed(hold):
-                with translated(address):
-                    if collection_of(client, address) != current:  # another build ended after that was asked
-                        raise IndexFileError(
-                            f"{address} was built by another process just now. Build it: rag build"
-                        )
-                    if rebuild and fresh is None:
-                        fresh = begun(client, address, identity, keyword)
-                    chunks = fresh or held
-                    others = [name for name in own(client, address) if name not in (chunks, current)]
-                    drop(client, others)
-                    load(client, chunks, documents_of(chunks))
-                    meta = meta_of(client, chunks)
-                    require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
-                    if keyword and not meta["keyword"]:
-                        raise IndexFileError(
-                            f"{address} was built for dense search alone. Build it so: --retrieval dense, or "
-                            "rebuild it: rag build --rebuild"
-                        )
-                with contextlib.closing(MilvusWriter(chunks, hold)) as writer:
-                    yield writer
-                with translated(address):
-                    if fresh is not None:
-                        put_in_force(client, address, fresh)
-                        if current is not None:
-                            drop(client, [current])
-        finally:
-            with contextlib.suppress(IndexFileError), translated(address):
-                hold.give_back(client)
+        with _taken(hold, client):
+            if (
+                collections.collection_of(client, address) != current
+            ):  # another build ended after the question
+                raise IndexFileError(f"{address} was built by another process just now. Build it: rag build")
+            if rebuild and fresh is None:
+                fresh = collections.begun(client, address, identity, keyword)
+            chunks = fresh or held
+            others = [name for name in collections.own(client, address) if name not in (chunks, current)]
+            collections.drop(client, others)
+            load(client, chunks, documents_of(chunks))
+            meta = meta_of(client, chunks)
+            require_identity(EmbedderIdentity(**meta["embedder"]), identity, str(address))
+            if keyword and not meta["keyword"]:
+                raise IndexFileError(
+                    f"{address} was built for dense search alone. Build it so: --retrieval dense, or rebuild "
+                    "it: rag build --rebuild"
+                )
+            with contextlib.closing(MilvusWriter(chunks, hold)) as writer:
+                yield writer
+            if fresh is not None:
+                collections.put_in_force(client, address, fresh)
+                if current is not None:
+                    collections.drop(client, [current])
 
 
 @contextlib.contextmanager
-def _renewed(hold: Hold) -> Iterator[None]:
-    """Have a thread say now and then that the build goes on, however long a block is being embedded."""
+def _taken(hold: Hold, client: Any) -> Iterator[None]:
+    """Take the hold, have a thread renew it, however long a block is being embedded, and give it back."""
     ended = threading.Event()
 
     def renew() -> None:
-        with contextlib.suppress(IndexFileError), contextlib.closing(connected(hold.address)) as client:
+        with contextlib.suppress(IndexFileError), contextlib.closing(connected(hold.address)) as own_client:
             while not ended.wait(RENEWED_S):
                 with contextlib.suppress(IndexFileError), translated(hold.address):
-                    hold.renew(client)
+                    hold.renew(own_client)
 
     thread = threading.Thread(target=renew, name="renewing", daemon=True)
-    thread.start()
     try:
+        hold.take(client)
+        thread.start()
         yield
     finally:
         ended.set()
-        thread.join()
-
-
-def _pending(client: Any, chunks: str) -> int:
-    return int(client.describe_index(chunks, "vector", timeout=ANSWER_S).get("pending_index_rows", 0))
+        if thread.ident is not None:
+            thread.join()
+        with contextlib.suppress(IndexFileError), translated(hold.address):
+            hold.give_back(client)

@@ -133,7 +133,7 @@ def test_a_saved_index_finds_the_same(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["vectors-1.faiss"]
 
 
-def test_a_large_index_is_saved_and_found_whole(tmp_path, monkeypatch):
+def test_a_large_index_is_saved_and_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", 1_000)
     ids, vectors = made(1, 20_000, 64)
     index = index_of(ids, vectors)

@@ -1,4 +1,4 @@
-"""An index whose FAISS file stays while a few documents come and go: as one that is made anew each time."""
+"""An index whose FAISS file stays while a few documents come and go: like one that is rebuilt each time."""
 
 import random
 
@@ -41,8 +41,8 @@ def asked(retriever: Retriever) -> list[set[tuple[str, str, float, float]]]:
     ]
 
 
-def anew(folders: Folders) -> list[set[tuple[str, str, float, float]]]:
-    """What an index finds that was made of the folder at once."""
+def rebuilt(folders: Folders) -> list[set[tuple[str, str, float, float]]]:
+    """What an index finds that was built of the folder at once."""
     other = Folders(folders.index.parent / "other")
     other.index.parent.mkdir(exist_ok=True)
     other.documents = folders.documents
@@ -62,19 +62,19 @@ def test_what_a_large_index_finds_follows_its_folder(folders):
             (folders.documents / removed).unlink()
         folders.build()
         files.append(folders.vectors_file())
-        expected = anew(folders)
+        expected = rebuilt(folders)
         assert asked(reader) == expected
         assert asked(Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())) == expected
         found = folders.examine()
         assert (found.faults, found.figures.recall) == ((), 1.0)
-    assert 1 < len(set(files)) < 6  # it stays as long as few chunks have changed, and is then made anew
+    assert 1 < len(set(files)) < 6  # it stays as long as few chunks have changed, and is then rebuilt
 
 
 def test_a_large_index_may_become_small_and_empty(folders):
     for path in sorted(folders.documents.iterdir())[5:]:
         path.unlink()
     folders.build()
-    assert asked(Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())) == anew(folders)
+    assert asked(Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())) == rebuilt(folders)
     for path in folders.documents.iterdir():
         path.unlink()
     folders.build(may_be_empty=True)
@@ -87,8 +87,8 @@ def test_a_reader_that_found_the_file_damaged_follows_later_states(folders):
     folders.build()
     mangle("overwritten", folders.vectors_file())
     reader = Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())
-    assert asked(reader) == anew(folders)
+    assert asked(reader) == rebuilt(folders)
     for name in ("00.txt", "00.txt", "01.txt"):
         folders.write({name: text(chooser)})
         folders.build()
-        assert asked(reader) == anew(folders)
+        assert asked(reader) == rebuilt(folders)

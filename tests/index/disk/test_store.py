@@ -285,7 +285,7 @@ def test_what_a_chunk_is_weighed_by_is_that_of_the_chunk(tmp_path):
         ("DROP TABLE chunks", "is damaged (no such table: chunks)."),
     ],
 )
-def test_damage_is_told_of_with_the_command_that_mends_it(tmp_path, sql, what):
+def test_damage_is_reported_with_the_command_that_repairs_it(tmp_path, sql, what):
     write(tmp_path, TEXTS)
     change(tmp_path, sql)
 
@@ -294,7 +294,7 @@ def test_damage_is_told_of_with_the_command_that_mends_it(tmp_path, sql, what):
     assert str(raised.value) == f"{tmp_path}/ {what} Rebuild it: rag build --rebuild"
 
 
-def test_a_damaged_vector_is_told_of_where_only_some_are_read(tmp_path):
+def test_a_damaged_vector_is_reported_where_only_some_are_read(tmp_path):
     write(tmp_path, TEXTS)
     change(tmp_path, "UPDATE texts SET vector = x'00' WHERE rowid = 1")
     with pytest.raises(IndexFileError, match="has damaged vectors"), store.reading(tmp_path) as snapshot:

@@ -98,7 +98,7 @@ def test_the_doctor_and_the_list_of_documents_know_it(settings: Settings):
     assert found.figures.documents == 5
     assert found.figures.characters == found.figures.indexed_characters
     assert {(one.state, one.characters is not None) for one in wiring.listed(settings)} == {("indexed", True)}
-    with pytest.raises(IndexFileError, match="is mended by a build"):
+    with pytest.raises(IndexFileError, match="is repaired by a build"):
         wiring.repair(settings)
 
 
@@ -108,7 +108,7 @@ def test_collections_whose_creation_broke_off_are_in_nobodys_way(server, tmp_pat
     address = milvus_address(where)
     client = connected(address)
     for kind in ("added", "unchanged"):  # a first build, and one of what is there
-        half = collections._made(client, address, IDENTITY, keyword=False)
+        half = collections._created(client, address, IDENTITY, keyword=False)
         client.release_collection(collections.documents_of(half))
         client.drop_index(collections.documents_of(half), "vector")
         assert getattr(rag.build(tmp_path, index=where, retrieval="dense"), kind) == ("a.txt",)
@@ -150,7 +150,7 @@ def test_an_old_server_says_what_it_lacks(place, server):
         rag.search("Moscow", index=place)
 
 
-def test_another_embedder_is_told_of(place):
+def test_another_embedder_is_reported(place):
     with pytest.raises(IndexFileError, match=r"was built with .* in int8; settings name fp32"):
         rag.search("Moscow", index=place, retrieval="dense", precision="fp32")
 
@@ -194,7 +194,7 @@ def test_a_server_with_tls_is_reached_with_tls_alone(tmp_path, certificates, ser
     options = {"tls_mode": 1, "server_pem_path": str(made), "server_key_path": str(key)}
     with milvus_server(tmp_path / "data", programs, **options) as started:
         where = f"127.0.0.1:{started.port}/articles"
-        with pytest.raises(IndexFileError, match=r"wants TLS \(milvus\+tls://\)"):
+        with pytest.raises(IndexFileError, match=r"requires TLS \(milvus\+tls://\)"):
             rag.search("Moscow", index=f"milvus://{where}")
         with pytest.raises(IndexFileError, match=r"can't be reached\. .* RAG_MILVUS_CERTIFICATE"):
             rag.search("Moscow", index=f"milvus+tls://{where}")

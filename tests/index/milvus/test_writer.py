@@ -11,8 +11,9 @@ import pytest
 
 from rag.errors import IndexFileError
 from rag.index.base import BUILD
-from rag.index.milvus import collections, rows, server, writer
+from rag.index.milvus import collections, rows, writer
 from rag.index.milvus.backend import MilvusBackend
+from rag.index.milvus.client import connected
 from rag.indexing import doctor
 from rag.uris import MilvusAddress, milvus_address
 from tests.support import ROOT, SEEDS
@@ -57,14 +58,14 @@ def test_a_build_that_lacks_what_it_put_in_says_so(store):
     documents = write(store, {"a.txt": "War."})
     now = {"a.txt": documents["a.txt"].document.sha256, "b.txt": "0" * 64}
     with (
-        pytest.raises(IndexFileError, match=r"lacks 1 documents that were put in, such as b\.txt"),
+        pytest.raises(IndexFileError, match=r"lacks 1 documents that this build wrote, such as b\.txt"),
         store.write() as writing,
     ):
         writing.finish(now)
 
 
 def test_collections_of_others_are_left_alone(store):
-    client = server.connected(store.place, make_folder=True)
+    client = connected(store.place, make_folder=True)
     for name in ("articles_20240101", "articles_rag_20240101", "articles_rag_20240101_documents"):
         client.create_collection(name, dimension=4)
     write(store, {"a.txt": "War."})
@@ -75,8 +76,8 @@ def test_collections_of_others_are_left_alone(store):
     assert len(names) == 5
 
 
-def test_a_name_that_another_program_took_is_told_of(store):
-    client = server.connected(store.place, make_folder=True)
+def test_the_name_of_a_collection_of_another_program_is_reported(store):
+    client = connected(store.place, make_folder=True)
     client.create_collection("articles", dimension=4)
     with pytest.raises(IndexFileError, match="is a collection of another program's"):
         store.read()
@@ -100,7 +101,7 @@ def test_a_rebuild_goes_on_from_one_that_never_ended_but_not_from_the_index_befo
         assert everything(state) == expected({"b.txt": one})
 
 
-def test_a_second_builder_is_told_of_the_first(store):
+def test_a_second_build_reports_the_first(store):
     write(store, {"a.txt": "War."})
     with store.write() as first:
         for rebuild in (False, True):
@@ -114,7 +115,7 @@ def test_a_second_builder_is_told_of_the_first(store):
         pass  # the right was given back
 
 
-def test_a_rebuild_and_two_first_builds_are_told_of_as_well(store, monkeypatch):
+def test_a_rebuild_and_two_first_builds_are_reported_as_well(store, monkeypatch):
     monkeypatch.setattr(collections, "GRACE_S", 0.0)
     for rebuild in (False, True):  # the first build, then a rebuild
         one = embedded("b.txt", "Salt.")
@@ -130,15 +131,15 @@ def test_a_rebuild_and_two_first_builds_are_told_of_as_well(store, monkeypatch):
 
 
 def test_a_first_build_that_another_one_overtook_leaves_what_that_built(store, monkeypatch):
-    real = writer.begun
+    real = collections.begun
     built = {}
 
     def late(*arguments):
-        monkeypatch.setattr(writer, "begun", real)
+        monkeypatch.setattr(collections, "begun", real)
         built.update(write(store, {"a.txt": "War."}))
         return real(*arguments)
 
-    monkeypatch.setattr(writer, "begun", late)
+    monkeypatch.setattr(collections, "begun", late)
     second = store.write()
     with pytest.raises(IndexFileError, match=r"was built by another process just now\. Build it: rag build"):
         second.__enter__()
@@ -220,12 +221,12 @@ def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeyp
             second.__enter__()
 
 
-def test_a_first_build_that_was_killed_is_gone_on_from_when_it_is_forgotten(store, monkeypatch):
+def test_a_first_build_that_was_killed_is_continued_when_it_no_longer_counts(store, monkeypatch):
     with monkeypatch.context() as killed:
         killed.setattr(collections.Hold, "give_back", lambda hold, client: None)
         interrupted(store, ("a.txt", "War."))
     second = store.write()
-    with pytest.raises(IndexFileError, match=r"one that was killed is forgotten after 120 s\."):
+    with pytest.raises(IndexFileError, match=r"one that was killed no longer counts after 120 s\."):
         second.__enter__()
     monkeypatch.setattr(collections, "LEASE_S", 0.0)
     with store.write() as writing:
@@ -233,10 +234,10 @@ def test_a_first_build_that_was_killed_is_gone_on_from_when_it_is_forgotten(stor
 
 
 @pytest.mark.parametrize("meta", [None, {"schema": "0"}])
-def test_a_rebuild_mends_an_index_that_no_longer_says_how_it_was_built(store, monkeypatch, meta):
+def test_a_rebuild_repairs_an_index_without_metadata(store, monkeypatch, meta):
     monkeypatch.setattr(collections, "GRACE_S", 0.0)
     write(store, {"a.txt": "War."})
-    client = server.connected(store.place)
+    client = connected(store.place)
     (before,) = collections.own(client, store.place)
     if meta is None:
         client.delete(collections.documents_of(before), ids=[rows.META])
@@ -285,7 +286,7 @@ def test_what_a_killed_build_put_in_gets_a_name_from_the_next(store):
 def test_the_next_build_drops_what_a_rebuild_left_that_never_ended(store):
     write(store, {"a.txt": "War."})
     interrupted(store, ("a.txt", "War."), rebuild=True)
-    client = server.connected(store.place)
+    client = connected(store.place)
     assert len(client.list_collections()) == 4
     write(store, {"a.txt": "War."})
     assert len(client.list_collections()) == 2
