@@ -6,20 +6,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rag.errors import IndexFileError
 from rag.index.base import BUILD
-from rag.index.milvus import collections, rows, server, writer
+from rag.index.milvus import client as clients
+from rag.index.milvus import collections, rows, writer
 from rag.index.milvus.backend import MilvusBackend
 from rag.indexing import doctor
 from rag.uris import MilvusAddress, milvus_address
-from tests.support import ROOT, SEEDS
+from tests.support import ROOT, SEEDS, wait_until
 from tests.support.stores import IDENTITY, Store, embedded, everything, expected, opened, write
 
 pymilvus = pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
+
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_a_build_that_lacks_what_it_put_in_says_so(store):
 
 
 def test_collections_of_others_are_left_alone(store):
-    client = server.connected(store.place, make_folder=True)
+    client = clients.connected(store.place, make_folder=True)
     for name in ("articles_20240101", "articles_rag_20240101", "articles_rag_20240101_documents"):
         client.create_collection(name, dimension=4)
     write(store, {"a.txt": "War."})
@@ -76,7 +80,7 @@ def test_collections_of_others_are_left_alone(store):
 
 
 def test_a_name_that_another_program_took_is_told_of(store):
-    client = server.connected(store.place, make_folder=True)
+    client = clients.connected(store.place, make_folder=True)
     client.create_collection("articles", dimension=4)
     with pytest.raises(IndexFileError, match="is a collection of another program's"):
         store.read()
@@ -130,7 +134,7 @@ def test_a_rebuild_and_two_first_builds_are_told_of_as_well(store, monkeypatch):
 
 
 def test_a_first_build_that_another_one_overtook_leaves_what_that_built(store, monkeypatch):
-    real = writer.begun
+    real = collections.begun
     built = {}
 
     def late(*arguments):
@@ -212,9 +216,19 @@ def test_the_doctor_asks_for_no_rebuild_where_a_build_is_enough(store, tmp_path,
 
 def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeypatch):
     monkeypatch.setattr(writer, "RENEWED_S", 0.05)
-    monkeypatch.setattr(collections, "LEASE_S", 0.7)
+    late_s = 0.0
+    monkeypatch.setattr(collections, "time", SimpleNamespace(time=lambda: time.time() + late_s))
+    renew, renewals = collections.Hold.renew, []
+
+    def renewing(hold, client):
+        began_s = late_s
+        renew(hold, client)
+        renewals.append(began_s)
+
+    monkeypatch.setattr(collections.Hold, "renew", renewing)
     with store.write():
-        time.sleep(1.5)
+        late_s = 2 * collections.LEASE_S
+        wait_until(lambda: late_s in renewals, "the build has renewed its lease")
         second = store.write()
         with pytest.raises(IndexFileError, match=r"is being built by process"):
             second.__enter__()
@@ -236,7 +250,7 @@ def test_a_first_build_that_was_killed_is_gone_on_from_when_it_is_forgotten(stor
 def test_a_rebuild_mends_an_index_that_no_longer_says_how_it_was_built(store, monkeypatch, meta):
     monkeypatch.setattr(collections, "GRACE_S", 0.0)
     write(store, {"a.txt": "War."})
-    client = server.connected(store.place)
+    client = clients.connected(store.place)
     (before,) = collections.own(client, store.place)
     if meta is None:
         client.delete(collections.documents_of(before), ids=[rows.META])
@@ -285,7 +299,7 @@ def test_what_a_killed_build_put_in_gets_a_name_from_the_next(store):
 def test_the_next_build_drops_what_a_rebuild_left_that_never_ended(store):
     write(store, {"a.txt": "War."})
     interrupted(store, ("a.txt", "War."), rebuild=True)
-    client = server.connected(store.place)
+    client = clients.connected(store.place)
     assert len(client.list_collections()) == 4
     write(store, {"a.txt": "War."})
     assert len(client.list_collections()) == 2
