@@ -9,6 +9,20 @@ from rag.answering.engine import Engine
 from tests.support import SEEDS
 from tests.support.fakes import WordEmbedder
 
+MARKED = {
+    **dict.fromkeys(("seed_settings", "seed_engine", "small_model", "llama", "embedder", "reader"), "model"),
+    **dict.fromkeys(("url", "locked", "server"), "server"),
+}
+"""Names of fixtures, here and in test modules, that load models or start a server; with their marker."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses one of these, before tests are chosen by their markers."""
+    for item in items:
+        for name in MARKED.keys() & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(MARKED[name])
+
 
 @pytest.fixture
 def word_embedder() -> WordEmbedder:

@@ -21,7 +21,7 @@ from rag.interfaces.chat.panes import Panes
 from rag.interfaces.chat.session import Session, messages
 from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT
 from tests.support.chat_examples import DECLINED, parsed, text_of, texts_of
 
 app = pytest.importorskip("app")
@@ -334,7 +334,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path):
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -393,7 +393,7 @@ def test_index_question_and_page_need_no_network(tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -19,6 +19,8 @@ from rag.models.registry import find_language_model
 from rag.text.sentences import sentences
 from rag.types import Citation, Passage, Sentence, Signals
 
+pytestmark = pytest.mark.model
+
 NOTHING = Signals(0, 0, 0, 0, False, 0)
 FRAGMENTS = st.one_of(
     st.sampled_from(

@@ -27,7 +27,7 @@ from rag.evaluation import metrics
 from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
 from rag.evaluation.evaluate import indexed, sample
 from rag.evaluation.metrics import Span
-from rag.index.base import sentence_cosines
+from rag.index.base import State, sentence_cosines
 from rag.indexing import build as build_module
 from rag.retrieval import scoring
 from rag.retrieval.query import analyse
@@ -149,12 +149,12 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
     return Candidates(question, spans, matrix, seconds)
 
 
-def _other_words(question: str, snapshot: object) -> tuple[Wanted, Wanted]:
+def _other_words(question: str, state: State) -> tuple[Wanted, Wanted]:
     """What the words are worth when they aren't stemmed, and when stop words are content too."""
-    count = snapshot.chunk_count()
+    count = state.chunk_count()
     rarity = {
         word: np.log1p(count / (1 + having))
-        for word, having in snapshot.chunks_with([*dict.fromkeys(words(question))]).items()
+        for word, having in state.chunks_with([*dict.fromkeys(words(question))]).items()
     }
     content = {line([word]): weight for word, weight in rarity.items() if word not in STOP_WORDS}
     return weighed(content, {}), weighed({line([stem(word)]): weight for word, weight in rarity.items()}, {})
@@ -266,7 +266,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.max_chars != chunking.MAX_CHARS:
         chunking.MAX_CHARS = arguments.max_chars
-        build_module.CHUNKING = f"recursive-{arguments.max_chars}"
+        build_module.CHUNKING = f"recursive-{arguments.max_chars}"  # type: ignore[attr-defined]  # as the build reads it
 
     measured: list[Measured] = []
     retrievers: list[Retriever] = []
@@ -291,8 +291,8 @@ def main() -> None:
             weights = fit(half, (best, "coverage", "pairs"))
             print(row(f"fitted {[*weights.values()]}, {best}", weights, other))
     else:
-        for name, weights in ROWS.items():
-            print(row(name, weights, measured))
+        for name, given in ROWS.items():
+            print(row(name, given, measured))
         print(shipped("as shipped, widened, no copies", measured, retrievers))
 
 

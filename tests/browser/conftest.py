@@ -11,7 +11,8 @@ from tests.support.page_server import served
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-PATIENCE_MS = 120_000
+PATIENCE_MS = 300_000
+"""How long an event of the page is waited for: an answer takes seconds."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

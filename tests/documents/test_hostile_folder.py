@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from rag.index.disk import store
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT
 from tests.support.files import BOMB, pdf, word_of
+
+pytestmark = pytest.mark.slow
 
 WAR = b"War and bread."
 BINARY = "is binary, not text"
@@ -193,7 +195,7 @@ def test_the_readable_part_of_a_hostile_folder_is_indexed(tmp_path, monkeypatch)
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
         check=False,
     )
 

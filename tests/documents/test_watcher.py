@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag.documents.watcher import changes
+from tests.support import PATIENCE_S
 
 
 class Watched:
@@ -24,7 +25,7 @@ class Watched:
                 self.events += 1
                 self.condition.notify_all()
 
-    def reaches(self, count: int, within_s: float = 20) -> bool:
+    def reaches(self, count: int, within_s: float = PATIENCE_S) -> bool:
         with self.condition:
             return self.condition.wait_for(lambda: self.events >= count, within_s)
 
@@ -39,7 +40,7 @@ def watched(tmp_path):
         yield found
     finally:
         found.stop.set()
-        found.thread.join(20)
+        found.thread.join(PATIENCE_S)
     assert not found.thread.is_alive()
 
 

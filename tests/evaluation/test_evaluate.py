@@ -11,6 +11,8 @@ from rag.evaluation.evaluate import Report, evaluate, sample
 from rag.evaluation.report import table
 from rag.interfaces.cli import main
 
+pytestmark = pytest.mark.model
+
 DOCUMENTS = {
     "france.txt": "Normandy is a region of France. Its capital is Rouen.",
     "salt.txt": "Salt is mined in Wieliczka. The mine was opened in the 13th century.",
@@ -248,7 +250,7 @@ def test_eval_says_what_is_wrong(arguments, status, message, capsys, tmp_path):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "a.txt").write_text("War.", "utf-8")
     try:
-        found = main.main(["eval", *arguments])
+        found: object = main.main(["eval", *arguments])
     except SystemExit as error:
         found = error.code
     assert found == status

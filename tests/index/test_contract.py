@@ -24,7 +24,13 @@ def server(tmp_path_factory) -> Iterator[int]:
         yield started.port
 
 
-@pytest.fixture(params=["folder", "milvus-lite", "milvus server"])
+@pytest.fixture(
+    params=[
+        "folder",
+        pytest.param("milvus-lite", marks=pytest.mark.server),
+        pytest.param("milvus server", marks=pytest.mark.server),
+    ]
+)
 def store(request, tmp_path) -> Store:
     """An empty one."""
     if request.param == "folder":

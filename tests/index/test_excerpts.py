@@ -93,7 +93,7 @@ def index(tmp_path_factory) -> DiskIndex:
     ],
 )
 def test_an_excerpt_is_the_characters_asked_for(index: DiskIndex, start, end, given, text):
-    expected = Excerpt("2016-05-12 war.txt", *given, text, None, "2016-05-12", 18)
+    expected = Excerpt("2016-05-12 war.txt", given[0], given[1], text, None, "2016-05-12", 18)
     assert excerpt(index, "2016-05-12 war.txt", start, end) == expected
 
 

@@ -66,6 +66,7 @@ def leave_a_store(folders: Folders) -> None:
 def test_an_index_in_step_is_well(folders):
     found = examined(folders)
     assert (found.well, found.faults, found.notes) == (True, (), ())
+    assert found.figures is not None
     figures = dataclasses.replace(found.figures, store_bytes=0, vectors_bytes=0)
     characters = sum(len("".join(text.split())) for text in TEXTS.values())
     assert figures == doctor.Figures(3, 0, 0, 3, characters, characters, 0, 0, "words", "fp32", 5, 1.0)

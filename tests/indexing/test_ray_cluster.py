@@ -14,7 +14,11 @@ from rag.settings import resolve
 from tests.support import ROOT, SEEDS
 from tests.support.isolation import ISOLATED, require_isolation
 
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.model]
+
 DOCUMENTS = 400
+LIMIT_S = 2_400
+"""Ten times what all builds on the cluster took on two idle cores of a slow machine."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def seen(folder, tmp_path_factory):
         text=True,
         check=True,
         cwd=ROOT,
-        timeout=200,
+        timeout=LIMIT_S,
     )
     return json.loads(ran.stdout.splitlines()[-1]) | {"index": place / "index"}
 

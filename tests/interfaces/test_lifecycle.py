@@ -1,19 +1,20 @@
 """The start: what is said of it, what a program that asks meanwhile gets."""
 
 import pytest
-from rag.serving import preparation as preparations
 
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.disk import store
 from rag.indexing.catalog import Listed
+from rag.interfaces import lifecycle
 from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
+from tests.support import PATIENCE_S
 
 
 def ready(settings: Settings) -> Preparation:
     preparation = Preparation(settings)
     preparation.start()
-    assert preparation.ended.wait(120)
+    assert preparation.ended.wait(PATIENCE_S)
     return preparation
 
 
@@ -35,7 +36,7 @@ def test_a_failed_start_is_tried_again_when_the_page_is_opened_again(tmp_path):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "one.txt").write_text("The river froze in January.", "utf-8")
     preparation.start()
-    assert preparation.ended.wait(120)
+    assert preparation.ended.wait(PATIENCE_S)
 
     assert preparation.failure is None
     assert preparation.state == "1 document indexed."
@@ -55,7 +56,7 @@ def test_a_start_that_failed_is_told_of_to_who_asks(tmp_path):
 
 
 def test_who_asks_is_not_kept_waiting_for_good(seed_settings: Settings, monkeypatch):
-    monkeypatch.setattr(preparations, "WAIT_S", 0.0)
+    monkeypatch.setattr(lifecycle, "WAIT_S", 0.0)
     with pytest.raises(IndexFileError, match=r"^The documents can't be asked yet: Starting… Ask again in"):
         Preparation(seed_settings).ready()
 
@@ -146,8 +147,8 @@ def test_the_index_follows_the_folder(frozen, monkeypatch):
         yield
         told.append((frozen.state, due()))
 
-    told = []
-    monkeypatch.setattr(preparations, "changes", changing)
+    told: list[tuple[str, bool]] = []
+    monkeypatch.setattr(lifecycle, "changes", changing)
     frozen.watch()
 
     (first, later) = told

@@ -84,7 +84,7 @@ def test_markup_does_not_stop_the_model(model):
 
 
 def test_cancelling_stops_the_reply_and_the_model_works_again(model):
-    stop = []
+    stop: list[bool] = []
     pieces = generate(model, bias={"3": 1000.0}, cancelled=lambda: bool(stop))
     begun = next(pieces) + next(pieces) + next(pieces)
     stop.append(True)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -21,7 +20,7 @@ from rag.llm.remote import RemoteModel
 from rag.settings import Settings
 from rag.types import Answer
 from rag.uris import ServedModel, served_model
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT, wait_until
 from tests.support.answers import QUESTIONS, assert_exact
 from tests.support.model_servers import free_port, llama_server, scripted
 
@@ -87,12 +86,12 @@ def test_answers_of_a_server_are_quoted_to_the_character(url, mode, seed_setting
     assert cited >= 6
 
 
-def test_one_of_two_servers_is_killed_in_mid_answer(url, tmp_path):
+def test_one_of_two_servers_is_killed_in_mid_answer(url, tmp_path, monkeypatch):
+    monkeypatch.setattr("rag.llm.remote.READ_S", 10.0 * PATIENCE_S)  # its end is noticed, not waited for
     with (
         llama_server(tmp_path / "log") as (other, process),
         remote(f"openai:smol@{other},{url}") as both,
     ):
-        began = time.monotonic()
         lines = []
         for line in both.generate(
             "Tell a story.", opening="", grammar=GRAMMAR, bias={}, max_tokens=300, cancelled=lambda: False
@@ -105,7 +104,6 @@ def test_one_of_two_servers_is_killed_in_mid_answer(url, tmp_path):
         assert [len(line) for line in lines] == [61, 61, 60]
         for _ in range(2):
             assert [len(line) for line in written(both, GRAMMAR)] == [61, 61, 60]
-    assert time.monotonic() - began < 60
 
 
 def test_a_question_is_answered_though_a_server_is_killed(url, tmp_path, seed_settings: Settings):
@@ -115,13 +113,14 @@ def test_a_question_is_answered_though_a_server_is_killed(url, tmp_path, seed_se
         engine = wiring.engine(replace(seed_settings, model=model, threshold=0.0))
         answers: list[Answer] = []
         asking = threading.Thread(target=lambda: answers.append(engine.answer(question)))
-        while engine._worker.model is None:
-            time.sleep(0.01)
+        wait_until(lambda: engine._worker.model is not None, "the model is loaded")
         asking.start()
-        while (tmp_path / "log").read_text().count("chat/completions") < 1 and asking.is_alive():
-            time.sleep(0.01)
+        log = tmp_path / "log"
+        wait_until(
+            lambda: "chat/completions" in log.read_text() or not asking.is_alive(), "a server is asked"
+        )
         process.kill()
-        asking.join(60)
+        asking.join(PATIENCE_S)
     (answer,) = answers
     assert answer.citations
     assert_exact(answer, seed_settings)
@@ -177,9 +176,7 @@ def test_what_keeps_a_connection_alive_is_no_answer(monkeypatch):
         remote(ServedModel("m", (slow.url + "/v1", quick.url + "/v1"))) as model,
     ):
         slow.end = "pings"
-        began = time.monotonic()
         assert written(model, "") == written(model, "") == ["Soon."]
-        assert time.monotonic() - began < 3
 
 
 def test_a_reply_that_is_cancelled_while_a_server_is_silent_asks_no_other():
@@ -275,12 +272,10 @@ def test_a_slow_server_is_followed_by_the_next_or_told_of(monkeypatch):
         remote(ServedModel("m", (slow.url + "/v1", quick.url + "/v1"))) as model,
         remote(ServedModel("m", (slow.url + "/v1",))) as alone,
     ):
-        slow.pause_s = 3.0
-        began = time.monotonic()
+        slow.end = "silence"
         assert written(model, "") == ["Soon."]
         with pytest.raises(ModelError, match=r"doesn't answer \(waited 0\.5 s\)\. Ask again"):
             written(alone, "")
-        assert time.monotonic() - began < 3
 
 
 def test_no_server_at_all_is_one_sentence_that_names_them(seed_settings: Settings):
@@ -304,14 +299,12 @@ def test_a_key_is_sent_and_a_wrong_one_is_told_of(tmp_path):
 
 def test_a_cancelled_reply_ends(served):
     stop = threading.Event()
-    began = time.monotonic()
     threading.Timer(0.3, stop.set).start()
     grammar = "root ::= [a-z ]+"
     pieces = served.generate(
         "Tell a story.", opening="", grammar=grammar, bias={}, max_tokens=1500, cancelled=stop.is_set
     )
     assert len("".join(pieces)) < 4000
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

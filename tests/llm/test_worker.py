@@ -1,11 +1,11 @@
 import threading
-import time
 
 import pytest
 
 from rag.errors import ModelError
 from rag.llm.worker import Worker
 from rag.types import Waiting
+from tests.support import PATIENCE_S, wait_until
 from tests.support.fakes import QueuedModel
 
 
@@ -38,6 +38,10 @@ def model():
 @pytest.fixture
 def worker(model):
     return Worker(lambda: model)
+
+
+def name(model, cancelled):
+    yield model.name
 
 
 def say(*words):
@@ -135,7 +139,7 @@ def test_one_piece_of_work_runs_at_a_time(worker):
 def test_closing_stops_work_that_runs(worker):
     gate = Gate("a")
     running = begun(worker, gate)
-    running.close()
+    running.close()  # type: ignore[attr-defined]  # a generator
     gate.go.set()
     assert list(worker.run(say("b")))[-1] == "b"
     assert gate.closed.is_set()
@@ -155,7 +159,7 @@ def test_closing_ends_work_that_never_looks():
 
     running = worker.run(endless)
     assert next(running) == 0
-    running.close()
+    running.close()  # type: ignore[attr-defined]  # a generator
     assert list(worker.run(say("b")))[-1] == "b"
     count = len(said)
     assert list(worker.run(say("c"))) == ["c"]
@@ -238,7 +242,7 @@ def test_who_waits_for_a_model_that_fails_to_load_is_told_without_a_second_try()
     def load():
         loads.append(1)
         loading.set()
-        assert fail.wait(30)
+        assert fail.wait(PATIENCE_S)
         raise OSError("no memory")
 
     worker = Worker(load, at_once=4)
@@ -252,12 +256,11 @@ def test_who_waits_for_a_model_that_fails_to_load_is_told_without_a_second_try()
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
-    assert loading.wait(30)
-    while len(worker._jobs) < 4:
-        time.sleep(0.01)
+    assert loading.wait(PATIENCE_S)
+    wait_until(lambda: len(worker._jobs) == 4, "all four wait")
     fail.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert len(told) == 4
     assert len(loads) == 1
 
@@ -267,15 +270,15 @@ def test_a_question_that_waits_for_the_model_to_load_is_behind_no_other():
 
     def load():
         loading.set()
-        assert loaded.wait(30)
+        assert loaded.wait(PATIENCE_S)
         return QueuedModel()
 
     worker = Worker(load)
     worker.warm()
-    assert loading.wait(30)
+    assert loading.wait(PATIENCE_S)
     threading.Timer(0.05, loaded.set).start()
 
-    assert list(worker.run(lambda model, cancelled: (yield model.name))) == ["queued"]
+    assert list(worker.run(name)) == ["queued"]
 
 
 def test_a_model_that_could_not_be_warmed_is_loaded_by_the_question():
@@ -291,10 +294,10 @@ def test_a_model_that_could_not_be_warmed_is_loaded_by_the_question():
 
     worker = Worker(load)
     worker.warm()
-    assert failed.wait(30)
+    assert failed.wait(PATIENCE_S)
     # Asked while the failure is still under way, the question is told of it; else it loads anew.
     try:
-        found = list(worker.run(lambda model, cancelled: (yield model.name)))
+        found = list(worker.run(name))
     except ModelError:
-        found = list(worker.run(lambda model, cancelled: (yield model.name)))
+        found = list(worker.run(name))
     assert found == ["queued"]

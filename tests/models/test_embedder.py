@@ -25,7 +25,7 @@ def tiny_cross_encoder(folder: Path, scores: int = 1) -> Path:
     """A cross-encoder with the embedded embedder's vocabulary and random weights, saved in the folder."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(find_embedder("embedded", download).path.parent)
-    config = BertConfig(
+    config = BertConfig(  # type: ignore[call-arg]  # num_labels is its base class's
         vocab_size=len(tokenizer),
         hidden_size=16,
         num_hidden_layers=1,

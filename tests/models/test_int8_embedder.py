@@ -22,7 +22,7 @@ from rag.models.hub import download
 from rag.models.int8_embedder import QuantisedEmbedder
 from rag.models.openvino_runtime import Network, cached, converted
 from rag.models.registry import Pooled, find_embedder, pooled
-from tests.support import SEEDS
+from tests.support import PATIENCE_S, SEEDS
 
 TEXT = "Normandy is a region of France. Its capital is Rouen."
 SPANS = [(0, 31), (32, 53)]
@@ -210,7 +210,9 @@ def test_many_first_texts_do_not_deadlock(attempt):
         "embedder = wiring._embedder((find_embedder('embedded', download), 'int8'))\n"
         "print(embedder.embed([f'Bread {n}. ' * 80 for n in range(40)]).shape)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert ran.stdout.strip() == "(40, 384)"
 
 

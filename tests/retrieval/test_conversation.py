@@ -1,7 +1,9 @@
+from typing import cast
+
 import pytest
 
 from rag.errors import QuestionError
-from rag.retrieval.conversation import MAX_TOPIC_CHARS, MAX_TURNS, TOPIC_TURNS, Context, in_context
+from rag.retrieval.conversation import MAX_TOPIC_CHARS, MAX_TURNS, TOPIC_TURNS, Context, History, in_context
 
 KREMLIN = ("Who is the Kremlin spokesman?", "“Dmitry Peskov.” [1]")
 ALEPPO = ("Where is the city of Aleppo?", "“In Syria.” [1]")
@@ -137,4 +139,4 @@ def test_a_bad_history_is_told_of(history):
 
 
 def test_a_history_of_lists_is_read_like_one_of_tuples():
-    assert in_context("Why?", [list(KREMLIN)]).text == "Who is the Kremlin spokesman? Why?"
+    assert in_context("Why?", cast(History, [list(KREMLIN)])).text == "Who is the Kremlin spokesman? Why?"

@@ -12,6 +12,7 @@ from rag.interfaces.api.mount import additions
 from rag.interfaces.api.security import Login
 from rag.interfaces.api.service import Programs
 from rag.llm.worker import Worker
+from tests.support import PATIENCE_S
 from tests.support.fakes import QueuedModel
 
 
@@ -31,11 +32,11 @@ def served(engine: Any, *, login: Login | None = None, host: str = "127.0.0.1") 
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        assert started.wait(60)
+        assert started.wait(PATIENCE_S)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(60)
+        thread.join(PATIENCE_S)
 
 
 class TalkingEngine:
@@ -64,4 +65,4 @@ class TalkingEngine:
         def work(model, cancelled):
             yield model.name
 
-        return self.ended.wait(60) and list(self.worker.run(work))[-1] == "queued"
+        return self.ended.wait(PATIENCE_S) and list(self.worker.run(work))[-1] == "queued"

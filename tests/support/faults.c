@@ -1,4 +1,4 @@
-/* Fails, or kills the process at, the n-th of the calls that change files. Loaded by LD_PRELOAD (tests/faults.py). */
+/* Fails, or kills the process at, the n-th of the calls that change files. Loaded by LD_PRELOAD (tests/support/faults.py). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 """Builds with a fault at each call that changes a file, for `tests/index/disk/test_crashes.py`.
 
 Runs with tests/support/faults.c loaded. Each build is a process of its own over a copy of the same index;
-what is then found is printed, a line of JSON for each fault. Of an index of many chunks, as `EXACT` counts
-them, the FAISS file stays as long as no more than `CHANGES` come and go.
+what is then found is printed, a line of JSON for each fault. The first line says which index it is: whether
+FAISS searches lists of vectors, and whether the build writes a new FAISS file or keeps the old one.
 """
 
 import ctypes
@@ -14,9 +14,12 @@ import sys
 from pathlib import Path
 
 from rag.errors import RagError
-from rag.index import base
 from rag.index.disk import faiss_index
-from tests.support.folders import Folders
+from rag.index.disk import index as disk_index
+from rag.index.disk.index import LocalIndex
+from rag.retrieval.retriever import Retriever
+from tests.support.fakes import WordEmbedder
+from tests.support.folders import IDENTITY, Folders
 
 QUESTIONS = ("war", "peace", "salt")
 KILLS = 50
@@ -25,7 +28,9 @@ MANY = 20
 
 def found(folders: Folders) -> list[list[tuple[str, float]]]:
     """What is found; equal scores come in the order in which documents came, which a rebuild changes."""
-    return [sorted(folders.found(question)) for question in QUESTIONS]
+    retriever = Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())
+    asked = (retriever.retrieve(question, 5).passages for question in QUESTIONS)
+    return [sorted((one.source, round(one.score, 6)) for one in passages) for passages in asked]
 
 
 def faulty(folders: Folders, calls: int, *, kill: bool, for_good: bool, rebuild: bool) -> str:
@@ -51,25 +56,33 @@ def faulty(folders: Folders, calls: int, *, kill: bool, for_good: bool, rebuild:
     return {0: "done", 2: "error", 3: "past the end"}.get(os.WEXITSTATUS(status), "a defect")
 
 
+def report(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
 def main(place: Path, changes: int | None) -> None:
-    """The faults of an index of few chunks, or of many of which so many may change."""
+    """The faults of an index of few chunks, or of many, of which `changes` may differ from the FAISS file."""
     folders = Folders(place / "work")
     folders.documents.parent.mkdir()
     if changes is not None:
         faiss_index.EXACT = MANY // 2
         faiss_index.PROBED = 1_000
-        base.CHANGES = changes
+        disk_index.CHANGES = changes
         folders.write({f"{number}.txt": f"River {number} and the war." for number in range(MANY)})
     folders.write(
         {"a.txt": "War and war and bread.", "b.txt": "Peace by the river.", "c.txt": "Salt, bread."}
     )
     folders.build()
     shutil.copytree(folders.index, place / "before")
-    before = found(folders)
+    before, file_before = found(folders), folders.vectors_file()
     folders.write({"a.txt": "Bread, war and salt.", "d.txt": "Peace, peace and war."})
     (folders.documents / "b.txt").unlink()
     folders.build()
-    after = found(folders)
+    after, file_after = found(folders), folders.vectors_file()
+    saved = faiss_index.VectorIndex.load(file_after)
+    assert saved is not None
+    report({"lists": saved._lists > 0, "new_file": file_after != file_before})
 
     def run(calls: int, *, kill: bool, for_good: bool, rebuild: bool) -> str:
         shutil.rmtree(folders.index)
@@ -78,22 +91,18 @@ def main(place: Path, changes: int | None) -> None:
         then = found(folders)
         folders.build()
         now = found(folders)
-        sys.stdout.write(
-            json.dumps(
-                {
-                    "calls": calls,
-                    "kill": kill,
-                    "for_good": for_good,
-                    "rebuild": rebuild,
-                    "ended": ended,
-                    "then": "old" if then == before else "new" if then == after else then,
-                    "now": "new" if now == after else now,
-                    "left": sorted(path.name.partition("-")[0] for path in folders.index.iterdir()),
-                }
-            )
-            + "\n"
+        report(
+            {
+                "calls": calls,
+                "kill": kill,
+                "for_good": for_good,
+                "rebuild": rebuild,
+                "ended": ended,
+                "then": "old" if then == before else "new" if then == after else then,
+                "now": "new" if now == after else now,
+                "left": sorted(path.name.partition("-")[0] for path in folders.index.iterdir()),
+            }
         )
-        sys.stdout.flush()
         return ended
 
     chooser = random.Random(0)

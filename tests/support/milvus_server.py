@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT
 from tests.support.isolation import ISOLATED, open_loopback, require_isolation
 
 
@@ -33,7 +33,7 @@ class Server:
     def stop(self) -> None:
         """End the server and all of its processes."""
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=PATIENCE_S)
 
     def pause(self) -> None:
         """Let the server be reached, but answer nothing."""

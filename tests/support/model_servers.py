@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rag.models.registry import EMBEDDED_LANGUAGE_MODEL, embedded_path
+from tests.support import PATIENCE_S, wait_until
 
 
 def free_port() -> int:
@@ -34,29 +34,35 @@ def llama_server(log: Path, *options: str) -> Iterator[tuple[str, subprocess.Pop
     program += ["--port", str(port), "--interrupt_requests", "False", "--n_ctx", "2048", *options]
     with log.open("wb") as output:
         process = subprocess.Popen(program, stdout=output, stderr=output, env=os.environ | {"HOST": ""})
+
+    def listens() -> bool:
+        if process.poll() is not None:
+            pytest.fail(log.read_text())
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE_S):
+            return True
+        return False
+
     try:
-        for _ in range(300):
-            if process.poll() is not None:
-                pytest.fail(log.read_text())
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
+        wait_until(listens, "the model's server listens")
         yield f"http://127.0.0.1:{port}", process
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(PATIENCE_S)
 
 
 class Scripted(ThreadingHTTPServer):
-    """A server that ignores grammars, writes `reply`, and then does what `end` says."""
+    """A server that ignores grammars, writes `reply`, and then does what `end` says.
+
+    Where that is "silence" or "pings" it says nothing of the reply, for as long as it runs.
+    """
 
     daemon_threads = True
 
-    def __init__(self, reply: str, *, end: str = "done", pause_s: float = 0.0) -> None:
+    def __init__(self, reply: str, *, end: str = "done") -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.reply = reply
         self.end = end
-        self.pause_s = pause_s
+        self.closing = threading.Event()
         self.asked: list[dict] = []
         self.keys: list[str | None] = []
 
@@ -78,13 +84,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        time.sleep(self.server.pause_s)
-        for _ in range(50 if self.server.end == "pings" else 0):
-            try:
-                self.wfile.write(b": ping\n\n")
-            except OSError:
-                return
-            time.sleep(0.1)
+        if self.server.end in ("pings", "silence"):
+            self._keep_waiting()
+            return
         pieces = [self.server.reply[at : at + 7] for at in range(0, len(self.server.reply), 7)]
         for piece in pieces:
             self._send({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
@@ -96,6 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data:[DONE]\r\n\r\n")
         elif self.server.end == "error":
             self._send({"error": {"message": "out of memory"}})
+
+    def _keep_waiting(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self.server.closing.wait(0.1):
+                if self.server.end == "pings":
+                    self.wfile.write(b": ping\n\n")
 
     def _send(self, part: dict) -> None:
         self.wfile.write(b"data: " + json.dumps(part, ensure_ascii=False).encode() + b"\n\n")
@@ -112,5 +120,6 @@ def scripted(reply: str, **options) -> Iterator[Scripted]:
         try:
             yield server
         finally:
+            server.closing.set()
             server.shutdown()
             thread.join()

@@ -5,8 +5,10 @@ that never stops by itself, and `free` is printed once the model has been freed.
 """
 
 import sys
+from typing import cast
 
 import app
+from rag.answering.engine import Engine
 from rag.interfaces.api.mount import additions
 from rag.interfaces.api.service import Programs
 from rag.interfaces.lifecycle import Preparation
@@ -20,7 +22,8 @@ def main(folders: list[str]) -> None:
         preparation.start()
     else:
         preparation = Preparation(resolve())
-        preparation.engine = engine = TalkingEngine()
+        engine = TalkingEngine()
+        preparation.engine = cast(Engine, engine)
         preparation.ended.set()
     added = additions(Programs(preparation.ready), host="127.0.0.1", login=None)
     blocks = app.page(preparation)

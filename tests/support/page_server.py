@@ -5,14 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT, wait_until
 
 
 @contextlib.contextmanager
@@ -31,14 +30,17 @@ def served(folder: Path, *options: str, **environment: str) -> Iterator[tuple[st
             env=os.environ | environment,
         )
     url = f"http://127.0.0.1:{port}/"
-    for _ in range(600):
+
+    def answers() -> bool:
         if server.poll() is not None:
             pytest.fail((folder / f"log-{port}").read_text())
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            break
-        time.sleep(0.1)
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE_S):
+            return True
+        return False
+
     try:
+        wait_until(answers, "the page is served")
         yield url, server.pid
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(PATIENCE_S)

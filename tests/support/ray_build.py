@@ -10,21 +10,25 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, cast
 
 from rag import wiring
-from rag.documents.folder import files
+from rag.documents.folder import File, files
 from rag.errors import ModelError, RagError
+from rag.index.base import BlockWriter
 from rag.indexing import ray_cluster
 from rag.indexing.build import build_index
+from rag.models.embedder import Embedder
 from rag.settings import resolve
+from tests.support import wait_until
 from tests.support.isolation import open_loopback
 from tests.support.milvus_server import started_server
 
 PORT = 6399
+ADDRESS = f"127.0.0.1:{PORT}"
 KILLING = "This text ends the process that reads it."
 _RAY = [str(Path(sys.executable).with_name("ray")), "start", "--disable-usage-stats", "--num-cpus=1"]
 
@@ -47,86 +51,105 @@ def main(documents: str, index: str, temporary: str, programs: str) -> None:
         "--head", "--node-ip-address=127.0.0.1", f"--port={PORT}", "--include-dashboard=false",
         f"--temp-dir={temporary}",
     )  # fmt: skip
-    second = started(f"--address=127.0.0.1:{PORT}")
-    address = f"127.0.0.1:{PORT}"
-
-    def kill(which: Callable[[int], bool]) -> int:
-        """Kill these processes; how many there were."""
-        found = [process for process in processes() if which(process)]
-        for process in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        return len(found)
-
-    def nodes_left() -> int:
-        """The nodes alive, once Ray has seen that one is gone."""
-        import ray
-
-        for _ in range(300):
-            alive = sum(node["Alive"] for node in ray.nodes())
-            if alive == 1:
-                break
-            time.sleep(0.1)
-        return alive
-
-    def built(place: str, which: Callable[[int], bool]) -> dict[str, object]:
-        """What a build saw, in which these processes are killed once the first documents are done."""
-        seen: dict[str, object] = {"progress": [], "killed": 0}
-
-        def progress(done: int, total: int) -> None:
-            import ray
-
-            seen["progress"].append((done, total))
-            if done and not seen["killed"]:
-                seen["nodes_before"] = sum(node["Alive"] for node in ray.nodes())
-                seen["killed"], seen["killed_at"] = kill(which), done
-            elif done == total:
-                seen["nodes_after"] = nodes_left()
-
-        settings = resolve(documents=documents, index=place, retrieval="dense")
-        seen["report"] = asdict(wiring.build(settings, ray=address, progress=progress))
-        seen["again"] = asdict(wiring.build(settings, ray=address, progress=lambda *_: None))
-        return seen
-
+    second = started(f"--address={ADDRESS}")
     # The workers that the second node began for the build are its own too.
-    folder = built(index, lambda process: process in second or parent(process) in second)
-    server = started_server(Path(index).with_name("milvus"), Path(programs), {})
+    folder = built(documents, index, lambda process: process in second or parent(process) in second)
+    said = {"folder": folder} | in_milvus(documents, Path(index).with_name("milvus"), Path(programs))
+    said["no cluster"] = message_of(
+        lambda: wiring.build(resolve(documents=documents, index=index + "2"), ray="127.0.0.1:1")
+    )
+    print(json.dumps(said | hostile(Path(index))), flush=True)  # noqa: T201
+
+
+def kill(which: Callable[[int], bool]) -> int:
+    """Kill these processes; how many there were."""
+    found = [process for process in processes() if which(process)]
+    for process in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return len(found)
+
+
+def nodes_alive() -> int:
+    import ray
+
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def built(documents: str, place: str, which: Callable[[int], bool]) -> dict[str, Any]:
+    """What a build saw, in which these processes are killed once the first documents are done."""
+    seen: dict[str, Any] = {"progress": [], "killed": 0}
+
+    def progress(done: int, total: int) -> None:
+        seen["progress"].append((done, total))
+        if done and not seen["killed"]:
+            seen["nodes_before"] = nodes_alive()
+            seen["killed"], seen["killed_at"] = kill(which), done
+        elif done == total:
+            wait_until(lambda: nodes_alive() == 1, "Ray knows that the second node is gone")
+            seen["nodes_after"] = nodes_alive()
+
+    settings = resolve(documents=documents, index=place, retrieval="dense")
+    seen["report"] = asdict(wiring.build(settings, ray=ADDRESS, progress=progress))
+    seen["again"] = asdict(wiring.build(settings, ray=ADDRESS, progress=lambda *_: None))
+    return seen
+
+
+def in_milvus(documents: str, data: Path, programs: Path) -> dict[str, Any]:
+    """What a build saw whose workers write into a Milvus server, and one after the server has gone."""
+    server = started_server(data, programs, {})
     place = f"milvus://127.0.0.1:{server.listen_port}/articles"
-    milvus = built(place, lambda process: "ray::MapWorker" in command(process))
+    seen = built(documents, place, lambda process: "ray::MapWorker" in command(process))
     with wiring.open_index(resolve(index=place, retrieval="dense")).open() as state:
-        chunks = [
+        numbers = [number for source in state.documents() if (number := state.document(source)) is not None]
+        seen["count"] = state.chunk_count()
+        seen["chunks"] = [
             (one.source, one.start, one.end, one.text)
-            for source in state.documents()
-            for one in state.chunks_between(state.document(source), 0, 1_000_000)
+            for number in numbers
+            for one in state.chunks_between(number, 0, 1_000_000)
         ]
-        milvus |= {"chunks": chunks, "count": state.chunk_count()}
-    diagnosis = wiring.examine(resolve(documents=documents, index=place))
-    hostile = Path(index).with_name("hostile")
-    hostile.mkdir()
+    settings = resolve(documents=documents, index=place, retrieval="dense")
+    faults = wiring.examine(settings).faults
+    server.stop()
+    gone = message_of(lambda: wiring.build(settings, ray=ADDRESS))
+    return {"milvus": seen, "faults": faults, "no server": gone}
+
+
+def hostile(index: Path) -> dict[str, Any]:
+    """What builds say whose workers end, fail, or have another embedder or none."""
+    documents = index.with_name("hostile")
+    documents.mkdir()
     for name, text in (("good.txt", "War and peace."), ("killing.txt", KILLING), ("other.txt", "Bread.")):
-        (hostile / name).write_text(text)
-    settings = resolve(documents=hostile, index=index + "3")
+        (documents / name).write_text(text)
+    settings = resolve(documents=documents, index=f"{index}3")
     report = build_index(
-        hostile,
+        documents,
         functools.partial(wiring.backend(settings).write, wiring.identity_of(settings), rebuild=False),
-        ray_cluster.on_ray(address, lambda: Killed(wiring.embedder(settings))),
+        ray_cluster.on_ray(ADDRESS, lambda: cast(Embedder, Killed(wiring.embedder(settings)))),
         progress=lambda *_: None,
     )
-    said = {"hostile": asdict(report), "faults": diagnosis.faults, "folder": folder, "milvus": milvus}
-    server.stop()
-    for name, other, ray in (("no cluster", index + "2", "127.0.0.1:1"), ("no server", place, address)):
-        try:
-            wiring.build(resolve(documents=documents, index=other, retrieval="dense"), ray=ray)
-        except RagError as error:
-            said[name] = str(error)
+    said: dict[str, Any] = {"hostile": asdict(report)}
     elsewhere = replace(wiring.identity_of(settings), weights_sha256="0" * 64)
-    other = functools.partial(wiring.embedder_of, elsewhere, settings)
-    for name, load in (("no embedder", no_embedder), ("defect", Defective), ("other embedder", other)):
-        try:
-            [*ray_cluster.on_ray(address, load)([*files(hostile)], Unwritten(), lambda _: None)]
-        except RagError as error:
-            said[name] = str(error)
-    print(json.dumps(said), flush=True)  # noqa: T201
+    loads: dict[str, Callable[[], Any]] = {
+        "no embedder": no_embedder,
+        "defect": Defective,
+        "other embedder": functools.partial(wiring.embedder_of, elsewhere, settings),
+    }
+    listed = [file for file in files(documents) if isinstance(file, File)]
+    writer = cast(BlockWriter, Unwritten())
+    for name, load in loads.items():
+        embed = ray_cluster.on_ray(ADDRESS, load)
+        said[name] = message_of(lambda embed=embed: [*embed(listed, writer, lambda _: None)])
+    return said
+
+
+def message_of(work: Callable[[], object]) -> str | None:
+    """The error that a user reads; None if there was none."""
+    try:
+        work()
+    except RagError as error:
+        return str(error)
+    return None
 
 
 class Killed:

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import wiring
+from rag.models.hub import download
 from rag.models.registry import find_embedder
 from rag.text.chunking import MAX_CHARS, chunks
 from rag.types import Chunk
@@ -87,7 +88,7 @@ def test_a_chunk_ends_with_a_sentence_not_with_an_abbreviation():
 
 
 def test_no_chunk_is_longer_than_the_embedder_reads(seed_settings):
-    embedder = wiring._embedder((find_embedder("embedded", wiring.download), "int8"))
+    embedder = wiring._embedder((find_embedder("embedded", download), "int8"))
     nasty = (
         "".join(path.read_text("utf-8") for path in sorted(SEEDS.glob("*.txt")))
         + "和平与战争。" * 200

@@ -5,8 +5,12 @@ import subprocess
 import sys
 import time
 
-from tests.support import ROOT
+import pytest
+
+from tests.support import PATIENCE_S, ROOT
 from tests.support.folders import Folders
+
+pytestmark = pytest.mark.slow
 
 READERS = 8
 BUILDS = 40
@@ -55,7 +59,7 @@ def test_readers_see_no_error_and_no_document_that_was_removed_before_they_asked
         removed[old] = time.monotonic()
         sources.append(new)
     (tmp_path / "stop").touch()
-    outputs = [reader.communicate(timeout=60)[0] for reader in readers]
+    outputs = [reader.communicate(timeout=PATIENCE_S)[0] for reader in readers]
     assert [reader.returncode for reader in readers] == [0] * READERS
     for output in outputs:
         asked = json.loads(output)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,11 +17,13 @@ from rag.index.milvus.backend import MilvusBackend
 from rag.index.milvus.client import connected
 from rag.indexing import doctor
 from rag.uris import MilvusAddress, milvus_address
-from tests.support import ROOT, SEEDS
+from tests.support import ROOT, SEEDS, wait_until
 from tests.support.stores import IDENTITY, Store, embedded, everything, expected, opened, write
 
 pymilvus = pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
+
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture
@@ -213,9 +216,19 @@ def test_the_doctor_asks_for_no_rebuild_where_a_build_is_enough(store, tmp_path,
 
 def test_a_build_that_takes_long_over_a_block_is_not_thought_dead(store, monkeypatch):
     monkeypatch.setattr(writer, "RENEWED_S", 0.05)
-    monkeypatch.setattr(collections, "LEASE_S", 0.7)
+    late_s = 0.0
+    monkeypatch.setattr(collections, "time", SimpleNamespace(time=lambda: time.time() + late_s))
+    renew, renewals = collections.Hold.renew, []
+
+    def renewing(hold, client):
+        began_s = late_s
+        renew(hold, client)
+        renewals.append(began_s)
+
+    monkeypatch.setattr(collections.Hold, "renew", renewing)
     with store.write():
-        time.sleep(1.5)
+        late_s = 2 * collections.LEASE_S
+        wait_until(lambda: late_s in renewals, "the build has renewed its lease")
         second = store.write()
         with pytest.raises(IndexFileError, match=r"is being built by process"):
             second.__enter__()

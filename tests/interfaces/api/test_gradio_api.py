@@ -12,9 +12,11 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.settings import Settings
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT
 
 gradio_client = pytest.importorskip("gradio_client")
+
+pytestmark = pytest.mark.server
 
 QUESTION = "Who is the Kremlin spokesman?"
 
@@ -121,8 +123,9 @@ def test_a_cancelled_call_frees_the_model():
 def test_a_call_whose_client_is_gone_frees_the_model():
     with opened() as (address, process):
         call = f"{address}gradio_api/call/answer"
-        event = httpx.post(call, json={"data": [QUESTION, None, None, None, None]}).json()["event_id"]
-        with httpx.stream("GET", f"{call}/{event}", timeout=60) as stream:
+        asked = {"data": [QUESTION, None, None, None, None]}
+        event = httpx.post(call, json=asked, timeout=PATIENCE_S).json()["event_id"]
+        with httpx.stream("GET", f"{call}/{event}", timeout=PATIENCE_S) as stream:
             assert next(stream.iter_lines()) == "event: generating"
         assert process.stdout.readline() == "free\n"
 
@@ -132,8 +135,8 @@ def test_chat_programs_and_agents_are_answered_beside_the_page(url: str, seed_en
         response = asking.chat.completions.create(
             model="rag", messages=[{"role": "user", "content": QUESTION}]
         )
-    assert response.answer["text"] == seed_engine.answer(QUESTION).text
-    assert "Ask the documents" in httpx.get(url).text
+    assert response.model_extra["answer"]["text"] == seed_engine.answer(QUESTION).text
+    assert "Ask the documents" in httpx.get(url, timeout=PATIENCE_S).text
     hello = {
         "protocolVersion": "2025-06-18",
         "capabilities": {},
@@ -143,11 +146,13 @@ def test_chat_programs_and_agents_are_answered_beside_the_page(url: str, seed_en
         f"{url}mcp",
         json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
         headers={"Accept": "application/json, text/event-stream"},
+        timeout=PATIENCE_S,
     )
     assert '"name":"rag"' in reply.text
 
 
 def test_the_guard_is_before_the_page_too(url: str):
-    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 421
+    assert httpx.get(url, headers={"Host": "evil.example"}, timeout=PATIENCE_S).status_code == 421
     headers = {"Origin": "https://evil.example"}
-    assert httpx.post(f"{url}gradio_api/queue/join", headers=headers, json={}).status_code == 403
+    reply = httpx.post(f"{url}gradio_api/queue/join", headers=headers, json={}, timeout=PATIENCE_S)
+    assert reply.status_code == 403

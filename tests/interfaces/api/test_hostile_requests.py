@@ -9,7 +9,10 @@ import gradio_client
 import httpx
 import pytest
 
+from tests.support import PATIENCE_S
 from tests.support.page_server import served
+
+pytestmark = [pytest.mark.server, pytest.mark.model]
 
 SECRET = "The secret of the vault is 7391."
 OUTSIDE = (
@@ -70,7 +73,7 @@ def test_no_address_serves_a_file_of_the_disk(url: str, folder: Path, place: str
         "rag/types.py",
         "index/current",
     ]
-    with httpx.Client(base_url=url) as asking:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as asking:
         for name in named:
             for path in (quote(name, safe="/%"), quote(name, safe="")):
                 reply = asking.get(f"/{place}{path}")
@@ -92,7 +95,7 @@ def test_no_source_names_anything_but_a_document(client: gradio_client.Client, s
 
 
 def test_an_upload_that_names_a_file_of_the_disk_is_refused(url: str, folder: Path):
-    config = httpx.get(f"{url}config").json()
+    config = httpx.get(f"{url}config", timeout=PATIENCE_S).json()
     uploads = [
         number
         for number, one in enumerate(config["dependencies"])
@@ -104,8 +107,11 @@ def test_an_upload_that_names_a_file_of_the_disk_is_refused(url: str, folder: Pa
         httpx.post(
             f"{url}gradio_api/queue/join",
             json={"data": [data, ""], "fn_index": uploads[0], "session_hash": "hostile"},
+            timeout=PATIENCE_S,
         )
-        with httpx.stream("GET", f"{url}gradio_api/queue/data?session_hash=hostile", timeout=60) as stream:
+        with httpx.stream(
+            "GET", f"{url}gradio_api/queue/data?session_hash=hostile", timeout=PATIENCE_S
+        ) as stream:
             ended = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
         (done,) = [one for one in ended if one["msg"] == "process_completed"]
         assert done["success"] is False
@@ -127,6 +133,6 @@ def test_what_is_too_large_is_refused(url: str, client: gradio_client.Client):
         + b"x" * 100_000_001
         + b"\r\n--x--\r\n",
         headers={"Content-Type": "multipart/form-data; boundary=x"},
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert reply.status_code == 413

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
+from typing import Any
 
 import anyio
 import httpx
@@ -14,7 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 from rag.answering.engine import Engine
 from rag.interfaces.api.security import Login
 from rag.settings import Settings
-from tests.support import ROOT
+from tests.support import PATIENCE_S, ROOT
 from tests.support.api_server import TalkingEngine, served
 
 QUESTION = "Who is the Kremlin spokesman?"
@@ -136,6 +137,7 @@ def test_what_is_wrong_is_the_one_sentence_of_the_error(url: str, tool, sent, me
     assert "\n" not in result.content[0].text
 
 
+@pytest.mark.server
 def test_a_call_that_is_given_up_frees_the_model():
     engine = TalkingEngine()
 
@@ -150,6 +152,7 @@ def test_a_call_that_is_given_up_frees_the_model():
         assert engine.model_is_free()
 
 
+@pytest.mark.server
 def test_it_asks_for_the_password_if_there_is_one(seed_engine: Engine):
     hello = {
         "jsonrpc": "2.0",
@@ -163,11 +166,14 @@ def test_it_asks_for_the_password_if_there_is_one(seed_engine: Engine):
     }
     headers = {"Accept": "application/json, text/event-stream"}
     with served(seed_engine, login=Login("reader", "secret")) as address:
-        assert httpx.post(f"{address}/mcp", json=hello, headers=headers).status_code == 401
+        reply = httpx.post(f"{address}/mcp", json=hello, headers=headers, timeout=PATIENCE_S)
+        assert reply.status_code == 401
         headers["Authorization"] = "Bearer secret"
-        assert httpx.post(f"{address}/mcp", json=hello, headers=headers).status_code == 200
+        reply = httpx.post(f"{address}/mcp", json=hello, headers=headers, timeout=PATIENCE_S)
+        assert reply.status_code == 200
 
 
+@pytest.mark.server
 def test_its_own_protection_is_on(seed_engine: Engine):
     """Behind another guard too, a name of another machine is refused."""
     from rag.interfaces.api.mcp_server import http_tools
@@ -194,6 +200,7 @@ def command(settings: Settings) -> StdioServerParameters:
     )
 
 
+@pytest.mark.server
 def test_a_program_starts_it_and_asks_over_stdin_and_stdout(seed_settings: Settings, seed_engine: Engine):
     async def run():
         async with Client(command(seed_settings)) as client:
@@ -204,6 +211,8 @@ def test_a_program_starts_it_and_asks_over_stdin_and_stdout(seed_settings: Setti
     assert result.structured_content["text"] == seed_engine.answer(QUESTION).text
 
 
+@pytest.mark.model
+@pytest.mark.server
 def test_the_index_follows_the_documents_while_it_is_served(tmp_path):
     from rag.settings import resolve
 
@@ -216,17 +225,18 @@ def test_the_index_follows_the_documents_while_it_is_served(tmp_path):
             said = []
             for month in ("January", "March"):
                 (settings.documents / "one.txt").write_text(f"The river froze in {month}.", "utf-8")
-                for _ in range(120):
+                with anyio.fail_after(PATIENCE_S):
                     read = await client.call_tool("open_source", {"source": "one.txt"})
-                    if not read.is_error and month in read.structured_content["text"]:
-                        break
-                    await anyio.sleep(0.5)
+                    while read.is_error or month not in read.structured_content["text"]:
+                        await anyio.sleep(0.1)
+                        read = await client.call_tool("open_source", {"source": "one.txt"})
                 said.append(read.structured_content["text"])
             return said
 
     assert asyncio.run(run()) == ["The river froze in January.", "The river froze in March."]
 
 
+@pytest.mark.server
 def test_nothing_but_the_protocol_reaches_stdout(tmp_path):
     """With no documents at all: the handshake doesn't wait for them, and each call says what is wrong."""
     (tmp_path / "seeds").mkdir()
@@ -247,7 +257,7 @@ def test_nothing_but_the_protocol_reaches_stdout(tmp_path):
             "clientInfo": {"name": "t", "version": "1"},
         }
         call = {"name": "search", "arguments": {"query": "x"}}
-        messages = [
+        messages: list[dict[str, Any]] = [
             {"id": 1, "method": "initialize", "params": hello},
             {"method": "notifications/initialized"},
             {"id": 2, "method": "tools/call", "params": call},

@@ -8,6 +8,7 @@ import pytest
 
 from rag.answering.engine import Engine
 from rag.interfaces.api.security import Login, is_this_server
+from tests.support import PATIENCE_S
 from tests.support.api_server import served
 
 LOGIN = Login("reader", "pass wörd")
@@ -27,12 +28,12 @@ def locked(seed_engine: Engine):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:7860", "[::1]:80", "LOCALHOST"])
 def test_a_request_that_names_this_machine_is_let_through(url: str, host):
-    assert httpx.get(f"{url}/v1/models", headers={"Host": host}).status_code == 200
+    assert httpx.get(f"{url}/v1/models", headers={"Host": host}, timeout=PATIENCE_S).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:7860", "192.168.0.7", "[::1", ""])
 def test_a_request_under_another_name_is_refused(url: str, host):
-    reply = httpx.get(f"{url}/v1/models", headers={"Host": host})
+    reply = httpx.get(f"{url}/v1/models", headers={"Host": host}, timeout=PATIENCE_S)
 
     assert reply.status_code == 421
     assert reply.json()["error"]["message"] == f"This server is not {host!r}. Ask for 127.0.0.1."
@@ -50,7 +51,7 @@ def test_a_request_under_another_name_is_refused(url: str, host):
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/mcp", "/anything"])
 def test_a_page_of_another_site_can_send_nothing(url: str, headers, path):
-    reply = httpx.post(f"{url}{path}", headers=headers, json={})
+    reply = httpx.post(f"{url}{path}", headers=headers, json={}, timeout=PATIENCE_S)
 
     assert reply.status_code == 403
     assert reply.json()["error"]["message"] == "A page of another site can't ask this server."
@@ -58,14 +59,14 @@ def test_a_page_of_another_site_can_send_nothing(url: str, headers, path):
 
 def test_the_servers_own_page_can(url: str):
     headers = {"Origin": url, "Sec-Fetch-Site": "same-origin"}
-    reply = httpx.post(f"{url}/v1/chat/completions", headers=headers, json={})
+    reply = httpx.post(f"{url}/v1/chat/completions", headers=headers, json={}, timeout=PATIENCE_S)
 
     assert reply.json()["error"]["message"] == "There are no messages. Send a list of them."
 
 
 def test_a_link_on_another_site_can_be_followed(url: str):
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
-    assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
+    assert httpx.get(f"{url}/v1/models", headers=headers, timeout=PATIENCE_S).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,8 @@ def basic(user: str, password: str) -> str:
 )
 def test_without_the_password_nothing_is_told(locked: str, path, authorization):
     headers = {} if authorization is None else {"Authorization": authorization}
-    reply = httpx.request("GET" if path == "/v1/models" else "POST", f"{locked}{path}", headers=headers)
+    method = "GET" if path == "/v1/models" else "POST"
+    reply = httpx.request(method, f"{locked}{path}", headers=headers, timeout=PATIENCE_S)
 
     assert reply.status_code == 401
     assert reply.headers["www-authenticate"] == 'Basic realm="rag", charset="UTF-8"'
@@ -117,5 +119,5 @@ def test_the_password_opens_as_a_key_or_with_the_user(locked: str):
     ):
         client.models.list()
     for authorization in ("Bearer pass wörd".encode(), basic("reader", "pass wörd").encode()):
-        reply = httpx.get(f"{locked}/v1/models", headers={"Authorization": authorization})
+        reply = httpx.get(f"{locked}/v1/models", headers={"Authorization": authorization}, timeout=PATIENCE_S)
         assert [model["id"] for model in reply.json()["data"]] == ["rag"]

@@ -20,6 +20,7 @@ from rag.interfaces.chat.session import Limits, Messages, Session, messages, rep
 from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
 from rag.types import Event, Passage
+from tests.support import PATIENCE_S
 from tests.support.chat_examples import ANSWER, DECLINED, PASSAGE, skeleton, text_of, texts_of
 
 ID = "0123456789abcdef" * 2
@@ -280,6 +281,7 @@ def test_a_question_waits_for_the_start_and_says_what_it_does(seed_settings, see
             preparation.ended.set()
             second, _ = await anext(found)
             *_, (_, session) = [shown async for shown in found]
+        assert isinstance(session, Session)
         return first, second, session
 
     first, second, session = asyncio.run(asked())
@@ -314,7 +316,7 @@ def test_an_answer_that_is_left_is_not_written_on(seed_settings):
         asked = chat.asked(Session(), "word ")
         async with aclosing(replies(asked, over(seed_settings, engine), Limits())) as found:
             shown = [(await anext(found))[0][1]["content"] for _ in range(3)]
-        assert await asyncio.to_thread(engine.closed.wait, 60), "the page goes on being served"
+        assert await asyncio.to_thread(engine.closed.wait, PATIENCE_S), "the page goes on being served"
         return shown
 
     passages, one, two = asyncio.run(left())
@@ -322,7 +324,7 @@ def test_an_answer_that_is_left_is_not_written_on(seed_settings):
     assert texts_of(passages, "//p[@class='quote']") == []
     assert [text_of(content, "//p[@class='quote']") for content in (one, two)] == ["word ", "word word "]
     for thread in answering():
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert answering() == []
 
 
@@ -334,7 +336,7 @@ def test_after_an_answer_that_is_left_the_next_is_written(preparation):
 
     assert text_of(asyncio.run(left())[1]["content"], "//p[@class='note']") == "Reading 5 passages…"
     for thread in answering():
-        thread.join(60)
+        thread.join(PATIENCE_S)
     assert answering() == []
     assert last(replied(VISIT, preparation)).answer.citations[0].quote == TILLERSON
 

@@ -12,6 +12,7 @@ import pytest
 from rag.errors import QuestionError
 from rag.interfaces.cli import main
 from rag.types import Answer, Citation, Passage, Waiting
+from tests.support import PATIENCE_S
 
 PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
 PASSAGE |= {"title", "date", "page", "copies"}
@@ -33,9 +34,9 @@ def place(seed_settings, tmp_path, monkeypatch):
 def run(capsys):
     """Runs the command line: its exit status, stdout and stderr."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
+    def run(*arguments: str) -> tuple[object, str, str]:
         try:
-            status = main.main(arguments)
+            status: object = main.main(arguments)
         except SystemExit as stopped:
             status = stopped.code
         return status, *capsys.readouterr()
@@ -77,7 +78,7 @@ REFUSED = Answer("q", "The documents don't say.", None, (), (NEWS,), "it is off 
 def scripted(monkeypatch):
     def scripted(*streams) -> ScriptedEngine:
         engine = ScriptedEngine(*streams)
-        monkeypatch.setattr(main.rag, "load", lambda **_: engine)
+        monkeypatch.setattr("rag.load", lambda **_: engine)
         return engine
 
     return scripted
@@ -372,7 +373,7 @@ def test_models_lists_what_is_present(run):
 def rag(*arguments: str) -> tuple[int, bytes, bytes]:
     """`python -m rag` in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "rag", *arguments], capture_output=True, timeout=60, check=False
+        [sys.executable, "-m", "rag", *arguments], capture_output=True, timeout=PATIENCE_S, check=False
     )
     return done.returncode, done.stdout, done.stderr
 
