@@ -259,13 +259,13 @@ def test_keyword_arguments_are_those_that_are_declared(command, options, positio
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: rag.load(documents="seeds"),
-        lambda: rag.search("war", mode="quote"),
-        lambda: rag.build(reranker="none"),
-        lambda: rag.answer("war", colour="red"),
-        lambda: resolve(port=1),
-        lambda: resolve_serving(index="a"),
-        lambda: resolve_page(colour="red"),
+        lambda: rag.load(documents="seeds"),  # type: ignore[call-arg]
+        lambda: rag.search("war", mode="quote"),  # type: ignore[call-arg]
+        lambda: rag.build(reranker="none"),  # type: ignore[call-arg]
+        lambda: rag.answer("war", colour="red"),  # type: ignore[call-arg]
+        lambda: resolve(port=1),  # type: ignore[call-arg]
+        lambda: resolve_serving(index="a"),  # type: ignore[call-arg]
+        lambda: resolve_page(colour="red"),  # type: ignore[call-arg]
     ],
 )
 def test_a_keyword_argument_that_is_no_setting_there_is_an_error(call):
@@ -291,10 +291,10 @@ def coloured(monkeypatch):
 def test_a_setting_is_a_keyword_argument_a_flag_a_variable_and_a_row(coloured, monkeypatch, capsys):
     monkeypatch.setattr(wiring, "engine", lambda settings: settings.colour)
     assert rag.load() == "red"
-    assert rag.load(colour="blue") == "blue"
+    assert rag.load(colour="blue") == "blue"  # type: ignore[call-arg]
     monkeypatch.setenv("RAG_COLOUR", "blue")
     assert rag.load() == "blue"
-    assert rag.load(colour="red") == "red"
+    assert rag.load(colour="red") == "red"  # type: ignore[call-arg]
     monkeypatch.setenv("RAG_COLOUR", "green")
     with pytest.raises(SettingsError, match=r"^RAG_COLOUR is green\. It is one of: red, blue\.$"):
         rag.load()

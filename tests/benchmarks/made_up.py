@@ -19,6 +19,7 @@ from rag.index.disk.index import save_vectors
 from rag.models.hub import download
 from rag.models.pooling import unit
 from rag.models.registry import find_embedder
+from rag.settings import resolve
 from rag.text.sentences import sentences
 from rag.types import Chunk, Document
 from tests.support import SEEDS
@@ -85,7 +86,7 @@ def documents(
 
 def write(index: Path, sentences: Pool, chunks: int) -> None:
     """An index of so many chunks, written as a build writes one."""
-    identity = wiring.identity_of(find_embedder("embedded", download), "int8")
+    identity = wiring.identity_of(resolve())
     made = documents(sentences, chunks // CHUNKS)
     with store.writing(index, identity, rebuild=False) as writer:
 
@@ -101,7 +102,7 @@ def write(index: Path, sentences: Pool, chunks: int) -> None:
 
 def change(index: Path, sentences: Pool, seed: int) -> None:
     """Put another document in the place of one, as a build does."""
-    identity = wiring.identity_of(find_embedder("embedded", download), "int8")
+    identity = wiring.identity_of(resolve())
     with store.writing(index, identity, rebuild=False) as writer:
         ((document, pieces, embedded),) = documents(sentences, 1, seed)
         old = next(iter(writer.snapshot().hashes()))

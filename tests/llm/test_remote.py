@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -223,7 +224,7 @@ def test_what_one_server_had_to_do_is_shared_by_the_others():
 
 
 def test_a_key_is_sent_only_where_it_is_meant_to_be(monkeypatch, seed_settings: Settings):
-    asked = []
+    asked: list[Any] = []
     monkeypatch.setattr(wiring, "_worker", asked.append)
     monkeypatch.setenv("OPENAI_API_KEY", "of-another-service")
     monkeypatch.delenv("RAG_MODEL_KEY", raising=False)

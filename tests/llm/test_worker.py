@@ -139,7 +139,7 @@ def test_one_piece_of_work_runs_at_a_time(worker):
 def test_closing_stops_work_that_runs(worker):
     gate = Gate("a")
     running = begun(worker, gate)
-    running.close()  # type: ignore[attr-defined]  # a generator
+    running.close()
     gate.go.set()
     assert list(worker.run(say("b")))[-1] == "b"
     assert gate.closed.is_set()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rag.settings import Settings
 from rag.types import Answer, Citation, Passage
@@ -25,7 +26,7 @@ def assert_exact(answer: Answer, settings: Settings) -> None:
         )
 
 
-def by_passage(found: Iterable[object], passages: Sequence[Passage]) -> list[object]:
+def by_passage(found: Iterable[Any], passages: Sequence[Passage]) -> list[Any]:
     """Text and citations with the number of its passage in place of each label; the labels are 1, 2, 3."""
     items, label = list(found), 0
     for place, item in enumerate(items):

@@ -16,7 +16,7 @@ from pathlib import Path
 from rag.errors import RagError
 from rag.index.disk import faiss_index
 from rag.index.disk import index as disk_index
-from rag.index.disk.index import LocalIndex
+from rag.index.disk.index import DiskIndex
 from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders
@@ -28,7 +28,7 @@ MANY = 20
 
 def found(folders: Folders) -> list[list[tuple[str, float]]]:
     """What is found; equal scores come in the order in which documents came, which a rebuild changes."""
-    retriever = Retriever(LocalIndex(folders.index, IDENTITY), WordEmbedder())
+    retriever = Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())
     asked = (retriever.retrieve(question, 5).passages for question in QUESTIONS)
     return [sorted((one.source, round(one.score, 6)) for one in passages) for passages in asked]
 

@@ -39,7 +39,9 @@ def built(
     return build_index(
         documents,
         partial(DiskBackend(index).write, identity, rebuild=rebuild),
-        in_this_process(load_embedder or (lambda: embedder), batch_texts=DiskBackend.batch_texts),
+        in_this_process(
+            load_embedder or (lambda: embedder or WordEmbedder()), batch_texts=DiskBackend.batch_texts
+        ),
         progress=progress,
         may_be_empty=may_be_empty,
     )

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +18,9 @@ from typing import Any, cast
 from rag import wiring
 from rag.documents.folder import File, files
 from rag.errors import ModelError, RagError
-from rag.index.base import BlockWriter
+from rag.index.base import IndexWriter
 from rag.indexing import ray_cluster
-from rag.indexing.build import build_index
+from rag.indexing.build import EmbedFiles, Outcome, build_index
 from rag.models.embedder import Embedder
 from rag.settings import resolve
 from tests.support import wait_until
@@ -136,11 +136,15 @@ def hostile(index: Path) -> dict[str, Any]:
         "other embedder": functools.partial(wiring.embedder_of, elsewhere, settings),
     }
     listed = [file for file in files(documents) if isinstance(file, File)]
-    writer = cast(BlockWriter, Unwritten())
+    writer = cast(IndexWriter, Unwritten())
     for name, load in loads.items():
         embed = ray_cluster.on_ray(ADDRESS, load)
-        said[name] = message_of(lambda embed=embed: [*embed(listed, writer, lambda _: None)])
+        said[name] = message_of(functools.partial(embedded, embed, listed, writer))
     return said
+
+
+def embedded(embed: EmbedFiles, listed: Sequence[File], writer: IndexWriter) -> list[Outcome]:
+    return [*embed(listed, writer, lambda _: None)]
 
 
 def message_of(work: Callable[[], object]) -> str | None:
