@@ -15,7 +15,7 @@ def download(repository: str, pattern: str) -> Path:
     What an earlier run fetched is used without a look at the network; else it is fetched with a
     progress bar on stderr. `ModelError` when the hub can't be reached or doesn't have it.
     """
-    import httpx
+    import httpx2
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -33,7 +33,7 @@ def download(repository: str, pattern: str) -> Path:
         raise ModelError(f"{repository} is not a repository name ({error}). Write hf:owner/repo.") from error
     try:
         return Path(snapshot_download(repository, allow_patterns=pattern, ignore_patterns=_UNUSED))
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSError) as error:
         # A timeout may have no words of its own.
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(
