@@ -1,11 +1,11 @@
 """The start: what is said of it, what a program that asks meanwhile gets."""
 
 import pytest
-from rag.serving import preparation as preparations
 
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.disk import store
 from rag.indexing.catalog import Listed
+from rag.interfaces import lifecycle
 from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
 
@@ -55,8 +55,8 @@ def test_a_start_that_failed_is_told_of_to_who_asks(tmp_path):
 
 
 def test_who_asks_is_not_kept_waiting_for_good(seed_settings: Settings, monkeypatch):
-    monkeypatch.setattr(preparations, "WAIT_S", 0.0)
-    with pytest.raises(IndexFileError, match=r"^The documents can't be asked yet: Starting… Ask again in"):
+    monkeypatch.setattr(lifecycle, "WAIT_S", 0.0)
+    with pytest.raises(IndexFileError, match=r"^The documents aren't ready yet: Starting… Ask again in"):
         Preparation(seed_settings).ready()
 
 
@@ -147,7 +147,7 @@ def test_the_index_follows_the_folder(frozen, monkeypatch):
         told.append((frozen.state, due()))
 
     told = []
-    monkeypatch.setattr(preparations, "changes", changing)
+    monkeypatch.setattr(lifecycle, "changes", changing)
     frozen.watch()
 
     (first, later) = told

@@ -13,7 +13,6 @@ from rag.index.excerpts import Excerpt
 from rag.interfaces.api.plain_text import footer, listed
 from rag.interfaces.api.security import EVERYWHERE, LOOPBACK
 from rag.interfaces.api.service import Programs
-from rag.interfaces.async_stream import answered
 from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings
 from rag.types import Answer, Passage
@@ -67,10 +66,9 @@ def agent_tools(programs: Programs) -> Any:
         sources: _Sources = None,
     ) -> Annotated[CallToolResult, RootModel[Answer]]:
         """Answer a question from the documents, with exact quotes, or say that they don't answer it."""
-        limits: dict[str, Any] = {"since": since, "until": until, "sources": sources}
         try:
-            answer = await answered(
-                lambda left: programs.stream(question, stop=left, history=history or (), **limits)
+            answer = await programs.answer(
+                question, history=history, since=since, until=until, sources=sources
             )
         except RagError as error:
             return result(str(error), None)
@@ -133,7 +131,7 @@ def http_tools(programs: Programs, *, host: str) -> tuple[Any, Callable[[Any], A
 
 
 def serve_tools(settings: Settings) -> None:
-    """Serve the tools on stdin and stdout until stdin ends, while the index is kept in step.
+    """Serve the tools on stdin and stdout until stdin ends; the index follows the documents.
 
     Nothing but the protocol reaches stdout.
     """

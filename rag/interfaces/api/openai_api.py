@@ -7,10 +7,9 @@ Options that steer a model which writes freely (temperature, tools and the like)
 
 import asyncio
 import json
-import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -24,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from rag.errors import QuestionError, RagError
 from rag.interfaces.api.plain_text import footer, without_footer
 from rag.interfaces.api.service import Programs
-from rag.interfaces.async_stream import answered, events
+from rag.interfaces.async_stream import events
 from rag.retrieval.conversation import History
 from rag.types import Answer, Event
 
@@ -120,16 +119,14 @@ def completion_routes(programs: Programs, *, middleware: Sequence[Middleware] = 
         try:
             asked = await _asked(request)
             head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
-
-            def start(left: threading.Event) -> Iterator[Event]:
-                return programs.stream(asked.messages[-1].text, stop=left, history=asked.history())
-
+            question, history = asked.messages[-1].text, asked.history()
             if asked.stream:
-                found = events(start)
+                found = events(lambda left: programs.stream(question, stop=left, history=history))
                 # What is wrong with the question is raised before the reply begins.
                 first = await _unless_gone(request, anext(found))
                 return _EventStream(_sent(head, asked, first, found), found)
-            return _json(_whole(head, asked, await _unless_gone(request, answered(start))))
+            answer = await _unless_gone(request, programs.answer(question, history=history))
+            return _json(_whole(head, asked, answer))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         except _Refused as refused:
