@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pathvalidate import is_valid_filename, sanitize_filename
+from pathvalidate.handler import ReservedNameHandler
+
 from rag.documents.folder import READABLE, File, files, hashed, opened_file, sources
 from rag.errors import DocumentsError, UnreadableError, shown
 from rag.index.base import StoredDocument
@@ -21,14 +24,8 @@ from rag.types import Failure
 DocumentState: TypeAlias = Literal["indexed", "changed", "new", "failed", "gone"]
 
 MAX_NAME_BYTES = 255
-_FORBIDDEN = re.compile(r'[<>:"|?*]')
-"""What Windows allows in no name; a colon would name a drive, or a stream of another file."""
-
-_IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, those that turn the order of what is read, and what is no text."""
-
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])[ ]*(?:\..*)?", re.I | re.S)
-"""Devices on Windows, whatever suffix they have."""
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that reverse the order of what is read, and halves of characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +146,21 @@ def is_stale(documents: Path, source: str, sha256: str) -> bool:
 def _safe(name: str) -> str:
     """The name that a file is given: one that Linux, macOS and Windows can have, hidden on none."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    if _IMPOSSIBLE.search(last):
+    if _UNSEEN.search(last):
         raise DocumentsError(f"{last!r} has characters that no file name can have. Give it another name.")
-    safe = re.sub(r"^[\s.]+|[\s.]+$", "", _FORBIDDEN.sub("_", last))
+    safe = re.sub(r"^[\s.]+|[\s.]+$", "", last)
     if not safe:
-        raise DocumentsError(f"{name!r} is no file name. Give it another name.")
-    if _RESERVED.fullmatch(safe):
-        raise DocumentsError(f"{safe} is the name of a device on Windows. Give it another name.")
-    if Path(safe).suffix.lower() not in READABLE:
-        raise DocumentsError(f"{safe} is of a kind that isn't read. Readable: {' '.join(READABLE)}")
+        raise DocumentsError(f"{name!r} is not a file name. Give it another name.")
     if (size := len(safe.encode())) > MAX_NAME_BYTES:
         raise DocumentsError(f"The name has {size} bytes, more than {MAX_NAME_BYTES}. Give it a shorter one.")
+    as_is = ReservedNameHandler.as_is
+    safe = sanitize_filename(safe, "_", fs_encoding="utf-8", reserved_name_handler=as_is)
+    # Windows ignores the suffix of a device and the blanks before it.
+    stem = safe.partition(".")[0].rstrip(" ")
+    if not is_valid_filename(stem, fs_encoding="utf-8", additional_reserved_names=["CONIN$", "CONOUT$"]):
+        raise DocumentsError(f"{safe} is the name of a device on Windows. Give it another name.")
+    if Path(safe).suffix.lower() not in READABLE:
+        raise DocumentsError(f"{safe} has a type that can't be read. Readable: {' '.join(READABLE)}")
     return safe
 
 

@@ -1,4 +1,4 @@
-"""A stream that blocks → one that an event loop can wait for, and leave."""
+"""A blocking stream → one that an event loop can await and leave."""
 
 import asyncio
 import contextlib
@@ -12,16 +12,16 @@ from rag.types import Answer, Event
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """The last thing that the thread puts out: the error that ended it, or None."""
+    """The last result of the thread: the error that ended it, or None."""
 
     error: BaseException | None
 
 
 async def events(start: Callable[[threading.Event], Iterator[Event]]) -> AsyncGenerator[Event, None]:
-    """What the stream that `start` makes yields, made in a thread of its own.
+    """The events of the stream that `start` returns, which runs in a thread of its own.
 
-    When this is closed or cancelled, the event that `start` is given is set, so that the stream ends soon;
-    nobody waits for it.
+    When this is closed or cancelled, the `threading.Event` passed to `start` is set, so that the stream
+    ends soon; nobody waits for it.
     """
     loop = asyncio.get_running_loop()
     results: asyncio.Queue[Any] = asyncio.Queue()
@@ -39,7 +39,7 @@ async def events(start: Callable[[threading.Event], Iterator[Event]]) -> AsyncGe
                     if left.is_set():
                         return
                     put(event)
-        except BaseException as error:  # noqa: BLE001  whatever it is, it belongs to who asked
+        except BaseException as error:  # noqa: BLE001  it is raised in the event loop
             put(_Ended(error))
         else:
             put(_Ended(None))

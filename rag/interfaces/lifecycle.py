@@ -1,4 +1,4 @@
-"""Brings the index in step with the documents and loads the engine, beside what is served meanwhile."""
+"""Updates the index and loads the engine in the background, while the server already answers."""
 
 import threading
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from rag.settings import Settings
 from rag.types import BuildReport, Failure
 
 WAIT_S = 50.0
-"""How long a program that asks waits for the start; clients give up after a minute."""
+"""How long a question waits for the start; clients give up after a minute."""
 
 
 @dataclass
 class Preparation:
-    """Builds the index and loads the engine in a thread of its own, and says how far it is.
+    """Builds the index and loads the engine in a thread of its own; `state` is its progress, for the user.
 
-    `due` says that the index is still to be brought in step, `failed` what the last build couldn't read,
-    `builds` how many there were, `emptied` that the last one left no document, as it was told it may.
+    `due`: another build is needed, as the index was locked. `failed`: the files that the last build couldn't
+    read. `builds`: the number of builds. `emptied`: the last one left no document, as it was allowed to.
     """
 
     settings: Settings
@@ -37,7 +37,7 @@ class Preparation:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin, unless it is under way or has gone well; `state` changes from now on, until `ended`."""
+        """Begin, unless it is running or has succeeded; `state` changes from now on, until `ended`."""
         with self.starting:
             if self.running or self.engine is not None:
                 return
@@ -62,15 +62,15 @@ class Preparation:
             self.ended.set()
 
     def ready(self) -> Engine:
-        """The engine, after waiting for a start that is under way; `IndexFileError` while there is none."""
+        """The engine, after waiting up to `WAIT_S` for a start; `IndexFileError` while there is none."""
         if not self.ended.wait(WAIT_S):
-            raise IndexFileError(f"The documents can't be asked yet: {self.state} Ask again in a while.")
+            raise IndexFileError(f"The documents aren't ready yet: {self.state} Ask again in a minute.")
         if self.engine is None:
             raise IndexFileError(self.failure or self.state)
         return self.engine
 
     def build(self, *, rebuild: bool = False, may_be_empty: bool = False) -> BuildReport:
-        """Bring the index in step now, and then load the engine, unless it is; errors as from `rag.build`."""
+        """Update the index now, then load the engine unless it is loaded; errors as from `rag.build`."""
         try:
             report = self._built(rebuild=rebuild, may_be_empty=may_be_empty)
         except RagError as error:
@@ -85,7 +85,7 @@ class Preparation:
         return wiring.listed(self.settings, self.failed)
 
     def watch(self) -> None:
-        """Keep the index in step with the folder, for good; questions go on meanwhile."""
+        """Update the index whenever the folder changes, without end; questions are answered meanwhile."""
         for _ in changes(
             self.settings.documents,
             index=wiring.backend(self.settings).folder,
@@ -100,16 +100,16 @@ class Preparation:
                 self.state = self._build()
             except RagError as error:
                 self.state = str(error)
-            except Exception as error:  # noqa: BLE001  a defect in one build isn't the end of watching
-                self.state = f"The index couldn't be brought in step ({error!r})."
+            except Exception as error:  # noqa: BLE001  a defect in one build doesn't end the watching
+                self.state = f"The index couldn't be updated ({error!r})."
 
     def _build(self) -> str:
         try:
             report = self._built(may_be_empty=self.emptied)
         except (DocumentsError, IndexFileError) as error:
-            # Another build may hold the index: it is tried again.
+            # Another build may have locked the index: try again.
             self.due = isinstance(error, IndexFileError)
-            # An index that can't be brought up to date may still be read; if not, loading it says so.
+            # An index that can't be updated may still be readable; if not, loading it says so.
             if not wiring.backend(self.settings).exists():
                 raise
             return f"{error} Answers come from the index as it is."
@@ -117,7 +117,7 @@ class Preparation:
         return _summary(report)
 
     def _built(self, *, rebuild: bool = False, may_be_empty: bool = False) -> BuildReport:
-        with self.building:  # another build of this process is waited for
+        with self.building:  # waits for another build of this process
             report = wiring.build(
                 self.settings, rebuild=rebuild, may_be_empty=may_be_empty, progress=self._embedding
             )

@@ -7,7 +7,7 @@ prompt, and so on:
     2] He denied it.
     [1] The minister spoke on Monday.
 
-In `compose` mode it writes `[0]`, or sentences of its own, each with the sentence that bears it out:
+In `compose` mode it writes `[0]`, or sentences of its own, each with the sentence that supports it:
 
     He said no. “He denied it.” [2]
 """
@@ -18,18 +18,18 @@ NEXT = "\n["
 """Between a sentence and the next label."""
 
 ONE_LINE = r"root ::= [^\r\n]+"
-"""The grammar of any words on one line."""
+"""The grammar of any text on one line."""
 
 NOT_IN_PROSE = '[]"\N{FULLWIDTH QUOTATION MARK}`«»‹›„‟“”‘‚‛「」『』〝〞〟' + "".join(
     map(chr, (*range(32), 127, 0xAD, *range(0x200B, 0x2010), *range(0x2028, 0x202F), 0x2060, 0xFEFF))
 )
-"""What a model's own words may not have: brackets, marks of quotation, and what isn't seen.
+"""Characters that a model's own words can't have: brackets, quotation marks and invisible ones.
 
-The apostrophe ’ stays, which is one half of a pair of marks.
+The apostrophe ’ is allowed, though it also closes a quotation.
 """
 
 MAX_PROSE_CHARS = 240
-"""A model that repeats itself has to come to its quote after so many characters."""
+"""The most characters of its own before a quote, so that a model that repeats itself gets to one."""
 
 MAX_SENTENCES = 9
 """Labels have one digit, so that each is one token whatever the tokenizer."""
@@ -45,8 +45,8 @@ def label_grammar(labels: Iterable[int], *, lead: str, refusal: bool) -> str:
 def compose_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int, may_refuse: bool) -> str:
     """The grammar of these sentences, of which there are 1 to `MAX_SENTENCES`, none empty.
 
-    Each is quoted once at most. After the first, one that would take the quotes beyond `max_chars` together
-    is not offered. Free words, but for quotation marks and brackets, stand before each quote.
+    Each is quoted at most once. After the first, a sentence with which the quotes would have more than
+    `max_chars` together is not offered. Before each quote stand words of the model's own (`NOT_IN_PROSE`).
     """
     rules = {"root": ('"[0]" | ' if may_refuse else "") + _choice(())}
     for number, text in enumerate(sentences, 1):
@@ -77,7 +77,7 @@ def compose_grammar(sentences: Sequence[str], *, max_quotes: int, max_chars: int
 
 
 def literal(text: str) -> str:
-    """The text as a GBNF string; llama.cpp reads anything but these few characters as it stands."""
+    """The text as a GBNF string; llama.cpp takes all but these few characters literally."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c >= " " else f"\\x{ord(c):02X}" for c in escaped) + '"'
 

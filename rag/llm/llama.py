@@ -15,7 +15,7 @@ from rag.llm.base import CONTEXT_TOKENS
 from rag.models.cpu import cpu_count
 
 _LOOKED_AT = 100
-"""So many tokens the grammar looks at where it doesn't let the likeliest one."""
+"""How many tokens are checked against the grammar when it forbids the likeliest one."""
 
 
 class LlamaModel:
@@ -24,9 +24,9 @@ class LlamaModel:
     takes_grammar = True
 
     def __init__(self, path: Path, name: str, *, context_tokens: int = CONTEXT_TOKENS) -> None:
-        """Load the model; `ModelError` when the file is damaged, isn't one, or can't be used here.
+        """Load the model; `ModelError` when the file is damaged, isn't a model, or can't be used here.
 
-        It has room for `context_tokens`, or for as many as it was made for, if that is less.
+        Its context has `context_tokens`, or as many as it was trained for, if that is fewer.
         """
         import llama_cpp
 
@@ -46,18 +46,20 @@ class LlamaModel:
                 f"{path} can't be loaded as a language model ({error}). Name a .gguf file that "
                 "llama.cpp can read, or embedded."
             ) from error
-        made_for = llama_cpp.llama_model_n_ctx_train(self._llama.model)
-        self.context_tokens = min(self._llama.n_ctx(), made_for or context_tokens)
+        trained_for = llama_cpp.llama_model_n_ctx_train(self._llama.model)
+        self.context_tokens = min(self._llama.n_ctx(), trained_for or context_tokens)
         self.parameters = int(llama_cpp.llama_model_n_params(self._llama.model))
         self._format = self._chat_format()
         self._bytes = self._single_bytes()
         if not self._bytes.keys() >= set(b"0123456789[]"):
-            raise ModelError(f"{path} has no tokens for single digits, which labels need. Name another.")
+            raise ModelError(
+                f"{path} has no tokens for single digits, which labels need. Name another model."
+            )
         if self._llama.token_eos() < 0:
-            raise ModelError(f"{path} has no token that ends a text. Name another.")
+            raise ModelError(f"{path} has no token that ends a text. Name another model.")
         self._unwanted = self._markup_tokens()
         self._cancelled: Callable[[], bool] = lambda: False
-        # llama.cpp asks this between the parts of a computation, so a long prompt can be cut off.
+        # llama.cpp calls this between the parts of a computation, so reading a long prompt can be stopped.
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._cancelled())
         llama_cpp.llama_set_abort_callback(self._llama.ctx, self._abort, ctypes.c_void_p(None))
 
@@ -89,8 +91,8 @@ class LlamaModel:
         prompt = [*self._chat(message), *self._tokens(opening)]
         if len(prompt) + max_tokens > self.context_tokens:
             raise ModelError(
-                f"The prompt has {len(prompt)} tokens and the answer may have {max_tokens}, but "
-                f"{self.name} has room for {self.context_tokens}. Ask a shorter question."
+                f"The prompt has {len(prompt)} tokens and the answer up to {max_tokens}, but the context of "
+                f"{self.name} has {self.context_tokens}. Ask a shorter question."
             )
         self._cancelled = cancelled
         wanted = {self._bytes[ord(text)]: value for text, value in bias.items()}
@@ -129,7 +131,7 @@ class LlamaModel:
         ]
 
     def _chat_format(self) -> tuple[str, str, bool]:
-        """What stands before and after a message, and whether that begins with the token that opens a text.
+        """What precedes and follows a message, and whether that begins with the token that opens a text.
 
         A model without a chat template gets the message alone; `ModelError` when the template is broken.
         """
@@ -145,7 +147,7 @@ class LlamaModel:
                 bos_token=self._special(self._llama.token_bos()),
                 eos_token=self._special(self._llama.token_eos()),
             )(messages=[{"role": "user", "content": mark}])
-        except Exception as error:  # the template is a program of the model's, which may raise anything
+        except Exception as error:  # the template is a program, which may raise anything
             raise ModelError(
                 f"The chat template of {self.name} is broken ({error}). Name another model."
             ) from error
@@ -158,26 +160,26 @@ class LlamaModel:
         return self._llama.detokenize([token], special=True).decode() if token >= 0 else ""
 
     def _single_bytes(self) -> dict[int, int]:
-        """The bytes that have a token of their own, and the token.
+        """The bytes that have a token of their own, with this token.
 
-        A grammar that asks for another may leave the model no token at all, and then llama.cpp ends
-        the process. SmolLM2 lacks six control characters and what no valid text has.
+        A grammar that requires another byte may leave the model no token at all, and then llama.cpp ends
+        the process. SmolLM2 lacks six control characters, and bytes that valid text doesn't have.
         """
         import llama_cpp
 
         vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
         piece = ctypes.create_string_buffer(1)
         return {
-            piece.raw[0]: token  # noqa: B035  the buffer changes with each token
+            piece.raw[0]: token  # noqa: B035  each token fills the buffer
             for token in range(self._llama.n_vocab())
             if llama_cpp.llama_token_to_piece(vocabulary, token, piece, 1, 0, False) == 1
         }
 
     def _markup_tokens(self) -> dict[int, float]:
-        """A bias that rules out the tokens of the chat format, but for those that end the reply.
+        """A bias that rules out the tokens of the chat format, except those that end the reply.
 
-        A grammar takes such a token for its name, so a document that has `<|im_start|>` in it could make
-        the model write the token, which is printed as nothing, in place of the quoted characters.
+        To a grammar such a token is its name, so a document with `<|im_start|>` in it could make the model
+        write the token, which prints as nothing, in place of the quoted characters.
         """
         import llama_cpp
 
@@ -194,14 +196,14 @@ class LlamaModel:
 
 
 class _GrammarChoice:
-    """Leaves the likeliest token that a grammar lets, and no other.
+    """Leaves only the likeliest token that a grammar allows.
 
-    llama.cpp looks at each of the 50,000 tokens whether the grammar lets it, which takes longer than to
-    compute their logits. So the likeliest are looked at first, and mostly the first one will do.
+    llama.cpp would check all of the 50,000 tokens against the grammar, which takes longer than computing
+    their logits. So the likeliest are checked first, and mostly the first one is allowed.
     """
 
     def __init__(self, llama: Any, grammar: str, bias: Mapping[int, float]) -> None:
-        """Begin at the root of the grammar; `bias` is added to the logits of these tokens."""
+        """Start at the root of the grammar; `bias` is added to the logits of these tokens."""
         import llama_cpp
 
         self._library: Any = llama_cpp
@@ -212,7 +214,7 @@ class _GrammarChoice:
         self._bias = np.zeros(llama.n_vocab(), dtype=np.float32)
         self._bias[list(bias)] = list(bias.values())
         self.error: Exception | None = None
-        """What went wrong: the library prints what is raised, and goes on as if all tokens were allowed."""
+        """What was raised: the library would print it and go on as if all tokens were allowed."""
 
     def __call__(self, _: object, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The logits, of shape (tokens,), with all but one at minus infinity."""
@@ -226,7 +228,7 @@ class _GrammarChoice:
         return left
 
     def _chosen(self, biased: npt.NDArray[np.float32]) -> int:
-        """The likeliest token that the grammar lets, which the grammar then has behind it."""
+        """The likeliest token that the grammar allows; the grammar advances past it."""
         likeliest = np.array([biased.argmax()])
         for count in (1, _LOOKED_AT, len(biased)):
             if count > 1:
@@ -235,18 +237,18 @@ class _GrammarChoice:
             allowed = self._allowed(likeliest)
             if allowed.any():
                 break
-        if not allowed.any():  # there is no way to go on, and to accept a token would end the process
+        if not allowed.any():  # a dead end; accepting a token would end the process
             return int(self._end)
         chosen = int(likeliest[allowed.argmax()])
         self._library.llama_sampler_accept(self._sampler, chosen)
         return chosen
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._library.llama_sampler_free(self._sampler)
 
     def _allowed(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which of the tokens the grammar lets."""
+        """Which of the tokens the grammar allows."""
         data = np.zeros(len(tokens), dtype=[("id", np.int32), ("logit", np.float32), ("p", np.float32)])
         data["id"] = tokens
         pointer = data.ctypes.data_as(ctypes.POINTER(self._library.llama_token_data))
@@ -257,10 +259,10 @@ class _GrammarChoice:
 
 @functools.cache
 def _leave_streams_alone() -> Any:
-    """Keep llama_cpp from pointing the whole process's stdout and stderr to nowhere.
+    """Keep llama_cpp from redirecting the whole process's stdout and stderr to nowhere.
 
-    It does while it loads a model, to hide llama.cpp's messages, and what other threads print in that
-    time is lost. The messages are turned off instead.
+    It does so while it loads a model, to hide llama.cpp's messages, and what other threads print meanwhile
+    is lost. The messages are turned off instead.
     """
     import llama_cpp
     from llama_cpp import _utils
@@ -270,4 +272,4 @@ def _leave_streams_alone() -> Any:
     streams.__exit__ = lambda self, *_: None
     silence = llama_cpp.llama_log_callback(lambda *_: None)
     llama_cpp.llama_log_set(silence, ctypes.c_void_p(None))
-    return silence  # llama.cpp calls it as long as the process lives
+    return silence  # kept alive: llama.cpp calls it as long as the process lives

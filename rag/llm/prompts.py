@@ -13,7 +13,7 @@ PLACEHOLDERS = {
     "compose.txt": {"evidence", "question"},
     "rewrite.txt": {"history", "question"},
 }
-"""The templates, and what each is filled with."""
+"""The templates with their placeholders."""
 
 MAX_TURN_CHARS = 300
 
@@ -40,7 +40,7 @@ def read_template(name: str) -> string.Template:
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """The prompts of an engine."""
+    """The prompt templates of an engine."""
 
     quote: string.Template
     compose: string.Template
@@ -61,7 +61,7 @@ def render(template: string.Template, *, evidence: Sequence[str], question: str)
 
 
 def render_rewrite(template: string.Template, *, history: Sequence[tuple[str, str]], question: str) -> str:
-    """The message that asks for a question that can be read alone, with the turns before, each cut."""
+    """The message that asks for a question that stands alone, with the earlier turns, each shortened."""
     turns = [
         f"Q: {_line(asked)[:MAX_TURN_CHARS]}\nA: {_line(said)[:MAX_TURN_CHARS]}" for asked, said in history
     ]

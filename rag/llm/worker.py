@@ -1,7 +1,7 @@
 """One thread owns the language model: questions wait their turn, and a cancelled one stops computing.
 
-llama.cpp isn't thread-safe: two calls at once crash or hang the process. Of a model that is elsewhere several
-threads may ask at once.
+llama.cpp isn't thread-safe: two calls at once crash or hang the process. Several threads may use a model
+behind servers at once.
 """
 
 import contextlib
@@ -16,16 +16,15 @@ from rag.types import Waiting
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[LanguageModel, Callable[[], bool]], Generator[T, None, None]]
-"""What is done with the model; the second argument says whether to stop."""
-
+"""Work with the model; the second argument says whether to stop."""
 
 _LOOK_S = 0.2
-"""How often it is looked whether another thread wants work to stop."""
+"""How often a waiting thread checks whether its work is to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """The last thing a job puts out: the error that ended it, or None."""
+    """The last result of a job: the error that ended it, or None."""
 
     error: Exception | None
 
@@ -43,7 +42,7 @@ class _Job:
 
 
 def _next(job: _Job) -> Any:
-    """What the job puts out next; that it has ended, once it is to stop."""
+    """The next result of the job; `_Ended` once it is to stop."""
     while True:
         try:
             return job.results.get(timeout=_LOOK_S)
@@ -53,7 +52,7 @@ def _next(job: _Job) -> Any:
 
 
 class Worker:
-    """Runs work on a model that it loads at the first use, so many pieces of work at once."""
+    """Runs work on a model, loaded when first used; at most `at_once` pieces of work at the same time."""
 
     def __init__(self, load: Callable[[], LanguageModel], *, at_once: int = 1) -> None:
         """Start the threads; `load` is called in one of them.
@@ -96,23 +95,23 @@ class Worker:
                     self._tell_places()
 
     def warm(self) -> None:
-        """Load the model now. A question that waits is told of a failure, a later one tries again."""
+        """Load the model now. If that fails, waiting questions get the error; a later one tries again."""
         with self._changed:
             self._warming = True
             self._changed.notify()
 
-    def _has_model(self) -> bool:
-        """Load the model, unless another thread has; who waits for one that fails to load is told so."""
+    def _loaded(self) -> bool:
+        """Load the model, unless another thread has; if that fails, waiting jobs get the error."""
         tried = self._tried
         with self._loading:
             if self.model is None and self._tried == tried:
                 try:
                     self.model = self._load()
-                except Exception as error:  # noqa: BLE001  whatever it is, it belongs to who asks
+                except Exception as error:  # noqa: BLE001  it is raised where the work was asked for
                     with self._changed:
                         self._tried += 1
-                        told, self._jobs = self._jobs, []
-                    for job in told:
+                        waiting, self._jobs = self._jobs, []
+                    for job in waiting:
                         job.results.put(_Ended(error))
             return self.model is not None
 
@@ -129,8 +128,8 @@ class Worker:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._warming)
                 self._warming = False
-            # Before a question is taken: one that waits for the model is not behind another one.
-            if not self._has_model():
+            # Before a job is taken: one that waits for the model to load is not behind another job.
+            if not self._loaded():
                 continue
             with self._changed:
                 if not self._jobs:
@@ -145,7 +144,7 @@ class Worker:
                             job.results.put(result)
                             if job.cancelled():
                                 break
-            except Exception as raised:  # noqa: BLE001  whatever it is, it belongs to who asked
+            except Exception as raised:  # noqa: BLE001  it is raised where the work was asked for
                 error = raised
             with self._changed:
                 self._running -= 1

@@ -16,7 +16,7 @@ def download(repository: str, pattern: str) -> Path:
     Files of an earlier download are used without the network; others are downloaded with a progress bar
     on stderr. `ModelError` when the hub can't be reached or doesn't have them.
     """
-    import httpx
+    import httpx2
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -31,7 +31,7 @@ def download(repository: str, pattern: str) -> Path:
         raise ModelError(f"{repository} is not a repository name ({error}). Write hf:owner/repo.") from error
     try:
         return Path(fetch())
-    except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, httpx2.HTTPError, OSError) as error:
         # A timeout may have no message.
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(

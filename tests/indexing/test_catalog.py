@@ -142,10 +142,10 @@ def test_a_file_is_added_under_a_name_that_every_system_has(tmp_path, upload, na
     assert everything(tmp_path) == {**before, "docs": None, f"docs/{source}": b"War\r\nand salt."}
 
 
-NO_NAME = "is no file name. Give it another name."
+NO_NAME = "is not a file name. Give it another name."
 ODD = "has characters that no file name can have. Give it another name."
 DEVICE = "is the name of a device on Windows. Give it another name."
-NOT_READ = f"is of a kind that isn't read. Readable: {' '.join(READABLE)}"
+NOT_READ = f"has a type that can't be read. Readable: {' '.join(READABLE)}"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,7 @@ NOT_READ = f"is of a kind that isn't read. Readable: {' '.join(READABLE)}"
         (".aux.txt", f"aux.txt {DEVICE}"),
         ("com1 .txt", f"com1 .txt {DEVICE}"),
         ("lpt².txt", f"lpt².txt {DEVICE}"),
+        ("conin$.txt", f"conin$.txt {DEVICE}"),
         (".txt", f"txt {NOT_READ}"),
         ("notes", f"notes {NOT_READ}"),
         ("notes.exe", f"notes.exe {NOT_READ}"),

@@ -57,7 +57,7 @@ def test_a_start_that_failed_is_told_of_to_who_asks(tmp_path):
 
 def test_who_asks_is_not_kept_waiting_for_good(seed_settings: Settings, monkeypatch):
     monkeypatch.setattr(lifecycle, "WAIT_S", 0.0)
-    with pytest.raises(IndexFileError, match=r"^The documents can't be asked yet: Starting… Ask again in"):
+    with pytest.raises(IndexFileError, match=r"^The documents aren't ready yet: Starting… Ask again in"):
         Preparation(seed_settings).ready()
 
 

@@ -133,7 +133,7 @@ def test_a_prompt_without_room_is_an_error(model):
         list(generate(model, "salt " * 3000, max_tokens=16))
     tokens = len(model._chat("salt " * 3000)) + 1
     assert str(raised.value) == (
-        f"The prompt has {tokens} tokens and the answer may have 16, but small has room for 2048. "
+        f"The prompt has {tokens} tokens and the answer up to 16, but the context of small has 2048. "
         "Ask a shorter question."
     )
 

@@ -244,14 +244,14 @@ def test_a_key_with_the_end_of_its_line_is_taken_without_it_and_what_is_no_key_i
 
 @pytest.mark.parametrize("host", ["höst_x", "xn--", "a..b"])
 def test_a_name_that_no_server_can_have_is_told_of(host):
-    with pytest.raises(ModelError, match=rf"^http://{host}:80/v1 is no address \(.*\)\. Start one, or name"):
+    with pytest.raises(ModelError, match=rf"^http://{host}:80/v1 is not a valid address \(.*\)\. Start a"):
         RemoteModel(served_model(f"openai:m@http://{host}:80"))
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "gopher://a"])
 def test_a_proxy_that_cannot_be_used_is_told_of(proxy, monkeypatch):
     monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(ModelError, match=r"^The proxy of HTTP_PROXY, .* can't be used \(.*\)\. Set another"):
+    with pytest.raises(ModelError, match=r"^The proxy in HTTP_PROXY, .* can't be used \(.*\)\. Set another"):
         RemoteModel(served_model("openai:m@http://127.0.0.1:80"))
 
 
@@ -285,14 +285,14 @@ def test_no_server_at_all_is_one_sentence_that_names_them(seed_settings: Setting
     with pytest.raises(ModelError) as told:
         engine.answer("Who is the Kremlin spokesman?")
     assert all(url in str(told.value) for url in gone)
-    assert str(told.value).endswith("Start one, or name another: --model openai:NAME@URL")
+    assert str(told.value).endswith("Start a server, or name another one: --model openai:NAME@URL")
 
 
 def test_a_key_is_sent_and_a_wrong_one_is_told_of(tmp_path):
     with llama_server(tmp_path / "log", "--api_key", "right") as (url, _):
-        with pytest.raises(ModelError, match=r"wants a key, which RAG_MODEL_KEY lacks\. Start one, or name"):
+        with pytest.raises(ModelError, match=r"v1 requires an API key: set RAG_MODEL_KEY\. Start a server"):
             RemoteModel(served_model(f"openai:smol@{url}"))
-        with pytest.raises(ModelError, match=r"refuses the key that RAG_MODEL_KEY has\. Start one, or name"):
+        with pytest.raises(ModelError, match=r"v1 rejected the key in RAG_MODEL_KEY\. Start a server"):
             RemoteModel(served_model(f"openai:smol@{url}", "wrong"))
         with remote(served_model(f"openai:smol@{url}", "right")) as model:
             assert model.takes_grammar

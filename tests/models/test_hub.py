@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import huggingface_hub
 import pytest
 
@@ -166,7 +166,7 @@ def test_a_name_that_no_hub_could_have_is_a_model_error(hub, tmp_path):
 def test_an_error_without_words_is_named_by_its_kind(tmp_path, monkeypatch):
     def fail(*_: object, local_files_only: bool = False, **__: object) -> str:
         raise (
-            huggingface_hub.errors.LocalEntryNotFoundError("") if local_files_only else httpx.ReadTimeout("")
+            huggingface_hub.errors.LocalEntryNotFoundError("") if local_files_only else httpx2.ReadTimeout("")
         )
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)

@@ -82,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(int(self.server.end), self.server.reply)
             return
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        kind = "text/plain; charset=latin-1" if self.server.end == "odd" else "text/event-stream"
+        self.send_header("Content-Type", kind)
         self.end_headers()
         if self.server.end in ("pings", "silence"):
             self._keep_waiting()
@@ -95,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data: [DONE]\n\n")
         elif self.server.end == "odd":  # as some servers write it
             self._send({"error": None, "choices": [{"index": 0, "delta": {"content": None}}]})
-            self.wfile.write(b"data:[DONE]\r\n\r\n")
+            self.wfile.write(b"id: 1\revent: ping\r\r: a comment\n\ndata:[DONE]\r\n\r\n")
         elif self.server.end == "error":
             self._send({"error": {"message": "out of memory"}})
 

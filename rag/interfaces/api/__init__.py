@@ -1,1 +1,1 @@
-"""What is served beside the page: the documents for other programs."""
+"""Interfaces for other programs, served beside the page: OpenAI's API, MCP and Gradio's."""

@@ -1,7 +1,7 @@
 """The functions behind the page's own HTTP interface, which Gradio's clients call by name.
 
-Gradio describes them by their signatures and docstrings. It is not imported here: the error that it shows to
-its clients is given.
+Gradio describes them by their signatures and docstrings. It is not imported here: the caller passes the error
+that it shows to its clients.
 """
 
 import asyncio
@@ -12,18 +12,17 @@ from typing import Any
 
 from rag.errors import RagError
 from rag.interfaces.api.service import Programs
-from rag.interfaces.async_stream import answered
 from rag.interfaces.lifecycle import Preparation
 
 LOOK_S = 0.5
-"""How often it is looked whether who asked is still there."""
+"""How often to check whether the client is still connected."""
 
 
 class Endpoints:
-    """What can be called: `answer`, `search`, `documents` and `build`, each registered under its name."""
+    """The functions `answer`, `search`, `documents` and `build`, each registered under its name."""
 
     def __init__(self, preparation: Preparation, *, refusal: Callable[[str], Exception]) -> None:
-        """Ask what is prepared; a `RagError` is raised as what `refusal` makes of its message."""
+        """Serve what is prepared; a `RagError` is raised as `refusal(its message)`."""
         self._preparation = preparation
         self._programs = Programs(preparation.ready)
         self._refusal = refusal
@@ -44,21 +43,17 @@ class Endpoints:
         """
         with self._refusing():
             answering = asyncio.ensure_future(
-                answered(
-                    lambda left: self._programs.stream(
-                        question, stop=left, history=history or (), since=since, until=until, sources=sources
-                    )
-                )
+                self._programs.answer(question, history=history, since=since, until=until, sources=sources)
             )
             try:
-                # A cancelled call is ended by Gradio at once, one whose client is gone only where it yields.
+                # Gradio ends a cancelled call at once, but one whose client has left only where it yields.
                 while not (await asyncio.wait((answering,), timeout=LOOK_S))[0]:
                     yield None
                 yield asdict(answering.result())
             finally:
                 answering.cancel()
 
-    # What a call gives: the last that is yielded.
+    # The result of a call is the last value that is yielded.
     answer.__annotations__["return"] = dict[str, Any]
 
     def search(
@@ -69,7 +64,7 @@ class Endpoints:
         until: str | None = None,
         sources: list[str] | None = None,
     ) -> list[dict[str, Any]]:
-        """Find the k passages that are nearest to a query, best first; the limits are as for answer."""
+        """Find the k passages nearest to a query, best first; since, until and sources as for answer."""
         with self._refusing():
             found = self._programs.search(query, k=k, since=since, until=until, sources=sources)
             return [asdict(passage) for passage in found]
@@ -80,7 +75,7 @@ class Endpoints:
             return [asdict(document) for document in self._preparation.documents()]
 
     def build(self, rebuild: bool = False) -> dict[str, Any]:
-        """Bring the index in step with the documents now, from nothing if so wished; say what changed."""
+        """Update the index from the documents now, or rebuild it from nothing; say what changed."""
         with self._refusing():
             return asdict(self._preparation.build(rebuild=rebuild))
 

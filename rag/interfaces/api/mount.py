@@ -1,4 +1,4 @@
-"""What is served beside the page, as additions to the page's own server."""
+"""The interfaces for programs, as additions to the page's own server."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from rag.interfaces.api.service import Programs
 
 
 def additions(programs: Programs, *, host: str, login: Login | None, uploads: bool = True) -> dict[str, Any]:
-    """Keyword arguments for the FastAPI app of a server on `host`: `/v1`, `/mcp`, and the guard of it all.
+    """Keyword arguments for the FastAPI app of a server on `host`: `/v1`, `/mcp` and the `Guard` of all.
 
-    `/v1` and `/mcp` ask for the login, if there is one; without `uploads` Gradio takes none. The additions
-    can serve one app, once.
+    `/v1` and `/mcp` require the login, if there is one; without `uploads` Gradio accepts no files. The
+    additions can serve one app, once.
     """
     tools, lifespan = http_tools(programs, host=host)
     locked = [Middleware(Lock, login=login)] if login is not None else []

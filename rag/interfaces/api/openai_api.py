@@ -1,19 +1,19 @@
 """An API like OpenAI's, so that chat programs that speak it can ask the documents.
 
-The last user message is the question, the ones before it with their answers are its history. Answers carry
-their citations beside the text, and for a program that shows nothing but text, a footer that says where the
-quotes stand. What would steer a model that writes freely (temperature, tools and the like) changes nothing.
+The last user message is the question; earlier ones with their answers are its history. Answers carry their
+citations beside the text and, for programs that show only text, a footer with the sources of the quotes.
+Options that steer a model which writes freely (temperature, tools and the like) are ignored.
 """
 
 import asyncio
 import json
-import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import BaseModel, Field, StrictBool, StrictInt, ValidationError, ValidationInfo, field_validator
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from rag.errors import QuestionError, RagError
 from rag.interfaces.api.service import Programs
-from rag.interfaces.async_stream import answered, events
+from rag.interfaces.async_stream import events
 from rag.interfaces.rendering import footer, without_footer
 from rag.retrieval.conversation import History
 from rag.types import Answer, Event
@@ -32,21 +32,79 @@ T = TypeVar("T")
 MODEL = "rag"
 MAX_BODY_BYTES = 1_000_000
 MAX_MESSAGES = 1_000
+_TURNS = ("user", "assistant")
+"""The roles that are listened to."""
+
+_SEND = {
+    "messages": f"Send a list of at most {MAX_MESSAGES:,} messages, the user's question last.",
+    "content": "Send a text, or a list of text parts.",
+    "n": "Send 1, or leave it out: a question has one answer.",
+    "stream": "Send true or false.",
+    "stream_options": "Send an object.",
+    "tool_choice": "Leave it out: the documents can't call tools.",
+}
+"""What to send as a parameter that can't be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request asks for; `words` counts those of its messages."""
+class _TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
 
-    question: str
-    history: History
-    stream: bool
-    with_usage: bool
-    words: int
+
+class _Message(BaseModel):
+    role: str
+    content: str | list[_TextPart] | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _of_a_turn(cls, content: Any, message: ValidationInfo) -> Any:
+        return content if message.data.get("role") in _TURNS else None
+
+    @property
+    def text(self) -> str:
+        """What is said; "" by an assistant that calls a tool."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content or ())
+
+
+class _Asked(BaseModel):
+    """What a request asks for; `messages` has those of the user and of the assistant."""
+
+    messages: Annotated[list[_Message], Field(max_length=MAX_MESSAGES)]
+    n: Annotated[StrictInt, Field(ge=1, le=1)] | None = None
+    stream: StrictBool | None = None
+    stream_options: dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+
+    @field_validator("messages")
+    @classmethod
+    def _turns(cls, messages: list[_Message]) -> list[_Message]:
+        turns = [message for message in messages if message.role in _TURNS]
+        if not turns or turns[-1].role != "user":
+            raise ValueError("the last turn is not a question")
+        return turns
+
+    def history(self) -> History:
+        """The (question, answer text) pairs before the question, oldest first."""
+        history: list[tuple[str, str]] = []
+        for message in self.messages[:-1]:
+            if message.role == "user":
+                history.append((message.text, ""))
+            elif history:
+                question, before = history[-1]
+                history[-1] = question, f"{before}\n{without_footer(message.text)}".strip()
+        return history
+
+    def usage(self, content: str) -> dict[str, int]:
+        """How much was read and written, in words: not all of it goes through a model that has tokens."""
+        read = sum(len(message.text.split()) for message in self.messages)
+        written = len(content.split())
+        return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
 class _Refused(Exception):
-    """A request that can't be answered: `param` is what is wrong in it."""
+    """A request that can't be answered; `param` names the parameter that is wrong in it."""
 
     def __init__(self, message: str, param: str | None = None, status: int = 400) -> None:
         super().__init__(message)
@@ -59,15 +117,16 @@ def completion_routes(programs: Programs, *, middleware: Sequence[Middleware] = 
 
     async def complete(request: Request) -> Response:
         try:
-            asked = _asked(await _body(request))
+            asked = await _asked(request)
             head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": MODEL}
-
-            def start(left: threading.Event) -> Iterator[Event]:
-                return programs.stream(asked.question, stop=left, history=asked.history)
-
+            question, history = asked.messages[-1].text, asked.history()
             if asked.stream:
-                return await _streamed(head, asked, events(start), request)
-            return _json(_whole(head, asked, await _unless_gone(request, answered(start))))
+                found = events(lambda left: programs.stream(question, stop=left, history=history))
+                # What is wrong with the question is raised before the reply begins.
+                first = await _unless_gone(request, anext(found))
+                return _EventStream(_sent(head, asked, first, found), found)
+            answer = await _unless_gone(request, programs.answer(question, history=history))
+            return _json(_whole(head, asked, answer))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         except _Refused as refused:
@@ -76,15 +135,13 @@ def completion_routes(programs: Programs, *, middleware: Sequence[Middleware] = 
             return error_response(str(error), status=400 if isinstance(error, QuestionError) else 503)
 
     async def models(_: Request) -> Response:
-        return _json({"object": "list", "data": [_MODEL]})
+        model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "rag"}
+        return _json({"object": "list", "data": [model]})
 
     return [
         Route("/v1/chat/completions", complete, methods=["POST"], middleware=middleware),
         Route("/v1/models", models, methods=["GET"], middleware=middleware),
     ]
-
-
-_MODEL = {"id": MODEL, "object": "model", "created": 0, "owned_by": "rag"}
 
 
 def error_response(message: str, *, status: int, param: str | None = None) -> Response:
@@ -101,115 +158,46 @@ def _json(value: object, *, status: int = 200) -> Response:
     return Response(json.dumps(value), status_code=status, media_type="application/json")
 
 
-async def _body(request: Request) -> Any:
+async def _asked(request: Request) -> _Asked:
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY_BYTES:
             raise _Refused(f"The request has more than {MAX_BODY_BYTES:,} bytes. Shorten it.", status=413)
     try:
-        return json.loads(body)
+        return _Asked.model_validate(json.loads(body))
+    except ValidationError as error:
+        raise _refused(error) from error
     except (ValueError, RecursionError) as error:
-        raise _Refused("The request is no JSON. Send an object with messages.") from error
+        raise _Refused("The request is not JSON. Send an object with messages.") from error
 
 
-def _asked(body: Any) -> _Asked:
-    if not isinstance(body, dict):
-        raise _Refused("The request is no JSON object. Send one with messages.")
-    n, stream, options = body.get("n"), body.get("stream"), body.get("stream_options")
-    if n is not None and (n != 1 or isinstance(n, bool)):
-        raise _Refused(f"n is {n!r:.40}; there is 1 answer to a question.", "n")
-    if not isinstance(stream, bool | None):
-        raise _Refused(f"stream is {stream!r:.40}; give true or false.", "stream")
-    if not isinstance(options, dict | None):
-        raise _Refused(f"stream_options is {options!r:.40}; give an object.", "stream_options")
-    if body.get("tool_choice") not in (None, "none", "auto"):
-        raise _Refused("The documents can't call tools. Leave tool_choice out.", "tool_choice")
-    question, history, words = _conversation(body.get("messages"))
-    return _Asked(question, history, bool(stream), bool((options or {}).get("include_usage")), words)
-
-
-def _conversation(messages: Any) -> tuple[str, History, int]:
-    """The question, the (question, answer text) pairs before it, and how many words all that has."""
-    if not isinstance(messages, list):
-        raise _Refused("There are no messages. Send a list of them.", "messages")
-    if len(messages) > MAX_MESSAGES:
-        raise _Refused(f"There are {len(messages):,} messages; send at most {MAX_MESSAGES:,}.", "messages")
-    said = [_said(number, message) for number, message in enumerate(messages)]
-    turns = [(role, text) for role, text in said if role in ("user", "assistant")]
-    if not turns or turns[-1][0] != "user":
-        raise _Refused("The last message is not the user's question. Send one.", "messages")
-    history: list[tuple[str, str]] = []
-    for role, text in turns[:-1]:
-        if role == "user":
-            history.append((text, ""))
-        elif history:
-            asked, before = history[-1]
-            history[-1] = asked, f"{before}\n{without_footer(text)}".strip()
-    return turns[-1][1], history, sum(len(text.split()) for _, text in turns)
-
-
-def _said(number: int, message: Any) -> tuple[str, str]:
-    """Who says what in a message."""
-    name = f"messages[{number}]"
-    if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-        raise _Refused(f"{name} is no message. Send an object with role and content.", name)
-    content, role = message.get("content"), message["role"]
-    if role not in ("user", "assistant"):
-        return role, ""
-    if content is None and role == "assistant":  # it called a tool
-        return role, ""
-    if isinstance(content, str):
-        return role, content
-    if not isinstance(content, list) or not all(map(_is_text, content)):
-        raise _Refused(f"{name}.content is no text. Send a text, or a list of text parts.", f"{name}.content")
-    return role, "\n".join(part["text"] for part in content)
-
-
-def _is_text(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-
-
-def _usage(asked: _Asked, content: str) -> dict[str, int]:
-    """How much was read and written, in words: no tokenizer is asked, and much of it no model ever sees."""
-    written = len(content.split())
-    return {
-        "prompt_tokens": asked.words,
-        "completion_tokens": written,
-        "total_tokens": asked.words + written,
-    }
+def _refused(error: ValidationError) -> _Refused:
+    """The first thing that is wrong in a request, and what to send."""
+    first = error.errors()[0]
+    place, value = first["loc"][:3], first["input"]  # deeper is only which form of a content it isn't
+    param = "".join(f".{key}" if isinstance(key, str) else f"[{key}]" for key in place).lstrip(".")
+    given = f"a list of {len(value):,}" if isinstance(value, list) else f"{json.dumps(value):.40}"
+    is_given = "is missing" if first["type"] == "missing" else f"is {given}"
+    otherwise = f"Send an object with {'role and content' if place else 'messages'}."
+    send = _SEND.get(str(place[-1]), otherwise) if place else otherwise
+    return _Refused(f"{param or 'The request'} {is_given}. {send}", param or None)
 
 
 def _whole(head: dict[str, Any], asked: _Asked, answer: Answer) -> dict[str, Any]:
-    content = answer.text + footer(answer)
-    message = {"role": "assistant", "content": content, "refusal": None, "citations": _citations(answer)}
+    content, said = answer.text + footer(answer), asdict(answer)
+    message = {"role": "assistant", "content": content, "refusal": None, "citations": said["citations"]}
     return {
         **head,
         "object": "chat.completion",
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-        "usage": _usage(asked, content),
-        "answer": asdict(answer),
+        "usage": asked.usage(content),
+        "answer": said,
     }
 
 
-def _citations(answer: Answer) -> list[dict[str, Any]]:
-    return [asdict(citation) for citation in answer.citations]
-
-
-async def _streamed(
-    head: dict[str, Any], asked: _Asked, found: AsyncGenerator[Event, None], request: Request
-) -> Response:
-    """The answer while it is written; what is wrong with the question is raised before it begins."""
-    try:
-        first = await _unless_gone(request, anext(found))
-    except ClientDisconnect:
-        await found.aclose()
-        raise
-    return _EventStream(_sent(head, asked, first, found), found)
-
-
 class _EventStream(StreamingResponse):
-    """A response that closes what it is made of, however it ends."""
+    """A response that closes its source, however it ends."""
 
     media_type = "text/event-stream"
 
@@ -227,9 +215,11 @@ class _EventStream(StreamingResponse):
 async def _sent(
     head: dict[str, Any], asked: _Asked, first: Event, rest: AsyncIterator[Event]
 ) -> AsyncIterator[str]:
+    with_usage = bool((asked.stream_options or {}).get("include_usage"))
+
     def chunk(choices: Sequence[dict[str, Any]], **more: Any) -> str:
         sent = {**head, "object": "chat.completion.chunk", "choices": choices, **more}
-        if asked.with_usage:
+        if with_usage:
             sent.setdefault("usage", None)
         return f"data: {json.dumps(sent)}\n\n"
 
@@ -244,9 +234,10 @@ async def _sent(
                 yield chunk(delta(content=event))
             elif isinstance(event, Answer):
                 yield chunk(delta(content=footer(event)))
-                yield chunk(delta("stop", citations=_citations(event)), answer=asdict(event))
-                if asked.with_usage:
-                    yield chunk([], usage=_usage(asked, event.text + footer(event)))
+                said = asdict(event)
+                yield chunk(delta("stop", citations=said["citations"]), answer=said)
+                if with_usage:
+                    yield chunk([], usage=asked.usage(event.text + footer(event)))
             event = await anext(rest, None)
     except RagError as error:
         yield f"data: {json.dumps({'error': _error(str(error), status=503)})}\n\n"
@@ -255,12 +246,8 @@ async def _sent(
 
 
 async def _unless_gone(request: Request, awaited: Awaitable[T]) -> T:
-    """What is awaited, which is given up when who asked is gone: `ClientDisconnect`."""
-
-    async def result() -> T:
-        return await awaited
-
-    answering, gone = asyncio.ensure_future(result()), asyncio.ensure_future(_gone(request))
+    """What is awaited; cancelled, with `ClientDisconnect`, when the client leaves."""
+    answering, gone = asyncio.ensure_future(awaited), asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():

@@ -1,8 +1,8 @@
-"""Who may ask the server: no page of another site, and if there is a login, nobody without it.
+"""Who may ask the server: no page of another site and, if there is a login, nobody without it.
 
-A page that somebody opens in a browser can send requests to this machine, and under a name that it has made
-point here (DNS rebinding) it could read the replies too. So a request has to name this server, and one that
-may change something must not come from elsewhere.
+A page that somebody opens in a browser can send requests to this machine and, under a host name that it made
+point here (DNS rebinding), could read the replies too. So a request has to name this server as its host, and
+one that may change something must not come from another site.
 """
 
 import base64
@@ -27,17 +27,17 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The user and the password that are asked for."""
+    """The user and the password that a client has to send."""
 
     user: str
     password: str
 
 
 class Guard:
-    """Lets through what no other site's page has sent; plain ASGI, so that streams pass as they are."""
+    """Refuses requests from other sites' pages; plain ASGI, so that streams pass as they are."""
 
     def __init__(self, app: ASGIApp, *, host: str, uploads: bool = True) -> None:
-        """Guard `app`, which listens on `host`, and may take `uploads`."""
+        """Guard `app`, which listens on `host`; without `uploads` those are refused too."""
         self._app = app
         self._host = host
         self._uploads = uploads
@@ -56,28 +56,27 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not is_this_server(f"//{host}", self._host):
-            return error_response(f"This server is not {host[:100]!r}. Ask for 127.0.0.1.", status=421)
+            return error_response(f"{host[:100]!r} is not this server: use 127.0.0.1.", status=421)
         origin = headers.get("origin")
-        elsewhere = headers.get("sec-fetch-site") == "cross-site" or (
-            origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-        )
-        if elsewhere and scope.get("method") not in _SAFE:
-            return error_response("A page of another site can't ask this server.", status=403)
+        other_origin = origin is not None and origin.partition("://")[2].lower() != host.lower()
+        other_site = other_origin or headers.get("sec-fetch-site") == "cross-site"
+        if other_site and scope.get("method") not in _SAFE:
+            return error_response("This server refuses requests from pages of other sites.", status=403)
         if not self._uploads and scope["path"].rstrip("/").endswith("/upload"):
-            return error_response("This server is read-only: it takes no files.", status=403)
+            return error_response("This server is read-only: files can't be uploaded.", status=403)
         return None
 
 
 class Lock:
-    """Asks for the login: the password as `Authorization: Bearer`, or the user and the password as Basic."""
+    """Requires the login: the password as `Authorization: Bearer`, or user and password as Basic."""
 
     def __init__(self, app: ASGIApp, *, login: Login) -> None:
-        """Ask whoever asks `app`."""
+        """Protect `app` with this login."""
         self._app = app
         self._login = login
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or ask for the login."""
+        """Pass the request on, or refuse it with 401."""
         if self._may(Headers(scope=scope).get("authorization", "")):
             await self._app(scope, receive, send)
             return
@@ -106,21 +105,16 @@ def _same(given: bytes, expected: str) -> bool:
 def is_this_server(url: str, host: str) -> bool:
     """Whether the URL names, at any port, the server that listens on `host`.
 
-    One that listens everywhere is named by any address, which no page can make point here, and by the name of
-    its machine.
+    One that listens on all addresses is named by any address, which no page can make point here, and by the
+    name of its machine. (Starlette's TrustedHostMiddleware compares with a list of names, and its refusal is
+    plain text.)
     """
     try:
         name = urlsplit(url).hostname or ""
-    except ValueError:
+        if name in (*LOOPBACK, host.strip("[]").lower()):
+            return True
+        return host in EVERYWHERE and (
+            name == socket.gethostname().lower() or bool(ipaddress.ip_address(name))
+        )
+    except ValueError:  # neither a URL nor an address
         return False
-    if name in LOOPBACK or name == host.strip("[]").lower():
-        return True
-    return host in EVERYWHERE and (_is_address(name) or name == socket.gethostname().lower())
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

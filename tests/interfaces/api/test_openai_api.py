@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import httpx
 import openai
@@ -120,7 +121,7 @@ def test_what_is_neither_a_question_nor_its_answer_is_passed_over(client: openai
             {"role": "assistant", "content": "Welcome!"},
             {"role": "user", "content": [{"type": "text", "text": "Who is the"}]},
             {"role": "assistant", "content": None, "tool_calls": []},
-            {"role": "tool", "content": "x", "tool_call_id": "1"},
+            {"role": "tool", "content": {"any": "thing"}, "tool_call_id": "1"},
             {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
         ],
     )
@@ -129,38 +130,47 @@ def test_what_is_neither_a_question_nor_its_answer_is_passed_over(client: openai
     assert response.model_extra["answer"]["abstained"] is None
 
 
+A_LIST = "Send a list of at most 1,000 messages, the user's question last."
+
+
 @pytest.mark.parametrize(
     ("sent", "message", "param"),
     [
-        ({"n": 2}, "n is 2; there is 1 answer to a question.", "n"),
-        ({"n": True}, "n is True; there is 1 answer to a question.", "n"),
-        ({"stream": "yes"}, "stream is 'yes'; give true or false.", "stream"),
-        ({"stream_options": 1}, "stream_options is 1; give an object.", "stream_options"),
+        ({"n": 2}, "n is 2. Send 1, or leave it out: a question has one answer.", "n"),
+        ({"n": True}, "n is true. Send 1, or leave it out: a question has one answer.", "n"),
+        ({"stream": "yes"}, 'stream is "yes". Send true or false.', "stream"),
+        ({"stream_options": 1}, "stream_options is 1. Send an object.", "stream_options"),
         (
             {"tool_choice": "required"},
-            "The documents can't call tools. Leave tool_choice out.",
+            'tool_choice is "required". Leave it out: the documents can\'t call tools.',
             "tool_choice",
         ),
-        ({"messages": None}, "There are no messages. Send a list of them.", "messages"),
-        ({"messages": []}, "The last message is not the user's question. Send one.", "messages"),
+        ({"messages": None}, f"messages is null. {A_LIST}", "messages"),
+        ({"messages": []}, f"messages is a list of 0. {A_LIST}", "messages"),
         (
             {"messages": [{"role": "user", "content": "x"}] * 1_001},
-            "There are 1,001 messages; send at most 1,000.",
+            f"messages is a list of 1,001. {A_LIST}",
             "messages",
         ),
+        ({"messages": ["x"]}, 'messages[0] is "x". Send an object with role and content.', "messages[0]"),
         (
-            {"messages": ["x"]},
-            "messages[0] is no message. Send an object with role and content.",
-            "messages[0]",
+            {"messages": [{"content": "x"}]},
+            "messages[0].role is missing. Send an object with role and content.",
+            "messages[0].role",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
-            "messages[0].content is no text. Send a text, or a list of text parts.",
+            "messages[0].content is a list of 1. Send a text, or a list of text parts.",
+            "messages[0].content",
+        ),
+        (
+            {"messages": [{"role": "user", "content": {"long": "x" * 99}}]},
+            f'messages[0].content is {{"long": "{"x" * 30}. Send a text, or a list of text parts.',
             "messages[0].content",
         ),
         (
             {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]},
-            "The last message is not the user's question. Send one.",
+            f"messages is a list of 2. {A_LIST}",
             "messages",
         ),
         ({"messages": [{"role": "user", "content": " "}]}, "The question is empty. Type one.", None),
@@ -184,12 +194,22 @@ def test_what_cannot_be_answered_is_one_sentence(client: openai.OpenAI, sent, me
     }
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]"])
-def test_what_is_no_json_object_is_refused(url: str, body):
+@pytest.mark.parametrize(
+    ("body", "fact"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "a list of 0"),
+        (b"1e999", "Infinity"),
+    ],
+)
+def test_what_is_no_json_object_is_refused(url: str, body, fact):
     reply = httpx.post(f"{url}/v1/chat/completions", content=body, timeout=PATIENCE_S)
 
     assert reply.status_code == 400
-    assert reply.json()["error"]["message"].startswith("The request is no JSON")
+    assert reply.json()["error"]["message"] == f"The request is {fact}. Send an object with messages."
 
 
 def test_a_request_that_is_too_large_is_refused(url: str):
@@ -243,20 +263,43 @@ def test_a_stream_that_is_left_frees_the_model():
         assert engine.model_is_free()
 
 
+async def leave(address: str, asked: threading.Event, **more) -> None:
+    """Ask, and leave as soon as the question has arrived."""
+    messages = [{"role": "user", "content": QUESTION}]
+    async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
+        asking = asyncio.ensure_future(client.chat.completions.create(model="rag", messages=messages, **more))
+        assert await asyncio.to_thread(asked.wait, 60)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+
 @pytest.mark.server
 def test_a_request_that_is_given_up_frees_the_model():
     engine = TalkingEngine()
-
-    async def leave(address: str) -> None:
-        async with openai.AsyncOpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client:
-            asking = asyncio.ensure_future(
-                client.chat.completions.create(model="rag", messages=[{"role": "user", "content": QUESTION}])
-            )
-            assert await asyncio.to_thread(engine.talking.wait, 60)
-            asking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asking
-
     with served(engine) as address:
-        asyncio.run(leave(address))
+        asyncio.run(leave(address, engine.talking))
         assert engine.model_is_free()
+
+
+class SearchingEngine:
+    """An engine that has found nothing yet when it is stopped."""
+
+    def __init__(self) -> None:
+        self.searching = threading.Event()
+        self.ended = threading.Event()
+
+    def stream(self, question, *, stop, **_):
+        self.searching.set()
+        stop.wait()
+        self.ended.set()
+        yield from ()
+
+
+@pytest.mark.server
+def test_a_stream_that_is_left_before_it_begins_is_no_error_of_the_server(capfd):
+    engine = SearchingEngine()
+    with served(engine) as address:
+        asyncio.run(leave(address, engine.searching, stream=True))
+        assert engine.ended.wait(60)
+    assert capfd.readouterr().err == ""

@@ -36,7 +36,7 @@ def test_a_request_under_another_name_is_refused(url: str, host):
     reply = httpx.get(f"{url}/v1/models", headers={"Host": host}, timeout=PATIENCE_S)
 
     assert reply.status_code == 421
-    assert reply.json()["error"]["message"] == f"This server is not {host!r}. Ask for 127.0.0.1."
+    assert reply.json()["error"]["message"] == f"{host!r} is not this server: use 127.0.0.1."
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_a_request_under_another_name_is_refused(url: str, host):
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1.evil.example"},
         {"Origin": "http://localhost:3000"},
         {"Sec-Fetch-Site": "cross-site"},
@@ -54,14 +55,14 @@ def test_a_page_of_another_site_can_send_nothing(url: str, headers, path):
     reply = httpx.post(f"{url}{path}", headers=headers, json={}, timeout=PATIENCE_S)
 
     assert reply.status_code == 403
-    assert reply.json()["error"]["message"] == "A page of another site can't ask this server."
+    assert reply.json()["error"]["message"] == "This server refuses requests from pages of other sites."
 
 
 def test_the_servers_own_page_can(url: str):
     headers = {"Origin": url, "Sec-Fetch-Site": "same-origin"}
     reply = httpx.post(f"{url}/v1/chat/completions", headers=headers, json={}, timeout=PATIENCE_S)
 
-    assert reply.json()["error"]["message"] == "There are no messages. Send a list of them."
+    assert reply.json()["error"]["message"].startswith("messages is missing. Send a list of")
 
 
 def test_a_link_on_another_site_can_be_followed(url: str):
