@@ -170,7 +170,7 @@ def test_only_what_is_served_imports_a_web_framework():
     assert found == {f"interfaces/api/{name}.py" for name in ("openai_api", "security", "mount")}
 
 
-def test_the_recipe_of_a_reader_is_imported_by_nothing_else():
+def test_the_recipe_of_a_reader_is_imported_by_nothing_but_rag_eval_with_its_sets():
     found = set()
     for name, tree in modules().items():
         for node in ast.walk(tree):
@@ -182,7 +182,7 @@ def test_the_recipe_of_a_reader_is_imported_by_nothing_else():
             if any(one.startswith("rag.training") for one in named):
                 found.add(name)
 
-    assert found == set()
+    assert found == {"interfaces/cli/main.py"}
 
 
 def loaded(code: str, *arguments: str) -> set[str]:

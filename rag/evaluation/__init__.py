@@ -1,4 +1,4 @@
-"""Measuring the product on questions whose answers are known, through its public interface.
+"""Measuring search and answers on questions whose answers are known, through the public interface.
 
-datasets → run → metrics → report
+datasets → runner → evaluate → metrics → report
 """

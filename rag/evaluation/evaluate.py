@@ -1,4 +1,4 @@
-"""A set → its figures: indexes the documents and asks the questions, as any user of the product would."""
+"""A `Dataset` → its figures: index the documents and ask the questions through the public interface."""
 
 import itertools
 import random
@@ -23,19 +23,20 @@ from rag.settings import Settings
 from rag.types import Passage
 
 PASSAGES = 10
-"""Searched for with each question: as many as any metric looks at."""
+"""How many passages to search for: as many as any metric looks at."""
 
 Score = tuple[str, float]
-"""The name of a metric and its value for one question, or one citation."""
+"""The name of a metric and its value for one question or citation."""
 
 Search = Callable[..., tuple[Passage, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of a set: a metric's mean (the median of times), and over how many values, by name.
+    """The figures of a set.
 
-    `precision` is that of the embedder's weights.
+    `metrics` has each metric's mean over the questions that it is defined for (times in ms: the median),
+    `counts` the number of values behind it. `precision` is that of the embedder's weights.
     """
 
     name: str
@@ -49,9 +50,9 @@ class Report:
 def sample(
     questions: Sequence[Question], limit: int | None, seed: int, *, each: int | None = None
 ) -> tuple[Question, ...]:
-    """`limit` of the questions, drawn at random with this seed; without a limit all, in order.
+    """`limit` questions drawn at random with this seed; all, in order, without a limit.
 
-    Or `each` of those that the documents answer, and as many of the others.
+    With `each`: that many questions that the documents answer, and as many that they don't.
     """
     if each is not None:
         kinds = [
@@ -71,11 +72,10 @@ def evaluate(
     answers: bool,
     advance: Callable[[], None],
 ) -> Report:
-    """Index the set's documents, ask the questions, take the means.
+    """Index the set's documents, ask the questions, average the scores.
 
-    With `answers` the language model answers them too. `advance` is called after each question. The
-    index of a set is kept in the user's cache folder; a user's own questions are asked of the index
-    that `settings` name.
+    Without `answers` only search is measured. `advance` is called after each question. The index of a set
+    is kept in the user's cache folder; a user's own questions are asked of the index that `settings` name.
     """
     asked = settings if dataset.own else replace(settings, index=indexed(dataset, settings))
     search = partial(search_with, wiring.retriever(asked))
@@ -92,38 +92,38 @@ def evaluate(
 
 
 def indexed(dataset: Dataset, settings: Settings) -> Path:
-    """The folder of an index of the set's documents, in step with them and with the settings.
+    """The folder of an up-to-date index of the set's documents, built where needed.
 
     `EvaluationError` when the cache folder can't be written.
     """
-    # Sets of the same name with other documents, and other embedders, have an index of their own.
+    # Each combination of documents, embedder and precision has an index of its own.
     key = "\0".join([settings.embedder, settings.precision, *dataset.documents])
-    place = platformdirs.user_cache_path("rag") / "eval" / f"{dataset.name}-{text_hash(key).hex()[:8]}"
-    documents = dataset.folder or place / "documents"
+    folder = platformdirs.user_cache_path("rag") / "eval" / f"{dataset.name}-{text_hash(key).hex()[:8]}"
+    documents = dataset.folder or folder / "documents"
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         if dataset.folder is None:
             _write(dataset.documents, documents)
     except OSError as error:
         raise EvaluationError(
-            f"The documents of {dataset.name} can't be copied to {place}: {error}."
+            f"The documents of {dataset.name} can't be copied to {folder}: {error}."
         ) from error
     build = partial(
         rag.build,
         documents,
-        index=place / "index",
+        index=folder / "index",
         embedder=settings.embedder,
         precision=settings.precision,
     )
     try:
         build()
     except IndexFileError:
-        build(rebuild=True)  # made by other rules, or damaged: it is only a copy
-    return place / "index"
+        build(rebuild=True)  # of another version, or damaged; it is only a copy
+    return folder / "index"
 
 
 def _write(texts: Mapping[str, str], folder: Path) -> None:
-    """Make the folder hold these texts as files, and nothing else."""
+    """Write these texts as files, and remove every other file of the folder."""
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
         if path.name not in texts:
@@ -136,17 +136,17 @@ def _write(texts: Mapping[str, str], folder: Path) -> None:
 
 
 def _search_scores(question: Question, dataset: Dataset, search: Search) -> Iterator[Score]:
-    """What the passages are worth; only their time where no passage is known to be right."""
+    """The scores of a search; its time alone where no passage is known to be right."""
     began = time.perf_counter()
     passages = search(question.text, history=question.history, k=PASSAGES)
     yield "search_ms", 1000 * (time.perf_counter() - began)
     if question.answerable is False or not question.sources:
         return
     if question.spans and not dataset.sentences:
-        # Passages make room for each other, so the first 5 of 10 aren't the 5 of a search for 5.
-        first = search(question.text, history=question.history, k=5)
-        spans = metrics.span_scores([_place(passage) for passage in first], question.spans)
-        yield from (("recall@5", spans.recall), ("precision@5", spans.precision), ("iou@5", spans.iou))
+        # Passages are widened as far as there is room: 5 of a search for 10 differ from a search for 5.
+        passages = search(question.text, history=question.history, k=5)
+        scores = metrics.span_scores([_span(passage) for passage in passages], question.spans)
+        yield from (("recall@5", scores.recall), ("precision@5", scores.precision), ("iou@5", scores.iou))
         return
     right = _right(passages, question, dataset)
     for k in (1, 5, 10):
@@ -163,13 +163,13 @@ def _search_scores(question: Question, dataset: Dataset, search: Search) -> Iter
 
 
 def _right(passages: Sequence[Passage], question: Question, dataset: Dataset) -> list[bool]:
-    """Whether each passage is right: has the sentence that answers, or is of a document that does."""
+    """For each passage, whether it has the sentence that answers, or is of a document that answers."""
     if not dataset.sentences:
         return [passage.source in question.sources for passage in passages]
-    return [any(metrics.contains(_place(passage), span) for span in question.spans) for passage in passages]
+    return [any(metrics.contains(_span(passage), span) for span in question.spans) for passage in passages]
 
 
-def _place(passage: Passage) -> metrics.Span:
+def _span(passage: Passage) -> metrics.Span:
     return passage.source, passage.start, passage.end
 
 
@@ -204,10 +204,10 @@ def _report(dataset: Dataset, questions: int, precision: str, scores: Sequence[S
     for name, value in scores:
         values.setdefault(name, []).append(value)
     figures = {
-        name: statistics.median(found) if name.endswith("_ms") else statistics.fmean(found)
-        for name, found in values.items()
+        name: statistics.median(of_metric) if name.endswith("_ms") else statistics.fmean(of_metric)
+        for name, of_metric in values.items()
     }
-    counts = {name: len(found) for name, found in values.items()}
+    counts = {name: len(of_metric) for name, of_metric in values.items()}
     right = next((name for name in ("answered_right", "sentence_right") if name in figures), None)
     if right and "refused_right" in figures:
         figures["balanced"] = (figures[right] + figures["refused_right"]) / 2

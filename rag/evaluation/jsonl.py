@@ -1,4 +1,4 @@
-"""JSON files → rows that know their place; what can't be read is an error that names file and line."""
+"""JSON files → rows that know their place: an error names the file and the line."""
 
 import gzip
 import json
@@ -11,61 +11,59 @@ from rag.errors import EvaluationError, shown
 
 
 class Row:
-    """One JSON object of a file. Each method gives a field, or `EvaluationError` if it isn't one."""
+    """One JSON object of a file; its methods return a field, or raise `EvaluationError` with its place."""
 
     def __init__(self, value: Any, place: str) -> None:
-        """Take a value that stands at this place, said as in "questions.jsonl, line 3"."""
+        """`place` says where the value stands, such as "questions.jsonl, line 3"."""
         if not isinstance(value, dict):
             raise EvaluationError(f"{place} is not a JSON object.")
         self._value = value
         self.place = place
 
     def text(self, name: str) -> str:
-        """A text."""
+        """A string."""
         return str(self._get(name, str, "a text"))
 
     def whole_number(self, name: str) -> int:
-        """A whole number."""
+        """An integer."""
         return int(self._get(name, int, "a whole number"))
 
     def choice(self, name: str, *choices: str | None) -> str | None:
-        """One of these."""
-        found: str | None = self._get(name, object, "")
-        if found not in choices:
+        """One of the choices."""
+        value: str | None = self._get(name, object, "")
+        if value not in choices:
             allowed = ", ".join(json.dumps(choice) for choice in choices)
             raise EvaluationError(f"{self.place}: {name} is none of {allowed}.")
-        return found
+        return value
 
     def __contains__(self, name: str) -> bool:
         return name in self._value
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A list of texts."""
-        found = self._get(name, list, "a list of texts")
-        if not all(isinstance(item, str) for item in found):
+    def texts(self, name: str, *, optional: bool = False) -> tuple[str, ...]:
+        """A list of strings; an optional one that is absent is empty."""
+        if optional and name not in self:
+            return ()
+        values = self._get(name, list, "a list of texts")
+        if not all(isinstance(value, str) for value in values):
             raise EvaluationError(f"{self.place}: {name} is not a list of texts.")
-        return tuple(found)
-
-    def texts_if_any(self, name: str) -> tuple[str, ...]:
-        """A list of texts, empty when the field is absent."""
-        return self.texts(name) if name in self._value else ()
+        return tuple(values)
 
     def only_text(self, name: str) -> str:
-        """The text of a list of one."""
-        found = self.texts(name)
-        if len(found) != 1:
-            raise EvaluationError(f"{self.place}: {name} has {len(found)} texts, not 1.")
-        return found[0]
+        """The string of a list of one."""
+        texts = self.texts(name)
+        if len(texts) != 1:
+            raise EvaluationError(f"{self.place}: {name} has {len(texts)} texts, not 1.")
+        return texts[0]
 
     def rows(self, name: str, *, at_least: int = 0) -> "list[Row]":
         """A list of objects."""
-        found = self._get(name, list, "a list of objects")
-        if len(found) < at_least:
+        values = self._get(name, list, "a list of objects")
+        if len(values) < at_least:
             raise EvaluationError(f"{self.place}: {name} is empty.")
-        return [Row(item, f"{self.place}: {name}[{number}]") for number, item in enumerate(found)]
+        return [Row(value, f"{self.place}: {name}[{number}]") for number, value in enumerate(values)]
 
     def only(self, *names: str) -> None:
-        """`EvaluationError` if there is a field of another name."""
+        """Raise `EvaluationError` for a field of another name."""
         for name in self._value:
             if name not in names:
                 raise EvaluationError(f"{self.place} has {name}; it may have {', '.join(names)}.")
@@ -78,14 +76,14 @@ class Row:
         return self._value[name]
 
 
-def read_lines(path: Path) -> Iterator[Row]:
-    """The objects of a JSON Lines file, which may be compressed (`.gz`)."""
+def read_rows(path: Path) -> Iterator[Row]:
+    """The objects of a JSON Lines file, which may be compressed (`.gz`); empty lines are skipped."""
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _parsed(line, f"{shown(path)}, line {number}")
+                    yield _row(line, f"{shown(path)}, line {number}")
     except (OSError, EOFError, zlib.error) as error:
         raise EvaluationError(f"{shown(path)} can't be read: {error}.") from error
 
@@ -93,12 +91,12 @@ def read_lines(path: Path) -> Iterator[Row]:
 def read_object(path: Path) -> Row:
     """The object of a JSON file."""
     try:
-        return _parsed(path.read_bytes(), shown(path))
+        return _row(path.read_bytes(), shown(path))
     except OSError as error:
         raise EvaluationError(f"{shown(path)} can't be read: {error}.") from error
 
 
-def _parsed(content: bytes, place: str) -> Row:
+def _row(content: bytes, place: str) -> Row:
     try:
         return Row(json.loads(content.decode("utf-8-sig")), place)
     except UnicodeDecodeError as error:

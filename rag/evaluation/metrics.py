@@ -1,7 +1,7 @@
-"""What a search or an answer is worth, against what is known to be right.
+"""Scores of one search or answer against what is known to be right ("gold").
 
-Spans are `(source, start, end)`, characters, end exclusive. Every metric of one question is a number
-from 0 to 1; a set's figure is the mean over the questions that it is defined for.
+Spans are `(source, start, end)` in characters, end exclusive. Scores are from 0 to 1, but for
+`quoted_chars`; a set's figure is the mean over the questions that a metric is defined for.
 """
 
 import re
@@ -15,7 +15,7 @@ from rag.types import Answer
 Span = tuple[str, int, int]
 
 MAX_QUOTED_CHARS = 400
-"""Quoting more than this, in all quotes together, is not an answer."""
+"""An answer whose quotes are longer than this together counts as wrong."""
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -31,62 +31,61 @@ class SpanScores:
 
 
 def span_scores(passages: Sequence[Span], gold: Sequence[Span]) -> SpanScores:
-    """The scores of these passages; no passages score 0. `gold` must have a character.
+    """The scores of these passages; without passages all are 0. `gold` needs at least one character.
 
-    Recall is the share of the gold characters that a passage has. Precision divides the same
-    characters by the lengths of all passages, what two of them share counted twice; IoU divides them
-    by those lengths plus the gold characters missed.
+    Recall is the share of the gold characters that lie in a passage. Precision divides these characters by
+    the summed lengths of the passages (an overlap counts twice), IoU by that sum plus the missed characters.
     """
-    wanted = _characters(gold)
-    found = len(wanted & _characters(passages))
+    gold_chars = _characters(gold)
+    covered = len(gold_chars & _characters(passages))
     read = sum(end - start for _, start, end in passages)
     return SpanScores(
-        recall=found / len(wanted),
-        precision=found / read if read else 0.0,
-        iou=found / (read + len(wanted) - found),
+        recall=covered / len(gold_chars),
+        precision=covered / read if read else 0.0,
+        iou=covered / (read + len(gold_chars) - covered),
     )
 
 
 def _characters(spans: Iterable[Span]) -> set[tuple[str, int]]:
-    return {(source, place) for source, start, end in spans for place in range(start, end)}
+    return {(source, offset) for source, start, end in spans for offset in range(start, end)}
 
 
 def contains(passage: Span, span: Span) -> bool:
-    """Whether the passage has the whole span."""
+    """Whether the whole span lies in the passage."""
     return passage[0] == span[0] and passage[1] <= span[1] and span[2] <= passage[2]
 
 
 def hit(right: Sequence[bool], k: int) -> float:
-    """1 when one of the first k is right, else 0."""
+    """1 if one of the first k is right, else 0."""
     return float(any(right[:k]))
 
 
 def reciprocal_rank(right: Sequence[bool], k: int) -> float:
-    """1 / the rank of the first that is right, 0 when it is beyond k or there is none."""
+    """1 / the rank of the first right one among the first k; 0 without one."""
     return next((1 / rank for rank, is_right in enumerate(right[:k], 1) if is_right), 0.0)
 
 
 def normalised(text: str) -> str:
-    """The text in lower case without punctuation, the articles a, an, the, and extra white space."""
+    """The text in lower case, without punctuation, the articles a, an and the, and extra white space."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def answered_right(answer: Answer, golds: Sequence[str]) -> float:
-    """1 when a quote has one of the gold strings, normalised, and the quotes aren't too long."""
+    """1 if a quote contains a gold string (normalised) and the quotes aren't too long, else 0."""
     if quoted_chars(answer) > MAX_QUOTED_CHARS:
         return 0.0
-    wanted = [gold for gold in map(normalised, golds) if gold]
+    strings = [gold for gold in map(normalised, golds) if gold]
     quotes = [normalised(citation.quote) for citation in answer.citations]
-    return float(any(gold in quote for gold in wanted for quote in quotes))
+    return float(any(gold in quote for gold in strings for quote in quotes))
 
 
 def first_quote_right(answer: Answer, golds: Sequence[str]) -> float:
-    """1 when the first quote alone contains a gold string, normalised, and isn't too long."""
+    """1 if the first quote alone contains a gold string (normalised) and isn't too long, else 0."""
     return answered_right(replace(answer, citations=answer.citations[:1]), golds)
 
 
 def sentence_right(answer: Answer, golds: Sequence[Span]) -> float:
-    """1 when a quote has at least half of a gold sentence, and the quotes aren't too long."""
+    """1 if a quote has at least half of a gold sentence and the quotes aren't too long, else 0."""
     if quoted_chars(answer) > MAX_QUOTED_CHARS:
         return 0.0
     return float(
@@ -100,22 +99,22 @@ def sentence_right(answer: Answer, golds: Sequence[Span]) -> float:
 
 
 def quoted_chars(answer: Answer) -> int:
-    """The characters of all quotes together."""
+    """The length of all quotes together, in characters."""
     return sum(len(citation.quote) for citation in answer.citations)
 
 
 def exact_match(short: str | None, golds: Sequence[str]) -> float:
-    """1 when the short answer is one of the gold strings, normalised."""
+    """1 if the short answer equals a gold string (both normalised), else 0."""
     return float(short is not None and normalised(short) in set(map(normalised, golds)))
 
 
 def token_f1(short: str | None, golds: Sequence[str]) -> float:
-    """The best harmonic mean of precision and recall of the short answer's words, over the golds."""
+    """F1 of the short answer's words against a gold string's, for the gold string that it matches best."""
     return max(
         (_f1(normalised(short or "").split(), normalised(gold).split()) for gold in golds), default=0.0
     )
 
 
-def _f1(found: Sequence[str], wanted: Sequence[str]) -> float:
-    shared = (Counter(found) & Counter(wanted)).total()
-    return 2 * shared / (len(found) + len(wanted)) if shared else 0.0
+def _f1(words: Sequence[str], gold: Sequence[str]) -> float:
+    shared = (Counter(words) & Counter(gold)).total()
+    return 2 * shared / (len(words) + len(gold)) if shared else 0.0

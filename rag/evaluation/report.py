@@ -1,4 +1,4 @@
-"""The figures of sets as a table for people."""
+"""Reports → a table."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from rag.evaluation.evaluate import Report
 
 
 def table(reports: Sequence[Report]) -> str:
-    """A line for each metric, a column for each set; a dash where a metric isn't defined."""
+    """A line for each metric and a column for each set; a dash where a metric isn't defined."""
     metrics = dict.fromkeys(name for report in reports for name in report.metrics)
     rows = [
         ["", *(report.name for report in reports)],

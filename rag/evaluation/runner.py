@@ -1,15 +1,27 @@
-"""What `rag eval` does: reads the sets that are named, then measures one after the other."""
+"""What `rag eval` does: read the sets that are named, then measure one after the other."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from tqdm import tqdm
 
-from rag.evaluation.datasets import READERS, AbsentSetError, Dataset, off_topic, read_dataset
+from rag.evaluation.datasets import AbsentSetError, Dataset, off_topic
 from rag.evaluation.evaluate import Report, evaluate, sample
 from rag.settings import Settings
+
+USAGE = """\
+rag eval measures search and answers with questions whose answers you know. Write them into a file such as
+questions.jsonl, one JSON object a line:
+
+  {"question": "Who is the Kremlin spokesman?", "answers": ["Peskov"], "sources": ["report.txt"]}
+
+"answers" are texts of which a quote should contain one, "sources" the files that hold the answer; leave out
+what you don't know. Then build the index and measure:
+
+  rag build
+  rag eval questions.jsonl"""
+"""What `rag eval` says when it is given no questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +34,7 @@ class Skipped:
 
 def evaluate_sets(
     names: Sequence[str],
-    bench: Path,
+    read: Callable[[str], Dataset],
     settings: Settings,
     *,
     limit: int | None,
@@ -31,21 +43,20 @@ def evaluate_sets(
     asked_of: str | None,
     answers: bool,
 ) -> Iterator[Report | Skipped]:
-    """The sets that are skipped, then the report of each other as soon as it is measured; all for no names.
+    """First each set that is skipped, then a report of each other set as soon as it is measured.
 
-    `asked_of` names a set of whose documents the questions are asked instead, and should be refused. `limit`
-    and `each`: see `sample`. Every set is read before any is measured, so that a mistake shows at once. A bar
-    on stderr shows the questions asked, where stderr is a terminal.
+    `read` returns the set of a name. With `asked_of`, the name of another set, the questions are asked of
+    that set's documents, which should refuse them. For `limit`, `each` and `seed` see `sample`. All sets are
+    read before any is measured, so that a mistake shows at once. A bar on stderr, where it is a terminal,
+    counts the questions.
     """
     datasets: list[Dataset] = []
-    for name in names or READERS:
+    for name in (name for name in names if name != asked_of):
         try:
-            datasets.append(read_dataset(name, bench, settings.documents))
+            datasets.append(read(name))
         except AbsentSetError as error:
             yield Skipped(name, str(error))
-    if asked_of is not None:
-        datasets = [dataset for dataset in datasets if dataset.name != asked_of]
-    other = None if asked_of is None else read_dataset(asked_of, bench, settings.documents)
+    other = None if asked_of is None else read(asked_of)
     for dataset in datasets:
         name = dataset.name if other is None else f"{dataset.name} of {other.name}"
         measured = dataset if other is None else off_topic(dataset, other)

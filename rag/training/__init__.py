@@ -1,4 +1,4 @@
-"""How a reader is made: sets of questions → examples → what it learnt, as a file (`--reader FILE`).
+"""The recipe of the reader: sets of questions → examples → a reader's weights (`--reader FILE`).
 
-Nothing of it is imported at run time. `python -m rag.training --help` has the steps.
+It is run from a checkout (`python -m rag.training --help`, README.md); the wheel leaves it out.
 """

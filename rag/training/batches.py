@@ -1,4 +1,7 @@
-"""Examples → batches: which candidates of a question are read together, and questions made wrong by rule."""
+"""Examples → the sentences that are read together for each question.
+
+Some questions are changed on the way so that no sentence answers them: the reader has to learn to refuse.
+"""
 
 import random
 import re
@@ -9,71 +12,46 @@ from rag.text.analyzer import STOP_WORDS, stems, words
 from rag.training.examples import Candidate, Example, without_answers
 from rag.training.siblings import Siblings
 
-LIST = 4
+LIST_SIZE = 4
 """How many sentences of a question are read together."""
 
 HARDEST = 2
-"""How many of them are those that retrieval likes best; the others are drawn."""
+"""How many of them are the wrong ones that retrieval ranks highest; the others are drawn."""
 
-TAKEN_OUT = 0.15
-MADE_WRONG = 0.25
-"""The shares of the questions whose answer is taken out, and that are changed to have none."""
+ANSWER_REMOVED = 0.15
+WORD_SWAPPED = 0.25
+"""The shares of the answered questions whose answer is left out, and of those that get another word."""
 
-KINDS = (2, 2, 1)
-"""The weights of the ways to make a question wrong: a foreign name or number, a sibling, an opposite."""
+SWAP_WEIGHTS = (2, 2, 1)
+"""How often the other word is a name or number from elsewhere, one of the same kind, and the opposite."""
 
-TIMES = {"squad2": 3, "xquad": 2}
-"""How often an epoch has each example of a set, where not once: of those with short answers there are few."""
+REPEATS = {"squad2": 3, "xquad": 2}
+"""How often an epoch has each example of a set, if not once: few examples have short answers."""
 
-_OPPOSITES = (
-    "first last",
-    "before after",
-    "largest smallest",
-    "most least",
-    "more less",
-    "highest lowest",
-    "north south",
-    "east west",
-    "northern southern",
-    "eastern western",
-    "increase decrease",
-    "oldest youngest",
-    "early late",
-    "began ended",
-    "begin end",
-    "started stopped",
-    "born died",
-    "male female",
-    "win lose",
-    "won lost",
-    "above below",
-    "major minor",
-    "best worst",
-    "allowed forbidden",
-    "high low",
-    "large small",
-    "long short",
-    "old new",
-    "positive negative",
-    "inside outside",
-    "public private",
-    "with without",
-    "true false",
-    "can cannot",
-    "is isn't",
-    "was wasn't",
-    "were weren't",
-    "did didn't",
-    "does doesn't",
-)
-_OPPOSITE = {word: other for pair in _OPPOSITES for word, other in (pair.split(), pair.split()[::-1])}
+_OPPOSITES = """
+first last, before after, largest smallest, most least, more less, highest lowest, north south, east west,
+northern southern, eastern western, increase decrease, oldest youngest, early late, began ended, begin end,
+started stopped, born died, male female, win lose, won lost, above below, major minor, best worst,
+allowed forbidden, high low, large small, long short, old new, positive negative, inside outside,
+public private, with without, true false, can cannot, is isn't, was wasn't, were weren't, did didn't,
+does doesn't
+"""
+_OPPOSITE = {
+    word: other for pair in _OPPOSITES.split(",") for word, other in (pair.split(), pair.split()[::-1])
+}
 _NUMBER = re.compile(r"\b\d[\d,.]*\b")
 _NAME = re.compile(r"(?<=[\w,] )[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*")
 
+Swap = tuple[str, str]
+"""A word of the question, and the one that takes its place."""
+
 
 @dataclass(frozen=True, slots=True)
-class List:
-    """A question with the sentences that are read together; `right` is the place of the one that answers."""
+class CandidateList:
+    """A question with the sentences that are read together.
+
+    `right` is the position of the one that answers, or None; `answer` its short answer as (start, end).
+    """
 
     question: str
     candidates: tuple[Candidate, ...]
@@ -81,87 +59,97 @@ class List:
     answer: tuple[int, int] | None
 
 
-def epoch(examples: Sequence[Example], siblings: Siblings, seed: int) -> Iterator[List]:
-    """Each example once, or as often as `TIMES` says, in an order and with sentences drawn by this seed."""
+def epoch(examples: Sequence[Example], siblings: Siblings, seed: int) -> Iterator[CandidateList]:
+    """A list for each example, or as many as `REPEATS` says; the seed decides order and sentences."""
     chooser = random.Random(seed)
-    order = [given for given in examples for _ in range(TIMES.get(given.dataset, 1))]
+    order = [example for example in examples for _ in range(REPEATS.get(example.dataset, 1))]
     chooser.shuffle(order)
-    for given in order:
-        yield drawn(given, siblings, chooser)
+    for example in order:
+        yield draw(example, siblings, chooser)
 
 
-def drawn(given: Example, siblings: Siblings, chooser: random.Random) -> List:
-    """Some candidates of the example: as it is, with its answer taken out, or changed to have none."""
-    if given.right:
+def draw(example: Example, siblings: Siblings, chooser: random.Random) -> CandidateList:
+    """Some candidates of the example: as it is, without its answer, or with a question that has none."""
+    if example.right:
         chance = chooser.random()
-        if chance < TAKEN_OUT:
-            given = without_answers(given)
-        elif chance < TAKEN_OUT + MADE_WRONG:
-            given = made_wrong(given, siblings, chooser) or given
-    right = given.right[0] if given.right else None
-    others = [one for place, one in enumerate(given.candidates) if place not in given.right]
-    count = LIST - (right is not None)
-    kept, rest = others[:HARDEST], others[HARDEST:]
-    kept += chooser.sample(rest, min(len(rest), count - len(kept)))
-    found = [] if right is None else [given.candidates[right]]
-    return List(given.question, (*found, *kept), None if right is None else 0, given.answer)
+        if chance < ANSWER_REMOVED:
+            example = without_answers(example)
+        elif chance < ANSWER_REMOVED + WORD_SWAPPED:
+            example = with_word_swapped(example, siblings, chooser) or example
+    right = [example.candidates[example.right[0]]] if example.right else []
+    wrong = without_answers(example).candidates
+    hardest, rest = wrong[:HARDEST], wrong[HARDEST:]
+    drawn = chooser.sample(rest, min(len(rest), LIST_SIZE - len(right) - len(hardest)))
+    return CandidateList(example.question, (*right, *hardest, *drawn), 0 if right else None, example.answer)
 
 
-def made_wrong(given: Example, siblings: Siblings, chooser: random.Random) -> Example | None:
-    """The example with a question that nothing answers: one word or name of it is another.
+def with_word_swapped(example: Example, siblings: Siblings, chooser: random.Random) -> Example | None:
+    """The example with one word or name of its question swapped, so that nothing answers it.
 
-    It is a number or a name from elsewhere, a word of the same kind, or the opposite. The sentence that
-    answered stands first; those that may answer the new question are left out. None where the question has
-    nothing to change.
+    The sentence that answered comes first; those that might answer the new question are left out. None if
+    the question has no word to swap.
     """
-    answering = given.candidates[given.right[0]]
-    others = [one for place, one in enumerate(given.candidates) if place not in given.right]
-    elsewhere = " ".join(one.text for one in others)
-    said = {*stems(answering.text), *stems(answering.before), *stems(given.question)}
-
-    def fresh(words: Iterable[str]) -> list[str]:
-        found = {word for word in words if word.lower() not in STOP_WORDS}
-        return sorted(word for word in found if not said.intersection(stems(word)))
-
-    foreign: list[tuple[str, str]] = []
-    for pattern in (_NUMBER, _NAME):
-        if names := fresh(pattern.findall(elsewhere)):
-            found = pattern.findall(f"{answering.text} {given.question}")
-            foreign += [(word, chooser.choice(names)) for word in found if word.lower() not in STOP_WORDS]
-    known = fresh(siblings.known(elsewhere))
-    near = [
-        (word, sibling)
-        for word in sorted(siblings.known(given.question))
-        if (sibling := siblings.of(word, known)) is not None
-    ]
-    # How short something is that is long is no other question.
-    opposite = [
-        (word, _OPPOSITE[word.lower()])
-        for word in re.findall(r"(?<!how )\b[\w']+", given.question, re.I)
-        if word.lower() in _OPPOSITE
-    ]
-    kinds = [
-        [
-            (given.question[: place.start()] + other + given.question[place.end() :], other)
-            for word, other in swaps
-            for place in [re.search(rf"\b{re.escape(word)}\b", given.question, re.I)]
-            if place is not None and place.start()
-        ]
-        for swaps in (foreign, near, opposite)
-    ]
-    usable = [(changed, weight) for changed, weight in zip(kinds, KINDS, strict=True) if changed]
+    answering = example.candidates[example.right[0]]
+    others = without_answers(example).candidates
+    text = " ".join(other.text for other in others)
+    said = {*stems(answering.text), *stems(answering.before), *stems(example.question)}
+    kinds_of_swaps = (
+        _foreign(f"{answering.text} {example.question}", text, said, chooser),
+        _of_same_kind(example.question, text, said, siblings),
+        _opposite(example.question),
+    )
+    kinds = [list(_questions(example.question, swaps)) for swaps in kinds_of_swaps]
+    usable = [(questions, weight) for questions, weight in zip(kinds, SWAP_WEIGHTS, strict=True) if questions]
     if not usable:
         return None
-    (changed,) = chooser.choices(*zip(*usable, strict=True))
-    question, other = chooser.choice(changed)
-    if given.question.islower():
+    (questions,) = chooser.choices(*zip(*usable, strict=True))
+    question, word = chooser.choice(questions)
+    if example.question.islower():
         question = question.lower()
-    kept = tuple(one for one in others if not _may_answer(one, question, other))
-    return replace(given, question=question, candidates=(answering, *kept), right=(), answer=None)
+    kept = tuple(other for other in others if not _may_answer(other, question, word))
+    return replace(example, question=question, candidates=(answering, *kept), right=(), answer=None)
+
+
+def _foreign(text: str, elsewhere: str, said: set[str], chooser: random.Random) -> list[Swap]:
+    """Each number and name of the text with one from elsewhere."""
+    swaps: list[Swap] = []
+    for pattern in (_NUMBER, _NAME):
+        if foreign := _unsaid(pattern.findall(elsewhere), said):
+            own = [word for word in pattern.findall(text) if word.lower() not in STOP_WORDS]
+            swaps += [(word, chooser.choice(foreign)) for word in own]
+    return swaps
+
+
+def _of_same_kind(question: str, elsewhere: str, said: set[str], siblings: Siblings) -> list[Swap]:
+    """Each word of the question with one of the same kind from elsewhere, where there is one."""
+    others = _unsaid(siblings.known(elsewhere), said)
+    pairs = ((word, siblings.of(word, others)) for word in sorted(siblings.known(question)))
+    return [(word, sibling) for word, sibling in pairs if sibling is not None]
+
+
+def _opposite(question: str) -> list[Swap]:
+    """Each word of the question with its opposite; "how short" asks for the same as "how long"."""
+    asked = re.findall(r"(?<!how )\b[\w']+", question, re.IGNORECASE)
+    return [(word, _OPPOSITE[word.lower()]) for word in asked if word.lower() in _OPPOSITE]
+
+
+def _unsaid(found: Iterable[str], said: set[str]) -> list[str]:
+    """Those that are no stop words and share no stem with what was said, sorted."""
+    return sorted(
+        word for word in {*found} if word.lower() not in STOP_WORDS and said.isdisjoint(stems(word))
+    )
+
+
+def _questions(question: str, swaps: Iterable[Swap]) -> Iterator[tuple[str, str]]:
+    """The question after each swap that isn't of its first word, with the new word."""
+    for word, other in swaps:
+        match = re.search(rf"\b{re.escape(word)}\b", question, re.IGNORECASE)
+        if match is not None and match.start():
+            yield question[: match.start()] + other + question[match.end() :], other
 
 
 def _may_answer(candidate: Candidate, question: str, word: str) -> bool:
-    """Whether it has the word that came into the question, and half of the others that say something."""
-    has = {*stems(candidate.text), *stems(candidate.before)}
-    wanted = {one for term in words(question) if term not in STOP_WORDS for one in stems(term)}
-    return {*stems(word)} <= has and 2 * len(wanted & has) >= len(wanted)
+    """Whether the candidate has the word that was swapped in, and half of the question's content words."""
+    present = {*stems(candidate.text), *stems(candidate.before)}
+    wanted = {stem for term in words(question) if term not in STOP_WORDS for stem in stems(term)}
+    return {*stems(word)} <= present and 2 * len(wanted & present) >= len(wanted)

@@ -1,4 +1,4 @@
-"""A trained reader on examples of documents that it hasn't learnt from → what it is worth."""
+"""A trained reader, and examples of documents that it hasn't learnt from → its figures."""
 
 import itertools
 import random
@@ -12,43 +12,51 @@ from rag.models.reader import Reader
 from rag.training.examples import Example
 
 QUESTIONS = 400
-"""At most so many of each set and kind."""
+"""Of each set, at most so many with a right candidate and so many unanswerable ones are used."""
 
 
 def figures(reader: Reader, examples: Sequence[Example]) -> dict[str, float]:
-    """For each set: how often what answers comes first, among the questions for which it is there.
+    """Figures by name, three for each set, as far as its examples allow; all are from 0 to 1.
 
-    With it, as far as they are known: the area under the curve that separates what has an answer from what
-    hasn't, by the best score, and the words of the short answer in the sentence that answers (F1).
+    `first`: how often a right candidate has the best score, where there is one. `auc`: the area under the
+    curve that tells answerable from unanswerable questions by their best score. `f1`: the words of the short
+    answer that the reader marks in the first right candidate, against the known one.
     """
-    found: dict[str, float] = {}
-    order = sorted(examples, key=lambda one: one.dataset)
-    for name, group in itertools.groupby(order, key=lambda one: one.dataset):
-        shuffled = list(group)
+    by_name: dict[str, float] = {}
+    order = sorted(examples, key=lambda example: example.dataset)
+    for name, of_set in itertools.groupby(order, key=lambda example: example.dataset):
+        shuffled = list(of_set)
         random.Random(0).shuffle(shuffled)
-        some = [one for one in shuffled if one.right][:QUESTIONS]
-        none = [one for one in shuffled if not one.answerable][:QUESTIONS]
-        best: dict[bool, list[float]] = {True: [], False: []}
-        first: list[bool] = []
-        f1: list[float] = []
-        for one in (*some, *none):
-            if not one.candidates:
-                continue
-            texts = [read_as(given.text, given.before) for given in one.candidates]
-            readings = reader.read(one.question, texts, [len(given.text) for given in one.candidates])
-            odds = [reading.odds for reading in readings]
-            best[one.answerable].append(max(odds))
-            if one.right:
-                first.append(int(np.argmax(odds)) in one.right)
-            if one.answer is not None:
-                given, reading = one.candidates[one.right[0]], readings[one.right[0]]
-                said = given.text[reading.start : reading.end]
-                f1.append(token_f1(said, [given.text[slice(*one.answer)]]))
-        if first:
-            found[f"{name} first"] = float(np.mean(first))
-        if f1:
-            found[f"{name} f1"] = float(np.mean(f1))
-        if best[True] and best[False]:
-            above = np.subtract.outer(best[True], best[False])
-            found[f"{name} auc"] = float(np.mean((above > 0) + 0.5 * (above == 0)))
-    return found
+        with_answer = [example for example in shuffled if example.right][:QUESTIONS]
+        unanswerable = [example for example in shuffled if not example.answerable][:QUESTIONS]
+        measured = _figures_of_set(reader, [*with_answer, *unanswerable])
+        by_name |= {f"{name} {figure}": value for figure, value in measured.items()}
+    return by_name
+
+
+def _figures_of_set(reader: Reader, examples: Sequence[Example]) -> dict[str, float]:
+    best: dict[bool, list[float]] = {True: [], False: []}
+    first: list[bool] = []
+    f1: list[float] = []
+    for example in examples:
+        if not example.candidates:
+            continue
+        texts = [read_as(candidate.text, candidate.before) for candidate in example.candidates]
+        lengths = [len(candidate.text) for candidate in example.candidates]
+        readings = reader.read(example.question, texts, lengths)
+        odds = [reading.odds for reading in readings]
+        best[example.answerable].append(max(odds))
+        if example.right:
+            first.append(int(np.argmax(odds)) in example.right)
+        if example.answer is not None:
+            text, reading = example.candidates[example.right[0]].text, readings[example.right[0]]
+            f1.append(token_f1(text[reading.start : reading.end], [text[slice(*example.answer)]]))
+    measured: dict[str, float] = {}
+    if first:
+        measured["first"] = float(np.mean(first))
+    if f1:
+        measured["f1"] = float(np.mean(f1))
+    if best[True] and best[False]:
+        differences = np.subtract.outer(best[True], best[False])
+        measured["auc"] = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
+    return measured

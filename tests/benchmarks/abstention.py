@@ -1,14 +1,12 @@
-"""The fit of the confidence, and the curve along which a threshold moves.
+"""Fit the confidence, and draw the curve along which a threshold moves.
 
-    python -m tests.benchmarks.abstention [--bench DIR] [--limit N] [--curve FILE] [--reader R] [--held-out]
-
-Positive are the questions of squad2, xquad and wikipedia490 that their documents answer; negative those of
-squad2 on the topic of a paragraph that doesn't answer them, and questions asked of another set's documents.
-The weights that are printed first are fitted on all of them, as they stand in `rag.answering.confidence`. The
-figures are of squad2, each of its articles judged by weights fitted without it, and of each set with the
-shipped weights and threshold. With the reader, only documents serve that it hasn't learnt from. An answer is
-right when the quotes that the scores choose hold the gold. No language model takes part. The curve, answered
-right against refused right, is drawn to FILE.
+The weights that are printed are fitted on the questions of squad2, xquad and wikipedia490 that their
+documents answer (positive), and on questions without an answer (negative): those of squad2, which are on the
+topic of a paragraph that doesn't answer them, and questions asked of another set's documents. They are meant
+for rag.answering.confidence. The figures are those of squad2, each article by weights fitted without it,
+and those of each set with the shipped weights and the threshold in force. With a reader only documents are
+used that it hasn't learnt from. An answer is right if a sentence that the scores would quote contains a right
+string; no language model takes part.
 """
 
 import argparse
@@ -29,15 +27,16 @@ from rag.answering.engine import PASSAGES
 from rag.answering.evidence import ranked
 from rag.answering.sentence_reranking import read
 from rag.answering.synthesis import CLOSE, EVIDENCE_SENTENCES, MAX_QUOTES
-from rag.evaluation.datasets import Question, off_topic, read_dataset
+from rag.evaluation.datasets import Question, off_topic
 from rag.evaluation.evaluate import indexed, sample
 from rag.evaluation.metrics import normalised
 from rag.models.reader import Reader
 from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
-from rag.settings import DEFAULTS, resolve
+from rag.settings import resolve
 from rag.text.sentences import MAX_CHARS
-from rag.training.examples import judges
+from rag.training.datasets import read_dataset
+from rag.training.examples import is_held_out
 from rag.types import Sentence
 
 ON_TOPIC = ("squad2", "xquad", "wikipedia490")
@@ -45,14 +44,17 @@ OFF_TOPIC = (
     *(("squad2", other) for other in ("seeds", "chroma", "news2025")),
     *((other, "squad2") for other in ("chroma", "wikipedia490", "news2025")),
 )
-"""Sets of questions, and the set of whose documents they are asked."""
+"""Sets of questions, and the set whose documents they are asked of."""
 
-THRESHOLD = float(DEFAULTS["threshold"])
+OFF_TOPIC_QUESTIONS = 200
 
 
 @dataclass(frozen=True)
 class Case:
-    """A question asked: its features, its shipped confidence, whether it has an answer and got it."""
+    """A question: its features, its shipped confidence, and whether it has an answer and would get it.
+
+    `group` names its article.
+    """
 
     group: str
     features: tuple[float, ...]
@@ -62,52 +64,53 @@ class Case:
 
 
 def cases(questions: Sequence[Question], retriever: Retriever, reader: Reader | None) -> Iterator[Case]:
-    """Each question with what the best sentence is worth; one without a sentence is passed over."""
+    """A case for each question for which retrieval finds a sentence."""
     for question in tqdm(questions, leave=False):
-        found = ranked(retriever.retrieve(analyse(question.text), PASSAGES).sentences)
+        sentences = ranked(retriever.retrieve(analyse(question.text), PASSAGES).sentences)
         if reader is not None:
-            found = read(reader, question.text, found)
-        if found:
+            sentences = read(reader, question.text, sentences)
+        if sentences:
+            answerable = question.answerable is True
             yield Case(
                 group=min(question.sources, default="").partition("#")[0],
-                features=features(question.text, found),
-                confidence=confidence(question.text, found),
-                answerable=question.answerable is True,
-                right=question.answerable is True and is_right(question, quoted(found)),
+                features=features(question.text, sentences),
+                confidence=confidence(question.text, sentences),
+                answerable=answerable,
+                right=answerable and is_right(question, quoted(sentences)),
             )
 
 
-def quoted(found: Sequence[Sentence]) -> list[Sentence]:
-    """The sentences that the retrieval scores alone would quote."""
-    chosen: list[Sentence] = []
-    for sentence in found[:EVIDENCE_SENTENCES]:
-        chars = sum(len(other.text) for other in chosen) + len(sentence.text)
-        close = sentence.score >= found[0].score - CLOSE
-        if close and len(chosen) < MAX_QUOTES and (not chosen or chars <= MAX_CHARS):
-            chosen.append(sentence)
-    return chosen
+def quoted(sentences: Sequence[Sentence]) -> list[Sentence]:
+    """The sentences that the scores alone would quote."""
+    quotes: list[Sentence] = []
+    for sentence in sentences[:EVIDENCE_SENTENCES]:
+        chars = sum(len(quote.text) for quote in quotes) + len(sentence.text)
+        close = sentence.score >= sentences[0].score - CLOSE
+        if close and len(quotes) < MAX_QUOTES and (not quotes or chars <= MAX_CHARS):
+            quotes.append(sentence)
+    return quotes
 
 
 def is_right(question: Question, quotes: Sequence[Sentence]) -> bool:
-    """Whether a quote holds a gold string; where none is known, as for whole sentences, nothing is."""
+    """Whether a quote contains a right string; False where none is known, as for whole sentences."""
     golds = [gold for gold in map(normalised, question.answers) if gold]
     return any(gold in normalised(quote.text) for gold in golds for quote in quotes)
 
 
-def fitted(found: Sequence[Case]) -> tuple[np.ndarray, float]:
-    """The weights and the intercept of the logistic regression on these, by unscaled features."""
+def fitted(of_cases: Sequence[Case]) -> tuple[np.ndarray, float]:
+    """The weights and the intercept of the logistic regression on these cases, for unscaled features."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
-    model.fit([case.features for case in found], [case.answerable for case in found])
+    model.fit([case.features for case in of_cases], [case.answerable for case in of_cases])
     scaler, regression = model[0], model[1]
     weights = regression.coef_[0] / scaler.scale_
     return weights, float(regression.intercept_[0] - weights @ scaler.mean_)
 
 
-def balanced(found: Sequence[Case], sure: np.ndarray, threshold: float) -> tuple[float, float, float]:
-    """Of the answerable: the share answered, and answered right; of the others: the share refused."""
-    answered = sure >= threshold
-    answerable = np.array([case.answerable for case in found])
-    right = np.array([case.right for case in found])
+def shares(of_cases: Sequence[Case], confidences: np.ndarray, threshold: float) -> tuple[float, float, float]:
+    """Of the answerable questions the shares answered and answered right; of the others, that refused."""
+    answered = confidences >= threshold
+    answerable = np.array([case.answerable for case in of_cases])
+    right = np.array([case.right for case in of_cases])
     return (
         float(answered[answerable].mean()),
         float((answered & right)[answerable].mean()),
@@ -120,31 +123,31 @@ def logistic(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-values))
 
 
-def held_out(squad: Sequence[Case], others: Sequence[Case]) -> np.ndarray:
-    """The confidence in each case by weights that are fitted without its article."""
-    sure = np.empty(len(squad))
+def cross_fitted(squad: Sequence[Case], others: Sequence[Case]) -> np.ndarray:
+    """The confidence in each case of squad2, by weights that are fitted without its article."""
+    confidences = np.empty(len(squad))
     for group in {case.group for case in squad}:
         weights, intercept = fitted([*(case for case in squad if case.group != group), *others])
-        for place, case in enumerate(squad):
+        for position, case in enumerate(squad):
             if case.group == group:
-                sure[place] = logistic(weights @ case.features + intercept)
-    return sure
+                confidences[position] = logistic(weights @ case.features + intercept)
+    return confidences
 
 
-def draw(squad: Sequence[Case], sure: np.ndarray, path: Path) -> None:
-    """The curve of all thresholds, with the shipped one on it."""
+def draw(squad: Sequence[Case], confidences: np.ndarray, in_force: float, path: Path) -> None:
+    """Draw the curve of all thresholds; some are marked, the one in force in another colour."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     thresholds = np.linspace(0, 1, 201)
-    _, right, refused = zip(*(balanced(squad, sure, threshold) for threshold in thresholds), strict=True)
+    _, right, refused = zip(*(shares(squad, confidences, threshold) for threshold in thresholds), strict=True)
     figure, axes = pyplot.subplots(figsize=(6, 4.5))
     axes.plot(refused, right)
-    for threshold in (0.3, 0.4, THRESHOLD, 0.6, 0.7):
-        _, y, x = balanced(squad, sure, threshold)
-        axes.plot(x, y, "o", color="C0" if threshold != THRESHOLD else "C3")
+    for threshold in sorted({0.3, 0.4, 0.5, 0.6, 0.7, in_force}):
+        _, y, x = shares(squad, confidences, threshold)
+        axes.plot(x, y, "o", color="C3" if threshold == in_force else "C0")
         axes.annotate(f"{threshold:g}", (x, y), textcoords="offset points", xytext=(6, 4))
     axes.set(
         title="SQuAD 2, articles that the fit hasn't seen",
@@ -158,47 +161,62 @@ def draw(squad: Sequence[Case], sure: np.ndarray, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def asked(
+    bench: Path, name: str, other: str, limit: int, reader: Reader | None, held_out: bool
+) -> list[Case]:
+    """The cases of the questions of one set, asked of the documents of another or the same set."""
+    documents = resolve().documents
+    dataset, asked_of = (read_dataset(each, bench, documents) for each in (name, other))
+    if held_out:
+        questions = tuple(question for question in dataset.questions if is_held_out(dataset, question))
+        dataset = replace(dataset, questions=questions)
+    if name != other:
+        dataset = off_topic(dataset, asked_of)
+        limit = OFF_TOPIC_QUESTIONS
+    retriever = wiring.retriever(resolve(index=indexed(asked_of, resolve())))
+    drawn = sample(dataset.questions, None if name == other == "squad2" else limit, 0)
+    return list(cases(drawn, retriever, reader))
+
+
 def main() -> None:
     """Print the weights and the figures; draw the curve."""
-    parser = argparse.ArgumentParser(description="Fit the confidence.")
-    parser.add_argument("--bench", type=Path, default=Path("../shared/bench"))
-    parser.add_argument("--limit", type=int, default=500, help="questions of each set but squad2")
-    parser.add_argument("--curve", type=Path, default=Path(__file__).with_suffix(".svg"))
-    parser.add_argument("--reader", default=DEFAULTS["reader"], help="as in rag ask")
-    parser.add_argument(
-        "--held-out", action="store_true", help="only documents that the reader hasn't learnt from"
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.abstention",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    arguments = parser.parse_args()
-    reader = wiring.reader(arguments.reader)
-    documents = resolve().documents
-    found: dict[str, list[Case]] = {}
-    for name, other in [*((name, name) for name in ON_TOPIC), *OFF_TOPIC]:
-        dataset = read_dataset(name, arguments.bench, documents)
-        if reader is not None or arguments.held_out:
-            kept = tuple(one for one in dataset.questions if judges(dataset, one))
-            dataset = replace(dataset, questions=kept)
-        if other != name:
-            dataset = off_topic(dataset, read_dataset(other, arguments.bench, documents))
-        limit = None if name == other == "squad2" else arguments.limit if name == other else 200
-        index = indexed(read_dataset(other, arguments.bench, documents), resolve())
-        retriever = wiring.retriever(resolve(index=index))
-        found[name if other == name else f"{name} of {other}"] = list(
-            cases(sample(dataset.questions, limit, 0), retriever, reader)
+    parser.add_argument("--bench", type=Path, required=True, help="the folder of the evaluation sets")
+    parser.add_argument("--limit", type=int, default=500, help="questions of each set but squad2")
+    parser.add_argument("--curve", type=Path, default=Path(__file__).with_suffix(".svg"), help="the drawing")
+    parser.add_argument("--reader", default="embedded", help="as in rag ask (default %(default)s)")
+    parser.add_argument(
+        "--held-out", action="store_true", help="use only held-out documents without a reader too"
+    )
+    given = parser.parse_args()
+    reader, threshold = wiring.reader(given.reader), resolve().threshold
+    held_out = reader is not None or given.held_out
+    by_name = {
+        name if name == other else f"{name} of {other}": asked(
+            given.bench, name, other, given.limit, reader, held_out
         )
-    squad, others = found["squad2"], [case for name in found if name != "squad2" for case in found[name]]
+        for name, other in [*((name, name) for name in ON_TOPIC), *OFF_TOPIC]
+    }
+    squad = by_name["squad2"]
+    others = [case for name, of_set in by_name.items() if name != "squad2" for case in of_set]
     weights, intercept = fitted([*squad, *others])
     print("weights", np.round(weights, 3), "intercept", round(intercept, 3))
-    sure = held_out(squad, others)
-    answered, right, refused = balanced(squad, sure, THRESHOLD)
-    print(f"squad2, article held out: AUC {roc_auc_score([case.answerable for case in squad], sure):.3f}")
+    confidences = cross_fitted(squad, others)
+    answered, right, refused = shares(squad, confidences, threshold)
+    auc = roc_auc_score([case.answerable for case in squad], confidences)
+    print(f"squad2, article held out: AUC {auc:.3f}")
     print(f"  answered {answered:.3f}, right {right:.3f}, refused {refused:.3f}", end="")
     print(f", balanced {(right + refused) / 2:.3f}")
-    for name, some in found.items():
-        for kind in (True, False):
-            shipped = [case.confidence >= THRESHOLD for case in some if case.answerable is kind]
+    for name, of_set in by_name.items():
+        for answerable, label in ((True, "answerable"), (False, "unanswerable")):
+            shipped = [case.confidence >= threshold for case in of_set if case.answerable is answerable]
             if shipped:
-                print(f"{name}, {'answerable' if kind else 'not'}: answered {np.mean(shipped):.3f}")
-    draw(squad, sure, arguments.curve)
+                print(f"{name}, {label}: answered {np.mean(shipped):.3f}")
+    draw(squad, confidences, threshold, given.curve)
 
 
 if __name__ == "__main__":

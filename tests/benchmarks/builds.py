@@ -1,8 +1,7 @@
-"""What it takes to build an index, and to keep it in step with its folder.
+"""Building an index, and updating it when its folder changes.
 
-A build is a process of its own, as `rag build` is one. Other systems build the same folder in an environment
-that has them (`--peers`, its Python: llama-index-core, llama-index-embeddings-huggingface,
-llama-index-vector-stores-faiss, haystack-ai, faiss-haystack, sentence-transformers-haystack).
+Each build is a process of its own, as `rag build` is. Other systems build an index of the same folder in an
+environment that has them (`--peers`, its Python; README.md names the packages).
 """
 
 import json
@@ -13,16 +12,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rag.evaluation.datasets import read_dataset
 from rag.models.hub import download
 from rag.models.registry import find_embedder
-from tests.benchmarks.rows import Row, ran
+from rag.training.datasets import read_dataset
+from tests.benchmarks.measuring import Row, run_code
 from tests.support import ROOT, SEEDS
 
 DOCUMENTS = 60
-"""Of Wikipedia's 490 articles, drawn at random, unless all are asked for."""
+"""So many of Wikipedia's 490 articles, drawn at random, unless all are asked for."""
 
-CHANGING = 1000
+ARTICLES = 1000
+"""So many news articles are in the folder that changes."""
+
 REPEATS = 5
 BUILD = """
 import json, sys, time
@@ -34,7 +35,7 @@ result = {"inside": time.perf_counter() - began, "added": len(report.added), "ch
 
 
 def write(texts: Mapping[str, str], folder: Path, count: int) -> None:
-    """So many of the texts, drawn at random, as files."""
+    """Write so many of the texts, drawn at random, as files."""
     folder.mkdir()
     for name in random.Random(0).sample(sorted(texts), min(count, len(texts))):
         path = folder / f"{Path(name).stem}.txt"
@@ -42,17 +43,17 @@ def write(texts: Mapping[str, str], folder: Path, count: int) -> None:
 
 
 def rows(bench: Path, peers: Path | None, *, every_document: bool) -> list[Row]:
-    """Ours and each other's seconds and memory; none where there are no others."""
+    """Our seconds and memory beside each other system's; no rows without `peers`."""
     if peers is None:
         return []
     dataset = read_dataset("wikipedia490", bench, SEEDS)
     count = len(dataset.documents) if every_document else DOCUMENTS
     model = find_embedder("embedded", download).path.parent
-    found = []
+    made = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "documents")
         write(dataset.documents, folder, count)
-        ours = ran(BUILD, folder, Path(place, "index"))
+        ours = run_code(BUILD, folder, Path(place, "index"))
         for program in ("llama_index_build", "haystack_build"):
             done = subprocess.run(
                 [peers, ROOT / f"tests/benchmarks/peers/{program}.py", folder, Path(place, program), model],
@@ -63,7 +64,7 @@ def rows(bench: Path, peers: Path | None, *, every_document: bool) -> list[Row]:
             )
             other = json.loads(done.stdout.splitlines()[-1])
             ratio = other["seconds"] / ours["inside"]
-            found.append(
+            made.append(
                 Row(
                     f"building {count} articles of Wikipedia",
                     f"{ours['inside']:.0f} s, {ours['peak_mib']:.0f} MiB",
@@ -74,32 +75,32 @@ def rows(bench: Path, peers: Path | None, *, every_document: bool) -> list[Row]:
                     ratio >= 2.5 and ours["peak_mib"] <= other["peak_mib"],
                 )
             )
-    return found
+    return made
 
 
 def changes(bench: Path) -> list[Row]:
-    """A full build, beside one where nothing changed and one where a document did."""
+    """An update after no change and after one changed document, beside the full build."""
     dataset = read_dataset("news2025", bench, SEEDS)
     timings: dict[str, list[float]] = {"nothing changed": [], "one document changed": []}
     with tempfile.TemporaryDirectory() as place:
         folder, index = Path(place, "documents"), Path(place, "index")
-        write(dataset.documents, folder, CHANGING)
-        full = ran(BUILD, folder, index)["seconds"]
+        write(dataset.documents, folder, ARTICLES)
+        full = run_code(BUILD, folder, index)["seconds"]
         for path in sorted(folder.iterdir())[:REPEATS]:
-            timings["nothing changed"].append(ran(BUILD, folder, index)["seconds"])
+            timings["nothing changed"].append(run_code(BUILD, folder, index)["seconds"])
             path.write_text(path.read_text("utf-8") + "\nOne more line.", "utf-8")
-            changed = ran(BUILD, folder, index)
+            changed = run_code(BUILD, folder, index)
             assert changed["changed"] == 1
             timings["one document changed"].append(changed["seconds"])
-    asked = {"nothing changed": 200, "one document changed": 50}
+    targets = {"nothing changed": 200, "one document changed": 50}
     return [
         Row(
-            f"rebuilding {CHANGING} news articles, {what}",
-            f"{statistics.median(found):.2f} s",
+            f"rebuilding {ARTICLES} news articles, {what}",
+            f"{statistics.median(seconds):.2f} s",
             f"{full:.0f} s (full build)",
-            f"{full / statistics.median(found):.0f} times",
-            f"{asked[what]} times",
-            full >= asked[what] * statistics.median(found),
+            f"{full / statistics.median(seconds):.0f} times",
+            f"{targets[what]} times",
+            full >= targets[what] * statistics.median(seconds),
         )
-        for what, found in timings.items()
+        for what, seconds in timings.items()
     ]

@@ -1,4 +1,4 @@
-"""Embedding a folder's chunks, beside sentence-transformers on the same chunks."""
+"""Embedding chunks, beside sentence-transformers on the same chunks."""
 
 import random
 import statistics
@@ -9,14 +9,14 @@ from typing import get_args
 from sentence_transformers import SentenceTransformer
 
 from rag import wiring
-from rag.evaluation.datasets import read_dataset
 from rag.evaluation.evaluate import evaluate
 from rag.models.hub import download
 from rag.models.registry import find_embedder
 from rag.settings import Precision, resolve
 from rag.text.chunking import MAX_TOKENS, chunks
 from rag.text.sentences import sentences
-from tests.benchmarks.rows import Row
+from rag.training.datasets import read_dataset
+from tests.benchmarks.measuring import Row
 from tests.support import SEEDS
 
 CHUNKS = 1024
@@ -28,11 +28,11 @@ def texts(bench: Path, count: int) -> list[str]:
     dataset = read_dataset("wikipedia490", bench, SEEDS)
     names = sorted(dataset.documents)
     random.Random(0).shuffle(names)
-    counter = wiring._embedder((find_embedder("embedded", download), "int8"))
+    counter = wiring.embedder(resolve())
     found: list[str] = []
     for name in names:
-        pieces = chunks(dataset.documents[name], count_tokens=counter.count_tokens, max_tokens=MAX_TOKENS)
-        found += [piece.text for piece in pieces]
+        of_text = chunks(dataset.documents[name], count_tokens=counter.count_tokens, max_tokens=MAX_TOKENS)
+        found += [chunk.text for chunk in of_text]
         if len(found) >= 4 * count:
             break
     random.Random(1).shuffle(found)
@@ -40,26 +40,25 @@ def texts(bench: Path, count: int) -> list[str]:
 
 
 def rows(bench: Path) -> list[Row]:
-    """Chunks a second on each side; ours with its sentences' vectors too, which no other makes."""
-    weights = find_embedder("embedded", download)
-    ours = wiring._embedder((weights, "int8"))
-    plain = SentenceTransformer(str(weights.path.parent), device="cpu")
-    some = texts(bench, CHUNKS)
-    spans = [sentences(text) for text in some]
+    """Chunks a second on each side; ours also with the vectors of sentences, which the other doesn't make."""
+    ours = wiring.embedder(resolve(precision="int8"))
+    plain = SentenceTransformer(str(find_embedder("embedded", download).path.parent), device="cpu")
+    drawn = texts(bench, CHUNKS)
+    spans = [sentences(text) for text in drawn]
     works = {
-        "plain": lambda: plain.encode(some, show_progress_bar=False),
-        "ours": lambda: ours.embed(some),
-        "ours with sentences": lambda: ours.embed_with_spans(some, spans),
+        "plain": lambda: plain.encode(drawn, show_progress_bar=False),
+        "ours": lambda: ours.embed(drawn),
+        "ours with sentences": lambda: ours.embed_with_spans(drawn, spans),
     }
     timings: dict[str, list[float]] = {name: [] for name in works}
-    ours.embed(some[:64])
-    plain.encode(some[:64], show_progress_bar=False)
+    ours.embed(drawn[:64])
+    plain.encode(drawn[:64], show_progress_bar=False)
     for _ in range(REPEATS):
         for name, work in works.items():
             began = time.perf_counter()
             work()
             timings[name].append(time.perf_counter() - began)
-    speed = {name: CHUNKS / statistics.median(found) for name, found in timings.items()}
+    speed = {name: CHUNKS / statistics.median(seconds) for name, seconds in timings.items()}
     return [
         *_quality(bench),
         *(
@@ -78,7 +77,7 @@ def rows(bench: Path) -> list[Row]:
 
 
 def _quality(bench: Path) -> list[Row]:
-    """What is found with weights in eight bits, and with them as they are."""
+    """What search finds with weights in eight bits, beside the original weights."""
     rows = []
     for name, metric in (("chroma", "recall@5"), ("squad2", "hit@5")):
         dataset = read_dataset(name, bench, SEEDS)

@@ -1,46 +1,53 @@
 """Indexes of any size: made-up documents of real sentences, with made-up vectors.
 
-A document is ten chunks of sentences drawn at random from Wikipedia; a chunk's vector is the mean of its
-sentences' with some noise, so that vectors lie as real ones do, and cost nothing.
+A document is ten chunks of sentences drawn at random from Wikipedia. A chunk's vector is the mean of its
+sentences' vectors with some noise, so that the vectors are spread as real ones are, and nothing is embedded.
 """
 
 import itertools
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from rag import wiring
-from rag.evaluation.datasets import read_dataset
+from rag.index.base import EmbeddedDocument
 from rag.index.codec import EmbeddedText
-from rag.index.disk import store
-from rag.index.disk.index import save_vectors
-from rag.models.hub import download
 from rag.models.pooling import unit
-from rag.models.registry import find_embedder
-from rag.settings import resolve
+from rag.settings import Settings, resolve
 from rag.text.sentences import sentences
+from rag.training.datasets import read_dataset
 from rag.types import Chunk, Document
 from tests.support import SEEDS
 
 POOL = 20_000
-"""Sentences to draw from."""
+"""How many sentences there are to draw from."""
 
 CHUNKS = 10
-"""Of a document."""
+"""In a document."""
 
 SENTENCES = 5
-"""Of a chunk."""
+"""In a chunk."""
 
 NOISE = 0.6
-"""How long the noise is beside the mean."""
+"""The length of the noise that is added to the mean."""
+
+DOCUMENTS_AT_ONCE = 50
 
 Pool = tuple[list[str], np.ndarray]
 
 
+def questions(bench: Path) -> list[str]:
+    """Questions on Wikipedia, shuffled."""
+    texts = [question.text for question in read_dataset("wikipedia490", bench, SEEDS).questions]
+    random.Random(0).shuffle(texts)
+    return texts
+
+
 def pool(bench: Path, kept: Path) -> Pool:
-    """Sentences of Wikipedia with their vectors, kept in a file."""
+    """Sentences of Wikipedia and their vectors, shape (n, dimension), which stay in the folder `kept`."""
     dataset = read_dataset("wikipedia490", bench, SEEDS)
     found: list[str] = []
     chooser = random.Random(0)
@@ -48,64 +55,66 @@ def pool(bench: Path, kept: Path) -> Pool:
         text = dataset.documents[name]
         found += [text[start:end] for start, end in sentences(text) if 40 < end - start < 250]
     chooser.shuffle(found)
-    some = list(dict.fromkeys(" ".join(one.split()) for one in found))[:POOL]
+    texts = list(dict.fromkeys(" ".join(sentence.split()) for sentence in found))[:POOL]
     file = kept / "pool.npy"
     if not file.is_file():
         kept.mkdir(parents=True, exist_ok=True)
-        embedder = wiring._embedder((find_embedder("embedded", download), "int8"))
-        np.save(file, embedder.embed(some))
-    return some, np.load(file)
+        np.save(file, wiring.embedder(resolve()).embed(texts))
+    return texts, np.load(file)
 
 
-def documents(
-    sentences: Pool, count: int, seed: int = 0
-) -> Iterator[tuple[Document, list[Chunk], list[EmbeddedText]]]:
-    """So many documents, each with its chunks and what is embedded of them."""
+def make_pool(bench: str, kept: str) -> None:
+    """Embed the pool, for other processes to load."""
+    pool(Path(bench), Path(kept))
+
+
+def documents(sentences: Pool, count: int, seed: int = 0) -> Iterator[EmbeddedDocument]:
+    """So many documents, with their chunks and vectors."""
     chooser = np.random.default_rng(seed)
     texts, vectors = sentences
     for number in range(count):
         text = f"Report {seed}-{number}."
-        pieces, embedded = [], []
+        chunks, embedded = [], []
         drawn = chooser.integers(len(texts), size=(CHUNKS, SENTENCES))
         noise = chooser.normal(size=(CHUNKS, vectors.shape[1])).astype(np.float32)
         noise *= NOISE / np.sqrt(vectors.shape[1])
         for row in range(CHUNKS):
-            said = [texts[place] for place in drawn[row]]
+            of_chunk = [texts[position] for position in drawn[row]]
             start = len(text) + 2
-            text += "\n\n" + " ".join(said)
-            piece = Chunk(start, len(text), text[start:])
-            ends = list(itertools.accumulate(len(one) + 1 for one in said))
-            spans = tuple((end - 1 - len(one), end - 1) for one, end in zip(said, ends, strict=True))
-            inside = vectors[drawn[row]]
-            pieces.append(piece)
-            vector = unit(unit(inside.mean(axis=0)) + noise[row])
-            embedded.append(EmbeddedText(piece.text, vector, spans, inside))
-        source = f"{seed}/{number:06}.txt"
-        yield Document(source, text, sha256=f"{seed}-{number}"), pieces, embedded
+            text += "\n\n" + " ".join(of_chunk)
+            chunk = Chunk(start, len(text), text[start:])
+            ends = list(itertools.accumulate(len(sentence) + 1 for sentence in of_chunk))
+            spans = [(end - 1 - len(sentence), end - 1) for sentence, end in zip(of_chunk, ends, strict=True)]
+            sentence_vectors = vectors[drawn[row]]
+            vector = unit(unit(sentence_vectors.mean(axis=0)) + noise[row])
+            chunks.append(chunk)
+            embedded.append(EmbeddedText(chunk.text, vector, tuple(spans), sentence_vectors))
+        document = Document(f"{seed}/{number:06}.txt", text, sha256=f"{seed}-{number}")
+        yield EmbeddedDocument(document, tuple(chunks), tuple(embedded))
 
 
-def write(index: Path, sentences: Pool, chunks: int) -> None:
-    """An index of so many chunks, written as a build writes one."""
-    identity = wiring.identity_of(resolve())
+def write(settings: Settings, sentences: Pool, chunks: int) -> dict:
+    """Write an index of so many chunks, as a build does: seconds for the documents, and to finish."""
     made = documents(sentences, chunks // CHUNKS)
-    with store.writing(index, identity, rebuild=False) as writer:
+    hashes: dict[str, str] = {}
+    upsert_s = 0.0
+    with wiring.backend(settings).write(wiring.identity_of(settings), rebuild=False) as writer:
+        while batch := list(itertools.islice(made, DOCUMENTS_AT_ONCE)):
+            hashes |= {embedded.document.source: embedded.document.sha256 for embedded in batch}
+            began = time.perf_counter()
+            writer.upsert(batch)
+            upsert_s += time.perf_counter() - began
+        began = time.perf_counter()
+        writer.finish(hashes)
+        finish_s = time.perf_counter() - began
+    return {"upsert_s": upsert_s, "finish_s": finish_s}
 
-        def kept() -> Iterator[tuple[Document, list[Chunk]]]:
-            for document, pieces, _ in documents(sentences, chunks // CHUNKS):
-                yield document, pieces
 
-        while some := list(itertools.islice(made, 100)):
-            writer.keep(one for _, _, embedded in some for one in embedded)
-        with writer.swap([], kept()):
-            save_vectors(writer)
-
-
-def change(index: Path, sentences: Pool, seed: int) -> None:
-    """Put another document in the place of one, as a build does."""
-    identity = wiring.identity_of(resolve())
-    with store.writing(index, identity, rebuild=False) as writer:
-        ((document, pieces, embedded),) = documents(sentences, 1, seed)
-        old = next(iter(writer.snapshot().hashes()))
-        writer.keep(embedded)
-        with writer.swap([old], [(document, pieces)]):
-            save_vectors(writer)
+def change(settings: Settings, sentences: Pool, seed: int) -> None:
+    """Replace one document by another, as a build does."""
+    with wiring.backend(settings).write(wiring.identity_of(settings), rebuild=False) as writer:
+        (added,) = documents(sentences, 1, seed)
+        hashes = dict(writer.hashes())
+        hashes.pop(next(iter(hashes)))
+        writer.upsert([added])
+        writer.finish(hashes | {added.document.source: added.document.sha256})

@@ -1,13 +1,10 @@
 """What each part of retrieval adds, on which set, at what cost; and the fit of its weights.
 
-    python -m tests.benchmarks.retrieval [SET ...] [--bench DIR] [--limit N] [--seed N] [--max-chars N]
-    python -m tests.benchmarks.retrieval --fit
-
-A row of the table is one way to score the same candidates, and what it is worth: recall@5 and IoU@5 where
-the gold is spans of characters, else hit@1 and hit@5. `ms` is the mean time of its parts for a question,
-its embedding not counted. The fit maximises the likelihood that a softmax over a question's candidates
-gives to those that are right, each set counting as much as another, on half of the questions; the figures
-beside the weights are of the other half.
+A row of the table is one way to score the same candidates, with two figures for each set: recall@5 and IoU@5
+where spans of characters are known to be right, else hit@1 and hit@5. `ms` is the mean time of its parts for
+a question, without embedding it. The fit maximises the likelihood that a softmax over a question's candidates
+gives to the right ones, with the same weight for each set, on half of the questions; the figures beside the
+weights are those of the other half.
 """
 
 import argparse
@@ -24,10 +21,10 @@ from tqdm import tqdm
 
 from rag import wiring
 from rag.evaluation import metrics
-from rag.evaluation.datasets import AbsentSetError, Dataset, Question, read_dataset
+from rag.evaluation.datasets import AbsentSetError, Dataset, Question
 from rag.evaluation.evaluate import indexed, sample
 from rag.evaluation.metrics import Span
-from rag.index.base import State, sentence_cosines
+from rag.index.base import State, StoredChunk, sentence_cosines
 from rag.indexing import build as build_module
 from rag.retrieval import scoring
 from rag.retrieval.query import analyse
@@ -36,6 +33,7 @@ from rag.retrieval.scoring import Wanted, coverage, pair_coverage, weighed
 from rag.settings import resolve
 from rag.text import chunking
 from rag.text.analyzer import STOP_WORDS, joined, line, stem, terms, words
+from rag.training.datasets import read_dataset
 
 SETS = ("chroma", "squad2", "wikipedia490", "news2025")
 LIMIT = 400
@@ -75,14 +73,14 @@ STAGES = {
     "lead": (*_CHUNKS, "lead"),
     "lead coverage": (*_CHUNKS, "lead", "words"),
 }
-"""The features, and what has to be done for each."""
+"""The features, and the steps that each needs."""
 
 FEATURES = tuple(STAGES)
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What both searches bring: (source, start, end), features of shape (n, features), seconds by stage."""
+    """The chunks that both searches find: their spans, features of shape (n, features), seconds by stage."""
 
     question: Question
     spans: list[Span]
@@ -94,7 +92,7 @@ Measured = tuple[Dataset, list[Candidates]]
 
 
 def candidates(question: Question, retriever: Retriever) -> Candidates:
-    """Score what both searches bring for the question, as `retriever` does, and in other ways."""
+    """Score what both searches find for the question, as `retriever` does, and in other ways."""
     seconds: dict[str, float] = {}
 
     @contextmanager
@@ -104,73 +102,91 @@ def candidates(question: Question, retriever: Retriever) -> Candidates:
         seconds[stage] = time.perf_counter() - began
 
     vector = retriever.embedder.embed([question.text])[0]
-    with retriever.index.open() as snapshot:
+    with retriever.index.open() as state:
         with timed("dense"):
-            dense = [chunk for chunk, _ in snapshot.dense_search(vector, CANDIDATES)]
+            dense = [chunk for chunk, _ in state.dense_search(vector, CANDIDATES)]
         with timed("keyword"):
-            keyword = dict(snapshot.keyword_search(terms(question.text), CANDIDATES))
-            sought = retriever.wanted(question.text, snapshot)
+            keyword = dict(state.keyword_search(terms(question.text), CANDIDATES))
+            wanted = retriever.wanted(question.text, state)
         with timed("load"):
-            found = snapshot.chunks([*dict.fromkeys([*dense, *keyword])])
+            chunks = state.chunks([*dict.fromkeys([*dense, *keyword])])
         with timed("lead"):
-            leads = {chunk.source: snapshot.chunks_between(chunk.document, 0, 400)[0] for chunk in found}
-        near = snapshot.cosines(vector, [chunk.id for chunk in found])
-        unstemmed, everything = _other_words(question.text, snapshot)
+            leads = {chunk.source: state.chunks_between(chunk.document, 0, 400)[0] for chunk in chunks}
         with timed("cosines"):
-            cosines = sentence_cosines(snapshot, found, vector)
-        of_leads = sentence_cosines(snapshot, [leads[chunk.source] for chunk in found], vector)
+            cosines = sentence_cosines(state, chunks, vector)
+        near = state.cosines(vector, [chunk.id for chunk in chunks])
+        of_leads = sentence_cosines(state, [leads[chunk.source] for chunk in chunks], vector)
+        unstemmed, with_stop_words = _other_words(question.text, state)
     with timed("words"):
-        texts = [joined(chunk.stems) for chunk in found]
-        shares = [[coverage(sought, sentence) for sentence in chunk.stems] for chunk in found]
-    most = max(keyword.values(), default=0.0) or 1.0
-    by_words = list(keyword)
-    features = [
-        {
-            "cosine": cosine,
-            "cosine rank": 1 / (60 + dense.index(chunk.id)) if chunk.id in dense else 0.0,
-            "keyword": keyword.get(chunk.id, 0.0) / most,
-            "keyword rank": 1 / (60 + by_words.index(chunk.id)) if chunk.id in keyword else 0.0,
-            "best": max(inside),
-            "best 0.25": max(one + 0.25 * share for one, share in zip(inside, covered, strict=True)),
-            "best 0.5": max(one + 0.5 * share for one, share in zip(inside, covered, strict=True)),
-            "coverage": coverage(sought, text),
-            "pairs": pair_coverage(sought, text),
-            "unstemmed": coverage(unstemmed, line(words(chunk.text))),
-            "all words": coverage(everything, text),
-            "lead": max(lead),
-            "lead coverage": coverage(sought, text + joined(leads[chunk.source].stems)),
-        }
-        for chunk, cosine, inside, covered, text, lead in zip(
-            found, near, cosines, shares, texts, of_leads, strict=True
-        )
+        texts = [joined(chunk.stems) for chunk in chunks]
+        shares = [[coverage(wanted, sentence) for sentence in chunk.stems] for chunk in chunks]
+    columns = {
+        "cosine": near,
+        "cosine rank": _reciprocal_ranks(dense, chunks),
+        "keyword": _by_best(keyword, chunks),
+        "keyword rank": _reciprocal_ranks([*keyword], chunks),
+        "best": [max(of_chunk) for of_chunk in cosines],
+        "best 0.25": _best(cosines, shares, 0.25),
+        "best 0.5": _best(cosines, shares, 0.5),
+        "coverage": [coverage(wanted, text) for text in texts],
+        "pairs": [pair_coverage(wanted, text) for text in texts],
+        "unstemmed": [coverage(unstemmed, line(words(chunk.text))) for chunk in chunks],
+        "all words": [coverage(with_stop_words, text) for text in texts],
+        "lead": [max(of_lead) for of_lead in of_leads],
+        "lead coverage": [
+            coverage(wanted, text + joined(leads[chunk.source].stems))
+            for chunk, text in zip(chunks, texts, strict=True)
+        ],
+    }
+    spans = [(chunk.source, chunk.start, chunk.end) for chunk in chunks]
+    features = np.array([columns[name] for name in FEATURES], dtype=np.float32).T
+    return Candidates(question, spans, features, seconds)
+
+
+def _reciprocal_ranks(ids: Sequence[int], chunks: Sequence[StoredChunk]) -> list[float]:
+    """For each chunk 1 / (60 + its rank among the ids), 0 if it isn't there."""
+    ranks = {chunk: rank for rank, chunk in enumerate(ids)}
+    return [1 / (60 + ranks[chunk.id]) if chunk.id in ranks else 0.0 for chunk in chunks]
+
+
+def _by_best(scores: Mapping[int, float], chunks: Sequence[StoredChunk]) -> list[float]:
+    """For each chunk its score divided by the best one, 0 without a score."""
+    best = max(scores.values(), default=0.0) or 1.0
+    return [scores.get(chunk.id, 0.0) / best for chunk in chunks]
+
+
+def _best(
+    cosines: Sequence[Sequence[float]], shares: Sequence[Sequence[float]], weight: float
+) -> list[float]:
+    """For each chunk the score of its best sentence: its cosine and, by this weight, its coverage."""
+    return [
+        max(cosine + weight * share for cosine, share in zip(*of_chunk, strict=True))
+        for of_chunk in zip(cosines, shares, strict=True)
     ]
-    spans = [(chunk.source, chunk.start, chunk.end) for chunk in found]
-    matrix = np.array([[one[name] for name in FEATURES] for one in features], dtype=np.float32)
-    return Candidates(question, spans, matrix, seconds)
 
 
 def _other_words(question: str, state: State) -> tuple[Wanted, Wanted]:
-    """What the words are worth when they aren't stemmed, and when stop words are content too."""
+    """The question's words when they aren't stemmed, and its stems with those of stop words."""
     count = state.chunk_count()
     rarity = {
-        word: np.log1p(count / (1 + having))
-        for word, having in state.chunks_with([*dict.fromkeys(words(question))]).items()
+        word: np.log1p(count / (1 + with_word))
+        for word, with_word in state.chunks_with([*dict.fromkeys(words(question))]).items()
     }
     content = {line([word]): weight for word, weight in rarity.items() if word not in STOP_WORDS}
     return weighed(content, {}), weighed({line([stem(word)]): weight for word, weight in rarity.items()}, {})
 
 
 def figures(dataset: Dataset, question: Question, spans: Sequence[Span]) -> tuple[float, float]:
-    """Recall and IoU at 5, or hits at 1 and 5, of passages in order."""
+    """Recall and IoU of the first 5 passages, or the hits at 1 and at 5."""
     if question.spans and not dataset.sentences:
         scores = metrics.span_scores(spans[:5], question.spans)
         return scores.recall, scores.iou
-    found = right(dataset, question, spans)
-    return metrics.hit(found, 1), metrics.hit(found, 5)
+    are_right = right(dataset, question, spans)
+    return metrics.hit(are_right, 1), metrics.hit(are_right, 5)
 
 
 def right(dataset: Dataset, question: Question, spans: Sequence[Span]) -> list[bool]:
-    """Whether each passage is right; where the gold is spans, whether it has half of one."""
+    """For each passage whether it is right; where right spans are known, whether it has half of one."""
     if dataset.sentences:
         return [any(metrics.contains(span, gold) for gold in question.spans) for span in spans]
     if not question.spans:
@@ -185,34 +201,34 @@ def right(dataset: Dataset, question: Question, spans: Sequence[Span]) -> list[b
 
 
 def row(name: str, weights: Mapping[str, float], measured: Sequence[Measured]) -> str:
-    """The figures of one way to score."""
+    """The line of one way to score."""
     vector = np.array([weights.get(feature, 0.0) for feature in FEATURES], dtype=np.float32)
     stages = {stage for feature in weights for stage in STAGES[feature]}
     columns, milliseconds = [], []
-    for dataset, found in measured:
+    for dataset, of_set in measured:
         pairs = []
-        for one in found:
-            order = np.argsort(-(one.features @ vector), kind="stable")
-            pairs.append(figures(dataset, one.question, [one.spans[i] for i in order]))
-            milliseconds.append(1000 * sum(one.seconds[stage] for stage in stages))
+        for found in of_set:
+            order = np.argsort(-(found.features @ vector), kind="stable")
+            pairs.append(figures(dataset, found.question, [found.spans[position] for position in order]))
+            milliseconds.append(1000 * sum(found.seconds[stage] for stage in stages))
         columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
     return printed(name, columns, f"{np.mean(milliseconds):.1f}")
 
 
 def shipped(name: str, measured: Sequence[Measured], retrievers: Sequence[Retriever]) -> str:
-    """The figures of what the product gives: passages widened, copies left out."""
+    """The line of what the product finds: passages widened, near-duplicates left out."""
     columns, milliseconds = [], []
-    for (dataset, found), retriever in zip(measured, retrievers, strict=True):
+    for (dataset, of_set), retriever in zip(measured, retrievers, strict=True):
         pairs = []
-        for one in tqdm(found, desc=dataset.name, leave=False):
+        for found in tqdm(of_set, desc=dataset.name, leave=False):
             began = time.perf_counter()
-            retriever.embedder.embed([one.question.text])
+            retriever.embedder.embed([found.question.text])
             embedding = time.perf_counter() - began
             began = time.perf_counter()
-            passages = retriever.retrieve(analyse(one.question.text), 5).passages
+            passages = retriever.retrieve(analyse(found.question.text), 5).passages
             milliseconds.append(1000 * (time.perf_counter() - began - embedding))
             spans = [(passage.source, passage.start, passage.end) for passage in passages]
-            pairs.append(figures(dataset, one.question, spans))
+            pairs.append(figures(dataset, found.question, spans))
         columns.append("{:.3f} {:.3f}".format(*np.mean(pairs, axis=0)))
     return printed(name, columns, f"{np.mean(milliseconds):.1f}")
 
@@ -223,16 +239,16 @@ def printed(name: str, columns: Sequence[str], milliseconds: str) -> str:
 
 
 def fit(measured: Sequence[Measured], features: Sequence[str]) -> dict[str, float]:
-    """The weights of these features, the first one's 1."""
-    places = [FEATURES.index(feature) for feature in features]
-    groups = [
+    """The weights of these features, relative to the first one's."""
+    positions = [FEATURES.index(feature) for feature in features]
+    questions = [
         (
-            torch.tensor(one.features[:, places]),
-            torch.tensor(right(dataset, one.question, one.spans)),
-            1 / len(found),
+            torch.tensor(found.features[:, positions]),
+            torch.tensor(right(dataset, found.question, found.spans)),
+            1 / len(of_set),
         )
-        for dataset, found in measured
-        for one in found
+        for dataset, of_set in measured
+        for found in of_set
     ]
     weights = torch.zeros(len(features), requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
@@ -240,7 +256,7 @@ def fit(measured: Sequence[Measured], features: Sequence[str]) -> dict[str, floa
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         total = 1e-5 * (weights**2).sum()
-        for values, is_right, share in groups:
+        for values, is_right, share in questions:
             if is_right.any():
                 scores = values @ weights
                 total = total + share * (scores.logsumexp(0) - scores[is_right].logsumexp(0)) / len(measured)
@@ -248,51 +264,67 @@ def fit(measured: Sequence[Measured], features: Sequence[str]) -> dict[str, floa
         return total
 
     optimizer.step(loss)
-    found = weights.tolist()
-    return {feature: round(weight / found[0], 2) for feature, weight in zip(features, found, strict=True)}
+    first, *_ = fitted = weights.tolist()
+    return {feature: round(weight / first, 2) for feature, weight in zip(features, fitted, strict=True)}
 
 
-def main() -> None:
-    """Print the table, or the fitted weights with what they are worth."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("sets", nargs="*", default=SETS)
-    parser.add_argument("--bench", default="../shared/bench")
-    parser.add_argument("--limit", type=int, default=LIMIT)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--max-chars", type=int, default=chunking.MAX_CHARS, help="another size of the chunks"
-    )
-    parser.add_argument("--fit", action="store_true")
-    arguments = parser.parse_args()
-    if arguments.max_chars != chunking.MAX_CHARS:
-        chunking.MAX_CHARS = arguments.max_chars
-        build_module.CHUNKING = f"recursive-{arguments.max_chars}"  # type: ignore[attr-defined]  # as the build reads it
-
+def measure(
+    names: Sequence[str], bench: Path, *, limit: int, seed: int
+) -> tuple[list[Measured], list[Retriever]]:
+    """The candidates for the questions of each set that is there, and the retrievers of the sets."""
     measured: list[Measured] = []
     retrievers: list[Retriever] = []
-    for name in arguments.sets:
+    for name in names:
         try:
-            dataset = read_dataset(name, Path(arguments.bench), resolve().documents)
+            dataset = read_dataset(name, bench, resolve().documents)
         except AbsentSetError as error:
             print(f"{name} skipped: {error}", file=sys.stderr)
             continue
         retriever = wiring.retriever(resolve(index=indexed(dataset, resolve())))
-        asked = [one for one in dataset.questions if one.sources and one.answerable is not False]
-        drawn = tqdm(sample(asked, arguments.limit, arguments.seed), desc=name, leave=False)
+        usable = [
+            question
+            for question in dataset.questions
+            if question.sources and question.answerable is not False
+        ]
+        drawn = tqdm(sample(usable, limit, seed), desc=name, leave=False)
         measured.append((dataset, [candidates(question, retriever) for question in drawn]))
         retrievers.append(retriever)
+    return measured, retrievers
 
+
+def main() -> None:
+    """Print the table, or the fitted weights with their figures."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.retrieval",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("sets", nargs="*", default=SETS, metavar="SET", help=f"default: {' '.join(SETS)}")
+    parser.add_argument("--bench", type=Path, required=True, help="the folder of the evaluation sets")
+    parser.add_argument(
+        "--limit", type=int, default=LIMIT, help="questions of each set (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="the seed of their draw (default %(default)s)")
+    parser.add_argument(
+        "--max-chars", type=int, default=chunking.MAX_CHARS, help="the size of chunks (default %(default)s)"
+    )
+    parser.add_argument("--fit", action="store_true", help="fit the weights")
+    given = parser.parse_args()
+    if given.max_chars != chunking.MAX_CHARS:
+        chunking.MAX_CHARS = given.max_chars
+        build_module.CHUNKING = f"recursive-{given.max_chars}"  # type: ignore[attr-defined]  # as the build reads it
+    measured, retrievers = measure(given.sets, given.bench, limit=given.limit, seed=given.seed)
     print(printed("", [dataset.name for dataset, _ in measured], "ms"))
-    if arguments.fit:
-        half = [(dataset, found[::2]) for dataset, found in measured]
-        other = [(dataset, found[1::2]) for dataset, found in measured]
-        print(row("as shipped", SHIPPED, other))
+    if given.fit:
+        half = [(dataset, of_set[::2]) for dataset, of_set in measured]
+        other_half = [(dataset, of_set[1::2]) for dataset, of_set in measured]
+        print(row("as shipped", SHIPPED, other_half))
         for best in ("best", "best 0.25", "best 0.5"):
             weights = fit(half, (best, "coverage", "pairs"))
-            print(row(f"fitted {[*weights.values()]}, {best}", weights, other))
+            print(row(f"fitted {[*weights.values()]}, {best}", weights, other_half))
     else:
-        for name, given in ROWS.items():
-            print(row(name, given, measured))
+        for name, weights in ROWS.items():
+            print(row(name, weights, measured))
         print(shipped("as shipped, widened, no copies", measured, retrievers))
 
 

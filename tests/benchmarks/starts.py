@@ -1,4 +1,4 @@
-"""From nothing to help, to an answer and to the page, beside the imports and loads that can't be avoided."""
+"""From the shell to the help, to an answer and to the page, beside the imports and loads that these need."""
 
 import re
 import shutil
@@ -8,10 +8,11 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import defaultdict
 from pathlib import Path
 
 import rag
-from tests.benchmarks.rows import Row, ran
+from tests.benchmarks.measuring import Row, run_code
 from tests.support import ROOT, SEEDS
 
 REPEATS = 5
@@ -24,47 +25,44 @@ IMPORTS = {
 LOADS = """
 import threading
 from rag import wiring
-from rag.models import openvino_runtime
 from rag.models.hub import download
 from rag.llm.llama import LlamaModel
-from rag.models.registry import find_embedder, find_language_model, find_reader
+from rag.models.registry import find_language_model
+from rag.settings import resolve
 def load():
     found = find_language_model("embedded", download)
     LlamaModel(found.path, found.name)
 loading = threading.Thread(target=load)
 loading.start()
 import faiss
-wiring._embedder((find_embedder("embedded", download), "int8"))
-wiring._reader(find_reader("embedded"))
+wiring.embedder(resolve())
+wiring.reader("embedded")
 loading.join()
 """
 
 
 def rows() -> list[Row]:
-    """Medians of seconds."""
+    """Seconds, medians of `REPEATS` runs."""
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(SEEDS, Path(place, "seeds"))
         index = Path(place, "index")
         rag.build(Path(place, "seeds"), index=index)
         command = [sys.executable, "-m", "rag"]
-        timings: dict[str, list[float]] = {}
-
-        def take(name: str, seconds: float) -> None:
-            timings.setdefault(name, []).append(seconds)
+        timings: defaultdict[str, list[float]] = defaultdict(list)
 
         for _ in range(REPEATS):
             for name, code in IMPORTS.items():
-                take(name, ran(code)["seconds"])
-            take("loads", ran(LOADS)["seconds"])
+                timings[name].append(run_code(code)["seconds"])
+            timings["loads"].append(run_code(LOADS)["seconds"])
             for name, arguments in {
                 "help": ["--help"],
                 "ask": ["ask", "--index", str(index), QUESTION],
             }.items():
                 began = time.perf_counter()
                 subprocess.run([*command, *arguments], capture_output=True, check=True, cwd=ROOT)
-                take(name, time.perf_counter() - began)
-            take("page", _page(command, place))
-    median = {name: statistics.median(found) for name, found in timings.items()}
+                timings[name].append(time.perf_counter() - began)
+            timings["page"].append(_page(command, place))
+    median = {name: statistics.median(seconds) for name, seconds in timings.items()}
     bare = ", ".join(f"{name} {median[name]:.2f} s" for name in IMPORTS)
     return [
         Row(
@@ -81,14 +79,12 @@ def rows() -> list[Row]:
 
 
 def _row(work: str, ours: float, other: float, what: str) -> Row:
-    ratio = ours / other
-    return Row(
-        work, f"{ours:.2f} s", f"{other:.2f} s ({what})", f"{ratio:.2f} times", "1.3 times", ratio <= 1.3
-    )
+    ratio = f"{ours / other:.2f} times"
+    return Row(work, f"{ours:.2f} s", f"{other:.2f} s ({what})", ratio, "1.3 times", ours <= 1.3 * other)
 
 
 def _page(command: list[str], place: str) -> float:
-    """Seconds until the page is there."""
+    """Seconds from the start of the server until the page is delivered."""
     began = time.perf_counter()
     arguments = ["serve", "--documents", f"{place}/seeds", "--index", f"{place}/index"]
     with subprocess.Popen(

@@ -1,16 +1,8 @@
-import gzip
-import json
-
 import pytest
 
 from rag.errors import EvaluationError
-from rag.evaluation.datasets import READERS, AbsentSetError, Question, read_dataset, source_of
-
-
-def write(path, *rows) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+from rag.evaluation.datasets import Question, read_questions
+from tests.support.question_files import write_rows
 
 
 @pytest.fixture
@@ -21,139 +13,10 @@ def documents(tmp_path):
     return folder
 
 
-def test_chroma_has_spans(tmp_path, documents):
-    write(tmp_path / "chroma" / "documents.jsonl", {"id": "talk", "title": "Talk", "text": "Peace now."})
-    evidence = [{"content": "Peace", "start_index": 0, "end_index": 5}]
-    write(
-        tmp_path / "chroma" / "questions.jsonl",
-        {"question": "What now?", "evidence_doc_ids": ["talk"], "evidence": evidence},
-    )
-    found = read_dataset("chroma", tmp_path, documents)
-    assert found.documents == {"talk.txt": "Peace now."}
-    assert found.questions == (
-        Question("What now?", sources=frozenset({"talk.txt"}), spans=(("talk.txt", 0, 5),)),
-    )
-    assert (found.name, found.own, found.sentences, found.folder) == ("chroma", False, False, None)
-
-
-@pytest.mark.parametrize("name", ["squad2", "xquad"])
-def test_squad_has_answers_and_questions_without(tmp_path, documents, name):
-    write(tmp_path / name / "paragraphs.jsonl", {"id": "A#0", "text": "In France."})
-    row = {"question": "Where?", "answers": ["France"], "evidence_doc_ids": ["A#0"], "type": "answerable"}
-    write(tmp_path / name / "questions.jsonl", row, {**row, "answers": [], "type": "unanswerable"})
-    found = read_dataset(name, tmp_path, documents)
-    assert found.documents == {"A#0.txt": "In France."}
-    sources = frozenset({"A#0.txt"})
-    assert found.questions == (
-        Question("Where?", answers=("France",), sources=sources, answerable=True),
-        Question("Where?", sources=sources, answerable=False),
-    )
-
-
-def test_wikipedia_has_the_sentence_that_answers(tmp_path, documents):
-    write(tmp_path / "wikipedia490" / "documents.jsonl.gz", {"id": "AC%2FDC", "text": "They are loud."})
-    write(
-        tmp_path / "wikipedia490" / "sentence_questions.jsonl",
-        {
-            "question": "how are they?",
-            "doc_id": "AC%2FDC",
-            "start": 0,
-            "end": 14,
-            "sentence": "They are loud.",
-        },
-    )
-    found = read_dataset("wikipedia490", tmp_path, documents)
-    assert found.questions == (
-        Question(
-            "how are they?",
-            sources=frozenset({"AC%252FDC.txt"}),
-            spans=(("AC%252FDC.txt", 0, 14),),
-            answerable=True,
-        ),
-    )
-    assert [*found.documents] == ["AC%252FDC.txt"]
-    assert found.sentences
-
-
-def test_news_has_the_questions_with_a_document_that_bears_the_answer(tmp_path, documents):
-    write(tmp_path / "news2025" / "documents.jsonl.gz", {"id": "n1", "text": "In Alaska."})
-    row = {"question": "Where?", "answers": ["Alaska"], "answer_bearing_doc_ids": ["n1"]}
-    write(tmp_path / "news2025" / "questions.jsonl", row, {**row, "answer_bearing_doc_ids": []})
-    (question,) = read_dataset("news2025", tmp_path, documents).questions
-    assert question == Question("Where?", answers=("Alaska",), sources=frozenset({"n1.txt"}), answerable=True)
-
-
-def test_clapnq_has_the_selected_sentences_as_spans(tmp_path, documents):
-    passage = {"title": "T", "text": "It rained . It poured ."}
-    row = {"id": "7", "input": "did it rain", "passages": [passage]}
-    outputs = [
-        {"selected_sentences": ["It poured .", "Not there ."]},
-        {"selected_sentences": ["It poured ."]},
-    ]
-    write(tmp_path / "clapnq" / "answerable.jsonl", {**row, "output": outputs})
-    write(
-        tmp_path / "clapnq" / "unanswerable.jsonl", {**row, "id": "8", "output": [{"selected_sentences": []}]}
-    )
-    found = read_dataset("clapnq", tmp_path, documents)
-    assert found.questions == (
-        Question("did it rain", sources=frozenset({"7.txt"}), spans=(("7.txt", 12, 23),), answerable=True),
-        Question("did it rain", sources=frozenset({"8.txt"}), answerable=False),
-    )
-    assert [*found.documents] == ["7.txt", "8.txt"]
-
-
-def test_multiturn_has_the_history_and_the_rewrite(tmp_path, documents):
-    folder = tmp_path / "multiturn"
-    for collection in ("clapnq", "fiqa"):
-        write(folder / f"{collection}_lastturn.jsonl", {"_id": f"{collection}1", "text": "|user|: And when?"})
-        write(folder / f"{collection}_rewrite.jsonl", {"_id": "other", "text": "|user|: Never?"})
-    write(folder / "clapnq_rewrite.jsonl", {"_id": "clapnq1", "text": "|user|: When was the war?"})
-    history = [
-        {"speaker": "user", "text": "The war?"},
-        {"speaker": "agent", "text": "It was long."},
-        {"speaker": "user", "text": " And when? "},
-    ]
-    row = {"history": history, "contexts": [{"id": "c/1", "text": "1812."}], "answerability": ["ANSWERABLE"]}
-    write(
-        folder / "tasks.jsonl",
-        row,
-        {"history": history[:1], "contexts": [], "answerability": ["UNANSWERABLE"]},
-        {"history": history[:1], "contexts": [], "answerability": ["PARTIAL"]},
-    )
-    found = read_dataset("multiturn", tmp_path, documents)
-    assert found.questions == (
-        Question(
-            "And when?",
-            history=(("The war?", "It was long."),),
-            rewrite="When was the war?",
-            sources=frozenset({"c%2F1.txt"}),
-            answerable=True,
-        ),
-        Question("The war?", answerable=False),
-        Question("The war?"),
-    )
-    assert found.documents == {"c%2F1.txt": "1812."}
-
-
-def test_seeds_are_asked_of_the_documents_folder(tmp_path, documents):
-    (tmp_path / "seeds").mkdir()
-    rows = {
-        "answerable": [{"question": "What began?", "any_of": ["war"], "sources": ["a.txt"]}],
-        "unanswerable": ["What ended?"],
-    }
-    (tmp_path / "seeds" / "questions.json").write_text(json.dumps(rows), "utf-8")
-    found = read_dataset("seeds", tmp_path, documents)
-    assert (found.documents, found.folder) == ({"a.txt": "The war began."}, documents)
-    assert found.questions == (
-        Question("What began?", answers=("war",), sources=frozenset({"a.txt"}), answerable=True),
-        Question("What ended?", answerable=False),
-    )
-
-
 def test_a_users_own_questions(tmp_path, documents):
     path = tmp_path / "own.jsonl"
-    write(path, {"question": "What?", "answers": ["war"], "sources": ["a.txt"]}, {"question": "Why?"})
-    found = read_dataset(str(path), tmp_path, documents)
+    write_rows(path, {"question": "What?", "answers": ["war"], "sources": ["a.txt"]}, {"question": "Why?"})
+    found = read_questions(str(path), documents)
     assert found.questions == (
         Question("What?", answers=("war",), sources=frozenset({"a.txt"}), answerable=True),
         Question("Why?"),
@@ -190,8 +53,8 @@ RIGHT = Question("What?", answers=("war",), sources=frozenset({"a.txt"}), answer
 )
 def test_ratings_are_questions_of_which_the_last_counts(tmp_path, documents, rows, expected):
     path = tmp_path / "feedback.jsonl"
-    write(path, *rows)
-    assert [*read_dataset(str(path), tmp_path, documents).questions] == expected
+    write_rows(path, *rows)
+    assert [*read_questions(str(path), documents).questions] == expected
 
 
 @pytest.mark.parametrize(
@@ -208,7 +71,7 @@ def test_ratings_are_questions_of_which_the_last_counts(tmp_path, documents, row
         ),
         (b'{"question": "a", "rating": "maybe"}', 'line 1: rating is none of "up", "down", null.'),
         (b'{"question": "a", "rating": "up"}', "line 1 lacks text."),
-        (b'{"question": " "}', "line 1: question has 0 characters; 1 to 4,000 can be asked."),
+        (b'{"question": " "}', "line 1: question has 0 characters; write 1 to 4,000."),
         (
             b'{"question": "a", "sources": ["b.txt"]}',
             "line 1 names b.txt, which is not among the documents.",
@@ -217,82 +80,18 @@ def test_ratings_are_questions_of_which_the_last_counts(tmp_path, documents, row
         (b'{"question": "a"}\n{"question": "\xff"}', "line 2 is not UTF-8 text."),
     ],
 )
-def test_a_bad_row_is_told_of_with_its_file_and_line(tmp_path, documents, content, message):
+def test_a_bad_row_is_reported_with_its_file_and_line(tmp_path, documents, content, message):
     path = tmp_path / "own.jsonl"
     path.write_bytes(content)
     with pytest.raises(EvaluationError) as raised:
-        read_dataset(str(path), tmp_path, documents)
+        read_questions(str(path), documents)
     assert str(raised.value) == f"{path}, {message}"
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"evidence_doc_ids": ["a", "b"]}, "line 1: evidence_doc_ids has 2 texts, not 1."),
-        ({"evidence": []}, "line 1: evidence is empty."),
-        ({"evidence": [{"start_index": 0}]}, "line 1: evidence[0] lacks end_index."),
-        (
-            {"evidence": [{"start_index": 1, "end_index": 1}]},
-            "line 1: evidence[0]: start_index 1 and end_index 1 are no span of a.txt.",
-        ),
-        (
-            {"evidence": [{"start_index": 0, "end_index": 2}]},
-            "line 1: evidence[0]: start_index 0 and end_index 2 are no span of a.txt.",
-        ),
-        (
-            {"evidence_doc_ids": ["b"]},
-            "line 1: evidence[0] names b.txt, which is not among the documents.",
-        ),
-        ({"evidence": [{"start_index": "0"}]}, "line 1: evidence[0]: start_index is not a whole number."),
-    ],
-)
-def test_a_bad_row_of_a_set_is_told_of_with_its_place(tmp_path, documents, row, message):
-    good = {"question": "?", "evidence_doc_ids": ["a"], "evidence": [{"start_index": 0, "end_index": 1}]}
-    write(tmp_path / "chroma" / "documents.jsonl", {"id": "a", "text": "b"})
-    write(tmp_path / "chroma" / "questions.jsonl", {**good, **row})
-    with pytest.raises(EvaluationError) as raised:
-        read_dataset("chroma", tmp_path, documents)
-    assert str(raised.value) == f"{tmp_path / 'chroma' / 'questions.jsonl'}, {message}"
-
-
-@pytest.mark.parametrize(
-    "content", [None, b"{}", gzip.compress(b"{}" * 500)[:-9], gzip.compress(b"{}")[:12] + b"zz"]
-)
-def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, documents, content):
-    (tmp_path / "news2025").mkdir()
-    if content is not None:
-        (tmp_path / "news2025" / "documents.jsonl.gz").write_bytes(content)
-    with pytest.raises(EvaluationError, match=r"documents\.jsonl\.gz can't be read: "):
-        read_dataset("news2025", tmp_path, documents)
-
-
-def test_an_absent_set_and_an_unknown_one(tmp_path, documents):
-    for name in READERS:
-        with pytest.raises(AbsentSetError) as absent:
-            read_dataset(name, tmp_path, documents)
-        assert str(absent.value) == f"there is no folder {tmp_path / name}"
-    with pytest.raises(EvaluationError) as raised:
-        read_dataset("squad3", tmp_path, documents)
-    assert str(raised.value) == (
-        "There is no set squad3. Sets: seeds chroma squad2 xquad wikipedia490 news2024 news2025 multiturn "
-        "clapnq; or name a .jsonl file of your own questions."
-    )
-
-
-def test_every_id_makes_a_file_name_of_its_own():
-    assert source_of("Super_Bowl_50#0") == "Super_Bowl_50#0.txt"
-    assert source_of("../a/b") == "%2E.%2Fa%2Fb.txt"
-    assert source_of("a b?") == "a b%3F.txt"
-    assert source_of(".hidden") == "%2Ehidden.txt"
-    long = {source_of("é" * 300), source_of("é" * 299 + "e")}
-    assert len(long) == 2
-    assert max(map(len, long)) < 200
 
 
 def test_a_question_file_may_have_a_byte_order_mark(tmp_path, documents):
     path = tmp_path / "own.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"question": "What?"}\r\n')
-    assert read_dataset(str(path), tmp_path, documents).questions == (Question("What?"),)
+    assert read_questions(str(path), documents).questions == (Question("What?"),)
 
 
 @pytest.mark.parametrize(
@@ -303,22 +102,32 @@ def test_a_question_file_may_have_a_byte_order_mark(tmp_path, documents):
         (b"\n\n", "own.jsonl has no question."),
     ],
 )
-def test_odd_files_are_told_of(tmp_path, documents, content, message):
+def test_odd_files_are_reported(tmp_path, documents, content, message):
     path = tmp_path / "own.jsonl"
     path.write_bytes(content)
     with pytest.raises(EvaluationError) as raised:
-        read_dataset(str(path), tmp_path, documents)
+        read_questions(str(path), documents)
     assert message in str(raised.value)
 
 
-def test_a_name_that_is_too_long_for_a_file_is_unknown(tmp_path, documents):
-    with pytest.raises(EvaluationError, match="There is no set x"):
-        read_dataset("x" * 300, tmp_path, documents)
+@pytest.mark.parametrize("name", ["none.jsonl", "squad2", "x" * 300])
+def test_a_file_that_is_not_there(documents, name):
+    with pytest.raises(EvaluationError) as raised:
+        read_questions(name, documents)
+    assert str(raised.value) == (
+        f"There is no file {name}. Name a .jsonl file of your questions; "
+        "rag eval without a name shows what to write in it."
+    )
+
+
+def test_a_folder_is_not_a_file_of_questions(tmp_path, documents):
+    with pytest.raises(EvaluationError, match=r"documents can't be read: .*Is a directory"):
+        read_questions(str(documents), documents)
 
 
 def test_own_questions_without_the_documents_folder(tmp_path):
     path = tmp_path / "own.jsonl"
-    write(path, {"question": "What?", "sources": ["a.txt"]})
-    found = read_dataset(str(path), tmp_path, tmp_path / "absent")
+    write_rows(path, {"question": "What?", "sources": ["a.txt"]})
+    found = read_questions(str(path), tmp_path / "absent")
     assert found.documents == {}
     assert found.questions == (Question("What?", sources=frozenset({"a.txt"}), answerable=True),)

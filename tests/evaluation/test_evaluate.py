@@ -1,30 +1,14 @@
 """The run on small sets, with the embedded models, through the public interface."""
 
-import json
-
 import pytest
 
 from rag import settings
 from rag.errors import EvaluationError
 from rag.evaluation.datasets import Dataset, Question
 from rag.evaluation.evaluate import Report, evaluate, sample
-from rag.evaluation.report import table
-from rag.interfaces.cli import main
+from tests.support.question_files import DOCUMENTS
 
-pytestmark = pytest.mark.model
-
-DOCUMENTS = {
-    "france.txt": "Normandy is a region of France. Its capital is Rouen.",
-    "salt.txt": "Salt is mined in Wieliczka. The mine was opened in the 13th century.",
-}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache folder of the test's own, and no settings from outside."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "cache" / "rag" / "eval"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def run(questions, *, documents=None, answers=False, **kind) -> Report:
@@ -147,7 +131,7 @@ def test_a_set_with_other_documents_has_an_index_of_its_own(cache):
     assert sorted(path.name for path in cache.glob("*/documents/*")) == ["france.txt", "moon.txt", "salt.txt"]
 
 
-def test_a_cache_that_cannot_be_written_is_told_of(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(EvaluationError, match=r"^The documents of small can't be copied to .*: "):
@@ -171,92 +155,6 @@ def test_a_sample_is_drawn_by_its_seed():
     assert sample(questions, None, 0) == sample(questions, 100, 0) == tuple(questions)
 
 
-def test_the_table_has_a_column_for_each_set():
-    one = Report("one", 1234, 5, "int8", {"search_ms": 12.6, "hit@1": 0.5}, {})
-    two = Report("second", 6, 7, "fp32", {"search_ms": 3.2, "f1": 0.25}, {})
-    assert table([one, two]).splitlines() == [
-        "             one  second",
-        "documents  1,234       6",
-        "questions      5       7",
-        "precision   int8    fp32",
-        "search_ms     13       3",
-        "hit@1      0.500       -",
-        "f1             -   0.250",
-    ]
-
-
-@pytest.fixture
-def bench(tmp_path):
-    """A folder of sets with one set, xquad."""
-    folder = tmp_path / "bench" / "xquad"
-    folder.mkdir(parents=True)
-    rows = [{"id": source.removesuffix(".txt"), "text": text} for source, text in DOCUMENTS.items()]
-    (folder / "paragraphs.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    row = {"question": "Where is salt mined?", "answers": ["Wieliczka"], "evidence_doc_ids": ["salt"]}
-    (folder / "questions.jsonl").write_text(json.dumps(row | {"type": "answerable"}), "utf-8")
-    return folder.parent
-
-
-def test_eval_prints_what_is_there_and_names_what_is_absent(bench, capsys):
-    status = main.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"])
-    out, err = capsys.readouterr()
-    assert (status, err) == (0, "rag: skipped chroma: there is no folder bench/chroma\n")
-    lines = [line.split() for line in out.splitlines()]
-    assert lines[:4] == [["xquad"], ["documents", "2"], ["questions", "1"], ["precision", "int8"]]
-    assert lines[5:] == [["hit@1", "1.000"], ["hit@5", "1.000"], ["hit@10", "1.000"], ["mrr@10", "1.000"]]
-
-
-def test_eval_as_json(bench, capsys):
-    assert main.main(["eval", "--bench=bench", "--search-only", "--json", "--limit=1", "xquad", "seeds"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    (report,) = found["sets"]
-    assert (report["name"], report["documents"], report["questions"]) == ("xquad", 2, 1)
-    assert (report["metrics"]["hit@1"], report["counts"]["hit@1"]) == (1.0, 1)
-    assert found["skipped"] == [{"name": "seeds", "reason": "there is no folder bench/seeds"}]
-
-
-def test_eval_of_ones_own_questions_asks_ones_own_index(tmp_path, capsys):
-    (tmp_path / "seeds").mkdir()
-    (tmp_path / "seeds" / "salt.txt").write_text(DOCUMENTS["salt.txt"], "utf-8")
-    (tmp_path / "own.jsonl").write_text('{"question": "Where is salt mined?", "sources": ["salt.txt"]}')
-    assert main.main(["eval", "own.jsonl", "--search-only"]) == 1
-    assert capsys.readouterr().err == "rag: No index in index/. Build it: rag build\n"
-    assert main.main(["build"]) == 0
-    assert main.main(["eval", "own.jsonl", "--search-only", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out.partition("\n")[2])
-    assert found["sets"][0]["metrics"]["hit@1"] == 1.0
-
-
-def test_eval_shows_what_it_measured_before_an_error(bench, capsys):
-    (bench / "chroma").mkdir()
-    assert main.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"]) == 1
-    out, err = capsys.readouterr()
-    assert (out, "chroma/documents.jsonl can't be read" in err) == ("", True)  # told before any is measured
-    (bench.parent / "own.jsonl").write_text('{"question": "Where is salt mined?"}')
-    assert main.main(["eval", "--bench=bench", "--search-only", "xquad", "own.jsonl"]) == 1
-    out, err = capsys.readouterr()
-    assert (out.split()[0], err) == ("xquad", "rag: No index in index/. Build it: rag build\n")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "message"),
-    [
-        (["squad3"], 1, "rag: There is no set squad3. Sets: seeds "),
-        (["none.jsonl"], 1, "rag: none.jsonl can't be read: "),
-        (["--limit=0", "seeds"], 2, "argument --limit: 0 is not a whole number from 1"),
-    ],
-)
-def test_eval_says_what_is_wrong(arguments, status, message, capsys, tmp_path):
-    (tmp_path / "seeds").mkdir()
-    (tmp_path / "seeds" / "a.txt").write_text("War.", "utf-8")
-    try:
-        found: object = main.main(["eval", *arguments])
-    except SystemExit as error:
-        found = error.code
-    assert found == status
-    assert message in capsys.readouterr().err
-
-
 def test_a_sample_of_as_many_answerable_questions_as_others():
     questions = [Question(str(number), answerable=number % 4 == 0) for number in range(40)]
     found = sample(questions, None, 0, each=6)
@@ -264,26 +162,3 @@ def test_a_sample_of_as_many_answerable_questions_as_others():
     assert len({question.text for question in found}) == 12
     assert sample(questions, None, 0, each=6) == found
     assert len(sample(questions, None, 0, each=20)) == 10 + 20
-
-
-def test_questions_of_another_set_should_be_refused(tmp_path, capsys, monkeypatch):
-    bench = tmp_path / "bench"
-    (bench / "seeds").mkdir(parents=True)
-    rows = {
-        "answerable": [{"question": "What does pizza cost in Naples?", "any_of": ["5"], "sources": []}],
-        "unanswerable": [],
-    }
-    (bench / "seeds" / "questions.json").write_text(json.dumps(rows), "utf-8")
-    (bench / "squad2").mkdir()
-    paragraphs = [{"id": source, "text": text} for source, text in DOCUMENTS.items()]
-    for name, lines in {"paragraphs": paragraphs, "questions": []}.items():
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        (bench / "squad2" / f"{name}.jsonl").write_text(text, "utf-8")
-    (tmp_path / "seeds").mkdir()
-    (tmp_path / "seeds" / "a.txt").write_text("Nothing.", "utf-8")
-
-    assert main.main(["eval", "seeds", "--of", "squad2", "--bench", str(bench), "--json"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["sets"]
-    assert (found["name"], found["documents"], found["questions"]) == ("seeds of squad2", 2, 1)
-    assert found["metrics"]["refused_right"] == 1.0
-    assert "answered" not in found["metrics"]

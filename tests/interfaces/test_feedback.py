@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import IndexFileError
-from rag.evaluation.datasets import Question, read_dataset
+from rag.evaluation.datasets import Question, read_questions
 from rag.interfaces.feedback import rate
 from rag.types import Answer, Citation
 from tests.support import ROOT
@@ -65,7 +65,7 @@ def test_an_evaluation_asks_what_was_rated(tmp_path):
     rate(folders.index, replace(REFUSED, question=odd), "down")
     rate(folders.index, replace(REFUSED, question="Taken back?"), "up")
     rate(folders.index, replace(REFUSED, question="Taken back?"), None)
-    found = read_dataset(str(folders.index / "feedback.jsonl"), tmp_path, folders.documents)
+    found = read_questions(str(folders.index / "feedback.jsonl"), folders.documents)
     assert found.own
     assert found.questions == (
         Question("What came?", answers=("bread",), sources=frozenset({"a.txt", "c.txt"}), answerable=True),

@@ -1,7 +1,7 @@
 import pytest
 
 from rag.evaluation.datasets import Dataset, Question
-from rag.training.examples import Candidate, Example, example, judges, read, without_answers, write
+from rag.training.examples import Candidate, Example, is_held_out, make_example, read, without_answers, write
 from rag.types import Passage, Sentence, Signals
 
 NOTHING = Signals(0, 0, 0, 0, False, 0)
@@ -21,7 +21,7 @@ def test_a_sentence_of_the_right_document_with_the_answer_is_right_and_one_of_an
     question = Question(
         "Where does it rise?", answers=("chur", "in Chur"), sources=frozenset({"Rhine#1.txt"})
     )
-    assert example(SET, question, PASSAGES, SENTENCES) == Example(
+    assert make_example(SET, question, PASSAGES, SENTENCES) == Example(
         "set",
         True,
         "Where does it rise?",
@@ -34,7 +34,7 @@ def test_a_sentence_of_the_right_document_with_the_answer_is_right_and_one_of_an
 
 def test_a_question_without_an_answer_has_nothing_right():
     question = Question("Where?", answers=("Chur",), sources=frozenset({"Rhine#1.txt"}), answerable=False)
-    found = example(SET, question, PASSAGES, SENTENCES)
+    found = make_example(SET, question, PASSAGES, SENTENCES)
     assert (len(found.candidates), found.answerable, found.right, found.answer) == (3, False, (), None)
 
 
@@ -46,7 +46,7 @@ def test_a_sentence_with_half_of_the_right_span_is_right_and_one_with_less_is_le
     question = Question(
         "Why?", sources=frozenset({"Rhine#1.txt"}), spans=(("Rhine#1.txt", start, start + 17),)
     )
-    found = example(SET, question, PASSAGES, SENTENCES)
+    found = make_example(SET, question, PASSAGES, SENTENCES)
     assert (found.right, len(found.candidates)) == (right, left)
 
 
@@ -61,30 +61,30 @@ def test_a_sentence_with_half_of_the_right_span_is_right_and_one_with_less_is_le
 def test_the_short_answer_is_whole_words(text, answers, expected):
     question = Question("How many?", answers=answers, sources=frozenset({"Rhine#1.txt"}))
     sentence = Sentence(0, 0, len(text), text, 0.5, NOTHING)
-    found = example(SET, question, PASSAGES, [sentence]).answer
+    found = make_example(SET, question, PASSAGES, [sentence]).answer
     assert (found and text[slice(*found)]) == expected
 
 
 TITLES = ("Huguenot", "Normans", "Warsaw", "European_Union_law")
 
 
-def test_all_parts_of_an_article_judge_or_none():
+def test_all_parts_of_an_article_are_held_out_or_none():
     sources = [f"{title}{part}.txt" for title in TITLES for part in ("", "#0", "#17")]
     dataset = Dataset("squad2", {}, ())
-    found = [judges(dataset, Question("Why?", sources=frozenset({source}))) for source in sources]
+    found = [is_held_out(dataset, Question("Why?", sources=frozenset({source}))) for source in sources]
     assert found == [False] * 3 + [True] * 3 + [False] * 3 + [True] * 3
 
 
-def test_a_set_that_nothing_is_learnt_from_judges():
-    assert judges(SET, Question("Why?", sources=frozenset({"Huguenot#1.txt"})))
+def test_a_set_that_nothing_is_learnt_from_is_held_out():
+    assert is_held_out(SET, Question("Why?", sources=frozenset({"Huguenot#1.txt"})))
 
 
 @pytest.mark.parametrize(("title", "others"), [("Huguenot", 1), ("Normans", 2)])
-def test_what_judges_is_not_read_with_what_is_learnt_from(title, others):
+def test_what_is_held_out_is_not_read_with_what_is_learnt_from(title, others):
     passages = (Passage(f"{title}#1.txt", 0, 9, "", 0.9), Passage("Normans#2.txt", 0, 9, "", 0.8))
     sentences = [Sentence(passage, 0, 9, f"{passage} fish.", 0.5, NOTHING) for passage in (0, 1)]
     question = Question("Why?", answers=("cod",), sources=frozenset({f"{title}#1.txt"}))
-    found = example(Dataset("squad2", {}, ()), question, passages, sentences)
+    found = make_example(Dataset("squad2", {}, ()), question, passages, sentences)
     assert (found.held_out, len(found.candidates)) == (title == "Normans", others)
 
 

@@ -24,7 +24,7 @@ def test_a_reader_comes_with_its_card(tmp_path, capsys):
     digest = sha256((tmp_path / "made" / "reader.safetensors").read_bytes()).hexdigest()
     assert f"sha256 of the file: {digest}" in card
     assert "| squad2 | CC BY-SA 4.0 | 2 | 3 |" in card
-    assert "--questions 16 --seed 3`: 2 steps of 8 questions" in card
+    assert "--questions 16 --seed 3`: 2 steps of 8 questions, with a learning rate of 0.0001 (0.001" in card
     assert re.search(r"^\| squad2 first \| [01]\.\d{3} \|$", card, re.M)
     assert capsys.readouterr().out == card + "\n"
 
@@ -34,7 +34,7 @@ def test_all_that_is_learnt_from_has_a_licence_that_lets_it_be_passed_on():
     assert not {"news2024", "news2025"} & set(SETS)
 
 
-def test_what_goes_wrong_is_told_in_one_line(tmp_path, capsys):
+def test_an_error_is_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as raised:
         main(["reader", "--examples", str(tmp_path / "none"), "--out", str(tmp_path)])
     assert raised.value.code == f"There is no file {tmp_path / 'none'}."

@@ -1,4 +1,4 @@
-"""The recipe of the reader in small: it learns, is written and read, and goes on when it was cut off."""
+"""The recipe of the reader in small: it learns, is written and read, and goes on after an interruption."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def folder() -> Path:
 
 
 def train(folder: Path, out: Path, *, questions: int, stop_after: int | None = None) -> list[float]:
-    """The losses, step by step; with `stop_after` the run is cut off after so many steps."""
+    """The losses, step by step; with `stop_after` the run is interrupted after so many steps."""
     model, losses = reader.Model(folder, seed=0), []
 
     def report(done: int, steps: int, loss: float) -> None:
@@ -56,7 +56,7 @@ def test_it_learns_to_choose_to_refuse_and_to_mark(folder, tmp_path):
     assert (reading.start, reading.end) == (19, 23)
 
 
-def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(folder, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_where_it_was(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(reader, "CHECKPOINT_STEPS", 2)
     (tmp_path / "whole").mkdir()
     (tmp_path / "parts").mkdir()
@@ -68,7 +68,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(folder, tmp_path, 
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_checkpoint_of_another_run_is_told_of(folder, tmp_path):
+def test_a_checkpoint_of_another_run_is_reported(folder, tmp_path):
     train(folder, tmp_path, questions=16)
     with pytest.raises(ModelError) as raised:
         train(folder, tmp_path, questions=24)
@@ -78,7 +78,7 @@ def test_a_checkpoint_of_another_run_is_told_of(folder, tmp_path):
     )
 
 
-def test_nothing_to_learn_from_is_told_of(folder, tmp_path):
+def test_nothing_to_learn_from_is_reported(folder, tmp_path):
     with pytest.raises(ModelError, match="There is no example to learn from"):
         reader.train(
             reader.Model(folder),

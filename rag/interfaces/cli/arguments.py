@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rag import __version__, settings
@@ -97,29 +99,31 @@ def _evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "datasets",
         nargs="*",
-        metavar="DATASET",
-        help="a set's name, or a .jsonl file of questions (default: all sets)",
+        metavar="FILE",
+        help="a .jsonl file of questions whose answers you know; rag eval alone shows what to write in it",
     )
+    command.set_defaults(bench=None)
+    if find_spec("rag.training"):  # a checkout: the wheel leaves out the recipe, and its readers of sets
+        command.add_argument(
+            "--bench",
+            type=Path,
+            metavar="DIR",
+            help="a folder of evaluation sets: measure all of them, or those named in place of FILE",
+        )
     command.add_argument(
-        "--bench",
-        metavar="DIR",
-        default="../shared/bench",
-        help="the folder of the sets (default %(default)s)",
-    )
-    command.add_argument(
-        "--of", metavar="DATASET", help="ask the questions of this set's documents, which should refuse them"
+        "--of",
+        metavar="FILE",
+        help="ask the questions of the documents of FILE instead, which don't answer them and should refuse",
     )
     some = command.add_mutually_exclusive_group()
     some.add_argument(
-        "--each", type=_positive, metavar="N", help="ask N answerable questions and N others of each set"
+        "--each", type=_positive, metavar="N", help="ask N answerable questions and N others of each file"
     )
     some.add_argument(
-        "--limit", type=_positive, metavar="N", help="ask N questions of each set, drawn at random"
+        "--limit", type=_positive, metavar="N", help="ask N questions of each file, drawn at random"
     )
-    command.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draw them with this seed (default 0)"
-    )
-    command.add_argument("--search-only", action="store_true", help="don't answer, which takes longer")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="the seed of the draw (default 0)")
+    command.add_argument("--search-only", action="store_true", help="measure search alone, which is faster")
 
 
 def _doctor(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import rag
@@ -114,11 +114,22 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _eval(arguments: argparse.Namespace) -> int:
+    from rag.evaluation.datasets import Dataset, read_questions
     from rag.evaluation.evaluate import Report
     from rag.evaluation.report import table
-    from rag.evaluation.runner import Skipped, evaluate_sets
+    from rag.evaluation.runner import USAGE, Skipped, evaluate_sets
 
     settings = resolve(**given(arguments))
+    names = arguments.datasets
+    read: Callable[[str], Dataset] = partial(read_questions, folder=settings.documents)
+    if arguments.bench is not None:
+        from rag.training.datasets import READERS, read_dataset
+
+        names = names or [*READERS]
+        read = partial(read_dataset, bench=arguments.bench, documents=settings.documents)
+    elif not names:
+        print(USAGE, file=sys.stderr)
+        return 2
     reports: list[Report] = []
     skipped: list[Skipped] = []
 
@@ -129,8 +140,8 @@ def _eval(arguments: argparse.Namespace) -> int:
             print(table(reports))
 
     found = evaluate_sets(
-        arguments.datasets,
-        Path(arguments.bench),
+        names,
+        read,
         settings,
         limit=arguments.limit,
         each=arguments.each,

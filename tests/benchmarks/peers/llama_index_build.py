@@ -16,7 +16,7 @@ documents, index, model = sys.argv[1:]
 Settings.llm = None
 began = time.perf_counter()
 read = SimpleDirectoryReader(documents).load_data()
-splitter = SentenceSplitter(chunk_size=800, chunk_overlap=0, tokenizer=list)  # it counts characters so
+splitter = SentenceSplitter(chunk_size=800, chunk_overlap=0, tokenizer=list)  # so that it counts characters
 embedder = HuggingFaceEmbedding(model_name=model, device="cpu")
 storage = StorageContext.from_defaults(vector_store=FaissVectorStore(faiss.IndexFlatIP(384)))
 nodes = splitter.get_nodes_from_documents(read)

@@ -121,7 +121,7 @@ def test_what_is_neither_a_question_nor_its_answer_is_passed_over(client: openai
             {"role": "assistant", "content": "Welcome!"},
             {"role": "user", "content": [{"type": "text", "text": "Who is the"}]},
             {"role": "assistant", "content": None, "tool_calls": []},
-            {"role": "tool", "content": {"any": "thing"}, "tool_call_id": "1"},
+            {"role": "tool", "content": {"any": "thing"}, "tool_call_id": "1"},  # type: ignore[dict-item]
             {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
         ],
     )
