@@ -323,8 +323,8 @@ def main() -> None:
             weights = fit(half, (best, "coverage", "pairs"))
             print(row(f"fitted {[*weights.values()]}, {best}", weights, other_half))
     else:
-        for name, weights in ROWS.items():
-            print(row(name, weights, measured))
+        for name, row_weights in ROWS.items():
+            print(row(name, row_weights, measured))
         print(shipped("as shipped, widened, no copies", measured, retrievers))
 
 

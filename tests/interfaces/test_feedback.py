@@ -9,6 +9,7 @@ import pytest
 
 from rag.errors import IndexFileError
 from rag.evaluation.datasets import Question, read_questions
+from rag.index.disk.backend import DiskBackend
 from rag.interfaces.feedback import rate
 from rag.types import Answer, Citation
 from tests.support import ROOT
@@ -37,11 +38,11 @@ def lines(index: Path) -> list[dict]:
 
 
 def test_each_rating_is_a_line_that_says_what_was_right(tmp_path):
-    rate(tmp_path, QUOTED, "up")
-    rate(tmp_path, replace(QUOTED, short="bread", taken_as="War? What came?"), "up")
-    rate(tmp_path, QUOTED, "down")
-    rate(tmp_path, QUOTED, None)
-    rate(tmp_path, REFUSED, "up")
+    rate(DiskBackend(tmp_path), QUOTED, "up")
+    rate(DiskBackend(tmp_path), replace(QUOTED, short="bread", taken_as="War? What came?"), "up")
+    rate(DiskBackend(tmp_path), QUOTED, "down")
+    rate(DiskBackend(tmp_path), QUOTED, None)
+    rate(DiskBackend(tmp_path), REFUSED, "up")
     sources = ["a.txt", "c.txt"]
     quotes = ["War and war and bread.", "Salt, bread and the river.", "bread"]
     said = {"question": "What came?", "text": QUOTED.text}
@@ -59,12 +60,12 @@ def test_an_evaluation_asks_what_was_rated(tmp_path):
     folders.write(TEXTS)
     folders.build()
     odd = "Was \u2028 \udc80 it é\n?"
-    rate(folders.index, QUOTED, "down")
-    rate(folders.index, replace(QUOTED, short="bread"), "up")
-    rate(folders.index, REFUSED, "up")
-    rate(folders.index, replace(REFUSED, question=odd), "down")
-    rate(folders.index, replace(REFUSED, question="Taken back?"), "up")
-    rate(folders.index, replace(REFUSED, question="Taken back?"), None)
+    rate(DiskBackend(folders.index), QUOTED, "down")
+    rate(DiskBackend(folders.index), replace(QUOTED, short="bread"), "up")
+    rate(DiskBackend(folders.index), REFUSED, "up")
+    rate(DiskBackend(folders.index), replace(REFUSED, question=odd), "down")
+    rate(DiskBackend(folders.index), replace(REFUSED, question="Taken back?"), "up")
+    rate(DiskBackend(folders.index), replace(REFUSED, question="Taken back?"), None)
     found = read_questions(str(folders.index / "feedback.jsonl"), folders.documents)
     assert found.own
     assert found.questions == (
@@ -78,7 +79,7 @@ def test_builds_and_the_doctor_leave_the_ratings_alone(tmp_path):
     folders = Folders(tmp_path)
     folders.write(TEXTS)
     folders.build()
-    rate(folders.index, QUOTED, "up")
+    rate(DiskBackend(folders.index), QUOTED, "up")
     content = (folders.index / "feedback.jsonl").read_bytes()
     folders.write({"a.txt": "War."})
     assert folders.build().changed == ("a.txt",)
@@ -92,16 +93,17 @@ def test_builds_and_the_doctor_leave_the_ratings_alone(tmp_path):
 def test_lines_of_threads_and_processes_do_not_mix(tmp_path):
     code = (
         "import sys\nfrom pathlib import Path\nfrom dataclasses import replace\n"
+        "from rag.index.disk.backend import DiskBackend\n"
         "from rag.interfaces.feedback import rate\nfrom tests.interfaces.test_feedback import REFUSED\n"
         "for number in range(100):\n"
         "    text = f'{sys.argv[2]}-{number} ' + 'x' * 5000\n"
-        "    rate(Path(sys.argv[1]), replace(REFUSED, text=text), 'down')\n"
+        "    rate(DiskBackend(Path(sys.argv[1])), replace(REFUSED, text=text), 'down')\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code, tmp_path, "process"], cwd=ROOT)
 
     def several(name: str) -> None:
         for number in range(100):
-            rate(tmp_path, replace(REFUSED, text=f"{name}-{number} " + "x" * 5000), "down")
+            rate(DiskBackend(tmp_path), replace(REFUSED, text=f"{name}-{number} " + "x" * 5000), "down")
 
     threads = [threading.Thread(target=several, args=(f"thread{n}",)) for n in range(4)]
     for thread in threads:
@@ -116,4 +118,4 @@ def test_lines_of_threads_and_processes_do_not_mix(tmp_path):
 
 def test_a_rating_that_can_not_be_written_is_told_of(tmp_path):
     with pytest.raises(IndexFileError, match=r"feedback\.jsonl can't be written: .*\. Check its disk space"):
-        rate(tmp_path / "none", QUOTED, "up")
+        rate(DiskBackend(tmp_path / "none"), QUOTED, "up")

@@ -52,4 +52,4 @@ def test_what_are_no_sources_is_told_of(given, message):
 def test_a_range_without_a_day_is_told_of():
     with pytest.raises(QuestionError) as raised:
         scope("2017", "2016-05")
-    assert str(raised.value) == "No day is since 2017 and until 2016-05. Exchange them."
+    assert str(raised.value) == "since (2017) is after until (2016-05): swap them."
