@@ -16,7 +16,6 @@ from rag.answering.engine import Engine
 from rag.errors import DocumentsError, QuestionError, RagError, SettingsError
 from rag.indexing.catalog import Listed
 from rag.interfaces.chat.conversation import Conversation, Turn, continued, record
-from rag.interfaces.chat.handlers import shows_errors
 from rag.interfaces.chat.panes import Panes
 from rag.interfaces.chat.session import Session, messages
 from rag.interfaces.lifecycle import Preparation
@@ -24,7 +23,7 @@ from rag.settings import Settings, resolve
 from tests.support import PATIENCE_S, ROOT
 from tests.support.chat_examples import DECLINED, parsed, text_of, texts_of
 
-app = pytest.importorskip("app")
+pytestmark = pytest.mark.model
 
 VISIT = "Who is scheduled to visit Moscow early next week?"
 TILLERSON = "Rex Tillerson is scheduled to visit Moscow early next week."
@@ -70,6 +69,10 @@ def states(panes: Any) -> dict[str, str]:
 
 
 def test_an_error_is_told_on_the_page_as_text():
+    from gradio import Error
+
+    from rag.interfaces.chat.handlers import shows_errors
+
     @shows_errors
     def failing(name: str, *, size: int) -> str:
         if size > 1:
@@ -77,7 +80,7 @@ def test_an_error_is_told_on_the_page_as_text():
         return name
 
     assert failing("a.txt", size=1) == "a.txt"
-    with pytest.raises(app.gr.Error) as refused:
+    with pytest.raises(Error) as refused:
         failing("a.txt", size=2)
     assert text_of(refused.value.message) == "a.txt has <b>2</b> bytes."
     assert parsed(refused.value.message).xpath(".//*") == []
@@ -85,6 +88,8 @@ def test_an_error_is_told_on_the_page_as_text():
 
 
 def test_a_defect_is_not_told_as_if_it_could_be_put_right():
+    from rag.interfaces.chat.handlers import shows_errors
+
     with pytest.raises(ZeroDivisionError):
         shows_errors(lambda: 1 / 0)()
 
@@ -220,6 +225,8 @@ def test_a_read_only_page_changes_nothing(panes, tmp_path):
 def built(preparation: Preparation, **options: bool) -> Any:
     """The page, made in an event loop: Gradio would make some otherwise that nothing closes."""
 
+    import app
+
     async def make() -> Any:
         return app.page(preparation, **options)
 
@@ -299,16 +306,20 @@ def test_programs_reach_nothing_of_the_page_but_its_endpoints(seed_settings: Set
 
 
 def test_a_conversation_that_was_kept_is_shown_again(seeds, visited):
+    from gradio import Error
+
     reopen = handler(built(seeds.preparation), "reopen")
     shown, session, marked, _ = reopen(record(visited.conversation))
     assert (session, marked) == (visited, frozenset())
     assert shown == messages(visited)
-    with pytest.raises(app.gr.Error) as refused:
+    with pytest.raises(Error) as refused:
         reopen("{}")
     assert text_of(refused.value.message) == "This conversation can't be read: it is damaged. Delete it."
 
 
 def test_a_conversation_is_exported_under_its_title(seed_settings: Settings):
+    from gradio import Error
+
     blocks = built(Preparation(seed_settings))
     session = Session(continued(Conversation(), Turn("Where / <is> it?", DECLINED)))
     file = json.loads(handler(blocks, "export", kind="json")(session))
@@ -320,10 +331,11 @@ def test_a_conversation_is_exported_under_its_title(seed_settings: Settings):
     file = json.loads(handler(blocks, "export", kind="md")(session))
     assert (file["name"], file["type"]) == ("Where----is--it.md", "text/markdown")
     assert file["text"].startswith("# Where / \\<is\\> it?\n\n## Where / ")
-    with pytest.raises(app.gr.Error, match="This conversation is empty"):
+    with pytest.raises(Error, match="This conversation is empty"):
         handler(blocks, "export", kind="md")(Session())
 
 
+@pytest.mark.server
 def test_a_port_that_is_taken_is_one_sentence(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -342,6 +354,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path):
     assert done.returncode == 1
 
 
+@pytest.mark.server
 def test_index_question_and_page_need_no_network(tmp_path):
     """Everything but loopback is blocked at the socket, in a process of its own."""
     script = textwrap.dedent(

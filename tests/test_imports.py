@@ -1,6 +1,7 @@
 """Packages stand in one order, and each heavy library is imported by one module, when it is needed."""
 
 import ast
+import functools
 import graphlib
 import json
 import subprocess
@@ -60,6 +61,7 @@ ORDER = (
 A room is a module at the top, or a package; a package inside that isn't named is part of the one around it.
 """
 
+TAKE_LONG = {"torch", "transformers", "sentence_transformers", "gradio", "app"}
 READING = {"pypdfium2", "docx", "lxml", "trafilatura", "charset_normalizer"}
 
 
@@ -73,6 +75,7 @@ def imported(nodes) -> set[str]:
     return names
 
 
+@functools.cache
 def modules():
     package = ROOT / "rag"
     return {
@@ -90,6 +93,7 @@ def room_of(name: str) -> str:
     return name
 
 
+@functools.cache
 def arrows() -> set[tuple[str, str]]:
     """(importing, imported) for all modules of `rag`, named without it: type checkers' imports too."""
     files = {
@@ -183,6 +187,17 @@ def test_the_recipe_of_a_reader_is_imported_by_nothing_but_rag_eval_with_its_set
                 found.add(name)
 
     assert found == {"interfaces/cli/main.py"}
+
+
+def test_no_test_imports_a_library_that_takes_long_while_it_is_collected():
+    """The fast tests would wait for it."""
+    found = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        if "benchmarks" not in path.parts and imported(ast.parse(path.read_text("utf-8")).body) & TAKE_LONG:
+            found.add(path.name)
+
+    # The processes that tests start.
+    assert found == {"page_process.py"}
 
 
 def loaded(code: str, *arguments: str) -> set[str]:

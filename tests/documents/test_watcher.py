@@ -9,6 +9,8 @@ import pytest
 from rag.documents.watcher import changes
 from tests.support import PATIENCE_S
 
+pytestmark = pytest.mark.slow
+
 
 class Watched:
     """A folder that is watched in a thread, and the number of events so far."""

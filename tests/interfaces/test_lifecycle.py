@@ -10,6 +10,8 @@ from rag.interfaces.lifecycle import Preparation
 from rag.settings import Settings, resolve
 from tests.support import PATIENCE_S
 
+pytestmark = pytest.mark.model
+
 
 def ready(settings: Settings) -> Preparation:
     preparation = Preparation(settings)

@@ -12,6 +12,8 @@ from rag.llm.llama import LlamaModel, _GrammarChoice
 from rag.models.hub import download
 from rag.models.registry import find_language_model
 
+pytestmark = pytest.mark.model
+
 SENTENCES = ["The minister spoke on Monday.", "He denied it.", "A" * 3 + " long list" * 40]
 GRAMMAR = 'root ::= "0]" | ' + " | ".join(
     literal(f"{number}] {sentence}") for number, sentence in enumerate(SENTENCES, 1)

@@ -288,6 +288,7 @@ def test_no_server_at_all_is_one_sentence_that_names_them(seed_settings: Setting
     assert str(told.value).endswith("Start a server, or name another one: --model openai:NAME@URL")
 
 
+@pytest.mark.server
 def test_a_key_is_sent_and_a_wrong_one_is_told_of(tmp_path):
     with llama_server(tmp_path / "log", "--api_key", "right") as (url, _):
         with pytest.raises(ModelError, match=r"v1 requires an API key: set RAG_MODEL_KEY\. Start a server"):

@@ -2,12 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
-from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from torch.nn import Sigmoid
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 import rag
 from rag import settings
@@ -17,12 +11,17 @@ from rag.models.embedder import SentenceTransformerEmbedder
 from rag.models.hub import download
 from rag.models.registry import find_embedder, find_reranker
 
+pytestmark = pytest.mark.model
+
 TEXT = "Normandy is a region of France. Its capital is Rouen."
 SPANS = [(0, 31), (32, 53)]
 
 
 def tiny_cross_encoder(folder: Path, scores: int = 1) -> Path:
     """A cross-encoder with the embedded embedder's vocabulary and random weights, saved in the folder."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(find_embedder("embedded", download).path.parent)
     config = BertConfig(  # type: ignore[call-arg]  # num_labels is its base class's
@@ -50,6 +49,8 @@ def embedder(folder) -> SentenceTransformerEmbedder:
 
 
 def test_texts_are_embedded_as_sentence_transformers_does(embedder, folder):
+    from sentence_transformers import SentenceTransformer
+
     expected = SentenceTransformer(str(folder), device="cpu").encode(
         [TEXT, "Salt."], normalize_embeddings=True
     )
@@ -60,6 +61,8 @@ def test_texts_are_embedded_as_sentence_transformers_does(embedder, folder):
 
 
 def test_a_span_is_the_mean_of_its_tokens_in_the_context_of_its_text(embedder, folder):
+    from sentence_transformers import SentenceTransformer
+
     read = SentenceTransformer(str(folder), device="cpu").encode(TEXT, output_value=None)
     tokens = read["token_embeddings"].numpy()
     # [CLS] normandy is a region of france . its capital is rouen . [SEP], rouen being two pieces
@@ -92,6 +95,9 @@ def test_no_texts_give_no_vectors(embedder):
 
 
 def test_with_another_pooling_a_span_is_embedded_alone(folder, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
     transformer = Transformer(str(folder))
     model = SentenceTransformer(
         modules=[transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")],
@@ -106,6 +112,15 @@ def test_with_another_pooling_a_span_is_embedded_alone(folder, tmp_path):
     assert none.shape == (0, 384)
 
 
+def predicted(cross_encoder: Path, question: str, texts: list[str]) -> list[float]:
+    """What sentence-transformers' own cross-encoder makes of the texts."""
+    from sentence_transformers import CrossEncoder
+    from torch.nn import Sigmoid
+
+    model = CrossEncoder(str(cross_encoder), activation_fn=Sigmoid())
+    return model.predict([(question, text) for text in texts]).tolist()
+
+
 @pytest.fixture(scope="module")
 def cross_encoder(tmp_path_factory) -> Path:
     return tiny_cross_encoder(tmp_path_factory.mktemp("models") / "tiny")
@@ -116,21 +131,17 @@ def test_a_reranker_orders_the_passages_by_its_scores_and_adds_none(seed_setting
     index = seed_settings.index
     plain = rag.search(question, k=20, index=index)
     found = rag.search(question, k=3, index=index, reranker=cross_encoder)
-    scores = CrossEncoder(str(cross_encoder), activation_fn=Sigmoid()).predict(
-        [(question, passage.text) for passage in found]
-    )
+    scores = predicted(cross_encoder, question, [passage.text for passage in found])
     assert {passage.source for passage in found} <= {passage.source for passage in plain}
     assert [passage.score for passage in found] == sorted((passage.score for passage in found), reverse=True)
-    assert [passage.score for passage in found] == pytest.approx(scores.tolist(), abs=0.05)
+    assert [passage.score for passage in found] == pytest.approx(scores, abs=0.05)
     assert {passage.dense for passage in found} <= {passage.dense for passage in plain}
 
 
 def test_a_reranker_scores_each_text(cross_encoder):
     reranker = CrossEncoderReranker(cross_encoder)
-    expected = CrossEncoder(str(cross_encoder), activation_fn=Sigmoid()).predict(
-        [("war?", "War."), ("war?", "Salt.")]
-    )
-    assert reranker.scores("war?", ["War.", "Salt."]) == pytest.approx(expected.tolist(), abs=1e-6)
+    expected = predicted(cross_encoder, "war?", ["War.", "Salt."])
+    assert reranker.scores("war?", ["War.", "Salt."]) == pytest.approx(expected, abs=1e-6)
     assert reranker.scores("war?", []) == []
 
 
@@ -173,6 +184,9 @@ def test_a_damaged_reranker_is_reported(cross_encoder, tmp_path):
     ],
 )
 def test_weights_that_cannot_score_are_reported(cross_encoder, tmp_path, damage, message):
+    import torch
+    from safetensors.torch import load_file, save_file
+
     for file in cross_encoder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     weights = load_file(tmp_path / "model.safetensors")
@@ -197,6 +211,8 @@ def test_a_reranker_without_its_tokenizer_is_reported(cross_encoder, tmp_path):
 
 
 def test_weights_of_half_precision_embed(folder, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
     model = SentenceTransformer(str(folder), device="cpu").bfloat16()
     model.save(str(tmp_path / "half"))
     half, whole = SentenceTransformerEmbedder(tmp_path / "half"), SentenceTransformerEmbedder(folder)

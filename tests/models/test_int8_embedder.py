@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 import rag
 from rag.errors import IndexFileError, ModelError
@@ -23,6 +21,8 @@ from rag.models.int8_embedder import QuantisedEmbedder
 from rag.models.openvino_runtime import Network, cached, converted
 from rag.models.registry import Pooled, find_embedder, pooled
 from tests.support import PATIENCE_S, SEEDS
+
+pytestmark = pytest.mark.model
 
 TEXT = "Normandy is a region of France. Its capital is Rouen."
 SPANS = [(0, 31), (32, 53)]
@@ -52,6 +52,9 @@ def exact(folder) -> SentenceTransformerEmbedder:
 
 @pytest.fixture(scope="module")
 def by_first_token(folder, tmp_path_factory) -> Path:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
     saved = tmp_path_factory.mktemp("models") / "cls"
     transformer = Transformer(str(folder))
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="cls")
@@ -107,6 +110,8 @@ def test_pooling_by_the_first_token(by_first_token):
 
 
 def test_the_pooling_of_a_folder_is_read_from_its_files(folder, by_first_token, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
     assert pooled(folder) == Pooled("mean", 256)
     assert pooled(by_first_token) == Pooled("cls", 512)
     SentenceTransformer(str(folder), device="cpu").save(str(tmp_path / "saved"))

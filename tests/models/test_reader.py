@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
 from rag.errors import ModelError
 from rag.models.hub import download
@@ -12,6 +10,8 @@ from rag.models.reader import CrossEncoderReader
 from rag.models.registry import find_embedder, find_reader
 from rag.types import Reading
 from tests.support.readers import reader_of
+
+pytestmark = pytest.mark.model
 
 QUESTION = "When did the war begin?"
 TEXTS = ("The war began in May 1914. « Nobody had wanted it.", "Snow fell.", "Bread was dear in all towns.")
@@ -33,6 +33,9 @@ def reader() -> CrossEncoderReader:
 
 def deltas(path: Path, *, head: float | None = 0.0, spans: float = 0.0) -> Path:
     """The changes of a reader: none in its layers, and these values in its heads."""
+    import torch
+    from safetensors.torch import save_file
+
     tensors = {"span.weight": torch.full((2, 384), spans), "span.bias": torch.zeros(2)}
     if head is not None:
         tensors |= {"classifier.weight": torch.zeros(1, 384), "classifier.bias": torch.full((1,), head)}
@@ -70,6 +73,9 @@ def test_a_short_answer_is_whole_words(folder, tmp_path):
 
 
 def test_a_change_of_another_shape_is_reported(folder, tmp_path):
+    import torch
+    from safetensors.torch import load_file, save_file
+
     path = deltas(tmp_path / "mine")
     save_file(load_file(path) | {"bert.pooler.dense.weight": torch.ones(1, 384)}, path)
     with pytest.raises(ModelError, match="is not a reader that fits"):
@@ -99,6 +105,9 @@ def test_it_scores_with_the_head_in_the_file(folder, tmp_path, caplog):
 
 @pytest.mark.parametrize("content", ["", "no weights", {"head": 1}, {"span.weight": 2, "span.bias": 2}])
 def test_a_file_that_does_not_fit_is_reported(folder, tmp_path, content):
+    import torch
+    from safetensors.torch import save_file
+
     path = tmp_path / "mine.safetensors"
     if isinstance(content, dict):
         save_file({name: torch.zeros(size) for name, size in content.items()}, path)

@@ -55,6 +55,7 @@ def packaged(tmp_path, monkeypatch, cache) -> EmbeddedWeights:
     )
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(
     ("find", "weights"), [(find_embedder, EMBEDDED_EMBEDDER), (find_language_model, EMBEDDED_LANGUAGE_MODEL)]
 )
@@ -84,6 +85,7 @@ def test_a_missing_package_names_the_extra(find, name, distribution, monkeypatch
     )
 
 
+@pytest.mark.model
 def test_a_reader_is_its_changes_and_the_weights_that_they_are_added_to(tmp_path, cache):
     path = tmp_path / "mine.safetensors"
     path.write_bytes(b"weights")
@@ -301,10 +303,12 @@ def test_a_broken_configuration_is_a_model_error(tmp_path, content):
     assert pooled(folder) is None
 
 
+@pytest.mark.model
 def test_the_embedded_embedder_says_its_dimension():
     assert embedding_dimension(embedded_path(EMBEDDED_EMBEDDER).parent) == 384
 
 
+@pytest.mark.model
 def test_a_folder_that_cannot_be_loaded_is_a_model_error(tmp_path):
     folder = embedder_folder(tmp_path / "mine")
 
@@ -312,6 +316,7 @@ def test_a_folder_that_cannot_be_loaded_is_a_model_error(tmp_path):
         SentenceTransformerEmbedder(folder)
 
 
+@pytest.mark.model
 def test_a_damaged_embedder_is_one_sentence(tmp_path):
     whole = embedded_path(EMBEDDED_EMBEDDER).parent
     damaged = tmp_path / "damaged"

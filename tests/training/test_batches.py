@@ -8,6 +8,8 @@ from rag.training.batches import HARDEST, LIST_SIZE, draw, epoch, with_word_swap
 from rag.training.examples import Candidate, Example
 from rag.training.siblings import Siblings
 
+pytestmark = pytest.mark.model
+
 TEXTS = (
     "The Rhine rises in Chur.",
     "Old mill.",

@@ -13,6 +13,7 @@ from tests.support.fakes import ScriptedReader
 from tests.support.training_examples import CANDIDATES, EXAMPLES
 
 
+@pytest.mark.model
 def test_a_reader_comes_with_its_card(tmp_path, capsys):
     examples = [
         replace(one, dataset="squad2", held_out=number % 2 == 0) for number, one in enumerate(EXAMPLES)

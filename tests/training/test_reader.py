@@ -14,6 +14,8 @@ from rag.training.siblings import Siblings
 from tests.support.readers import reader_of
 from tests.support.training_examples import EXAMPLES
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def folder() -> Path:

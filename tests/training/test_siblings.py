@@ -4,6 +4,8 @@ from rag.models.hub import download
 from rag.models.registry import find_embedder
 from rag.training.siblings import Siblings
 
+pytestmark = pytest.mark.model
+
 
 @pytest.fixture(scope="module")
 def siblings() -> Siblings:

@@ -30,6 +30,7 @@ def test_the_top_k_are_those_of_a_dot_product(seed, count, k):
     assert [cosine for _, cosine in found] == pytest.approx(cosines[best].tolist(), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_came_later_and_what_is_gone_count(monkeypatch):
     ids, vectors = made(1, 300, 16)
     queries = made(2, 20, 16)[1]
@@ -62,6 +63,7 @@ def test_vectors_are_as_they_were_given(monkeypatch):
         assert found.vectors(np.array([10_000])) is None
 
 
+@pytest.mark.slow
 def test_with_many_vectors_few_lists_find_nearly_what_all_would(monkeypatch):
     """Near a few hundred centres, as texts are near their subjects."""
     random = np.random.default_rng(0)
@@ -96,6 +98,7 @@ def test_of_equal_vectors_the_lowest_ids_are_found(monkeypatch):
         assert [i for i, _ in found] == left[100:120].tolist()
 
 
+@pytest.mark.slow
 def test_many_threads_find_what_one_does(monkeypatch):
     monkeypatch.setattr("rag.index.disk.faiss_index.EXACT", 1_000)
     ids, vectors = made(1, 20_000, 32)

@@ -50,6 +50,7 @@ def rebuilt(folders: Folders) -> list[set[tuple[str, str, float, float]]]:
     return asked(Retriever(DiskIndex(other.index, IDENTITY), WordEmbedder()))
 
 
+@pytest.mark.slow
 def test_what_a_large_index_finds_follows_its_folder(folders):
     reader = Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())
     chooser = random.Random(1)

@@ -344,6 +344,7 @@ def test_doctor_proves_names_and_mends(tmp_path, run, monkeypatch):
     assert run("doctor")[0] == 0
 
 
+@pytest.mark.model
 def test_build_watch_builds_again_when_a_document_changes(tmp_path):
     documents = tmp_path / "seeds"
     documents.mkdir()
