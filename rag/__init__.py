@@ -10,6 +10,12 @@ given comes from the `RAG_*` environment variables, then from the defaults. Mode
 per process. Every error that a user can put right is a `RagError`.
 """
 
+import os
+
+# Before a library brings OpenMP, which reads it then: threads that wait spin, and take the cores from the
+# others on a busy machine (see rag/DECISIONS.md). A value of the user's own stays.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 

@@ -67,7 +67,7 @@ class Passage(_Short):
     `dense` is its cosine with the question, `keyword` its BM25, or None when keyword search
     didn't bring it.
     `title`, `date` (ISO) and `page`, from 1, that of its first character, are None where the document has
-    none. `copies` are up to 20 other documents that tell the same story and say the same here.
+    none. `copies` are up to 20 near-duplicate documents that say the same here.
     """
 
     source: str
@@ -135,8 +135,8 @@ class Sentence(_Short):
     `end` are offsets into the document; `score` is what its signals are worth together, and what a reader
     made of it: `reading`, None where none read it. `before` is the text right before it in its passage, the
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
-    else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the documents
-    that tell the same story and say the same here. `led_page` and `led_copies` are those of the lead-in and
+    else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the
+    near-duplicate documents that say the same here. `led_page` and `led_copies` are those of the lead-in and
     the sentence together, where there is one.
     """
 
@@ -160,7 +160,7 @@ class Citation(_Short):
     """A verbatim quote: `label` is n of `[n]`, from 1 in the order in which an answer is read.
 
     `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
-    other documents that tell the same story and have the quote too, word for word.
+    other documents that are near-duplicates and have the quote too, word for word.
     """
 
     label: int

@@ -1,4 +1,4 @@
-"""The address of a server that has what else is in a folder or a file: an index, a language model."""
+"""Addresses of servers: of an index in Milvus, of a language model."""
 
 import re
 from dataclasses import dataclass, field

@@ -155,7 +155,7 @@ def listed(settings: Settings, failed: Sequence[Failure] = ()) -> tuple[Listed, 
 
 def retriever(settings: Settings) -> Retriever:
     """Search over the index, without a language model."""
-    # With what else is named left alone: engines with other language models share it.
+    # Other settings make no difference: engines with other language models share it.
     return _retriever(replace(settings, documents=Path(), model="", reader="", mode="auto", threshold=0.0))
 
 
@@ -174,7 +174,7 @@ def _retriever(settings: Settings) -> Retriever:
 def engine(settings: Settings) -> Engine:
     """Answers over the index. The language model is loaded in its own thread, from now on.
 
-    A file that llama.cpp can't load is told of by the first question that needs it.
+    A file that llama.cpp can't load is reported by the first question that needs it.
     """
     named = served_model(settings.model, resolve_secrets().model_key) if is_served(settings.model) else None
     found = named or find_language_model(settings.model, download)

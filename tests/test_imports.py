@@ -4,6 +4,7 @@ import ast
 import functools
 import graphlib
 import json
+import os
 import subprocess
 import sys
 
@@ -246,3 +247,15 @@ def test_an_unchanged_build_loads_nothing_that_reads_documents(tmp_path):
         "report = Folders(Path(sys.argv[1])).build(load_embedder=None)\nassert len(report.unchanged) == 5"
     )
     assert loaded(code, str(tmp_path)) & READING == set()
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "10000"), ("7", "7")])
+def test_openmp_spins_little_unless_the_user_says_so(given, used):
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    if given is not None:
+        environment["GOMP_SPINCOUNT"] = given
+    code = "import rag, os; print(os.environ['GOMP_SPINCOUNT'])"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == used

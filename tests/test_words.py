@@ -86,7 +86,6 @@ def test_plain_english_is_not(text):
 
 
 # Integration: remove this mark once every package has been reworded.
-@pytest.mark.xfail(strict=False, reason="the strings are still being reworded")
 def test_nothing_that_people_read_has_one():
     found = hits()
     assert found == [], "\n".join(found)

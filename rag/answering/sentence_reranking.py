@@ -22,10 +22,11 @@ none, and 0.856 by the reader alone; quotes as close as `rag.answering.synthesis
 0.856.
 """
 
-SURE = 0.1
+SURE = 0.5
 """From which probability the words that the reader marks are shown as the short answer.
 
-Of such questions 0.92 get one then, and its words are right by 0.66 (F1).
+Of 315 answers to questions of SQuAD 2 and XQuAD 0.79 show one then. Where the question has an answer, it is
+the right one to the word in 0.86, and by its words in 0.92 (F1); from 0.1 on in 0.77 and 0.85.
 """
 
 _PAIRS = (("“", "”"), ("«", "»"), ("(", ")"), ("[", "]"), ('"', '"'))

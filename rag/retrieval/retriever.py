@@ -123,7 +123,7 @@ class Retriever:
     def _search(
         self, query: Query, state: State, own: Wanted, embedding: Future[Vectors], enough: int
     ) -> "_Hits":
-        """The best chunks by both searches, at least `enough` that differ, if there are so many."""
+        """The best chunks by both searches, at least `enough` that differ, if the index has them."""
         sought = own
         if query.topic and not query.continues:
             sought = mixed(own, self.wanted(query.topic, state), TOPIC_WEIGHT)

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     training = steps.add_parser("reader", help="examples → a reader's weights, with their card")
     training.add_argument("--examples", type=Path, required=True, help="the file of examples")
     training.add_argument(
-        "--questions", type=int, default=24_000, help="train on so many (default %(default)s)"
+        "--questions", type=int, default=24_000, help="how many questions to train on (default %(default)s)"
     )
     training.add_argument("--seed", type=int, default=0, help="the seed of all draws (default %(default)s)")
     training.add_argument(
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     for step in (making, comparing):
         step.add_argument("--bench", type=Path, required=True, help="the folder of the sets")
-        step.add_argument("--limit", type=int, help="use at most so many questions of each set")
+        step.add_argument("--limit", type=int, help="how many questions of each set to use at most")
     given = parser.parse_args(arguments)
     try:
         given.step(given)

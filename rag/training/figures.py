@@ -12,7 +12,7 @@ from rag.models.reader import Reader
 from rag.training.examples import Example
 
 QUESTIONS = 400
-"""Of each set, at most so many with a right candidate and so many unanswerable ones are used."""
+"""The most questions of each set that are used with a right candidate, and the most unanswerable ones."""
 
 
 def figures(reader: Reader, examples: Sequence[Example]) -> dict[str, float]:

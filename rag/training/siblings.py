@@ -14,7 +14,7 @@ NEAREST, FARTHEST = 0.52, 0.35
 """The cosines between which two words are siblings: above they mean the same, below they are unrelated."""
 
 SHARED_LETTERS = 4
-"""Words that begin with the same letters, so many of them, are forms of one word."""
+"""Words that share this many letters at the beginning are forms of one word."""
 
 _WORD_VECTORS = "embeddings.word_embeddings.weight"
 

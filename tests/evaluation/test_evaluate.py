@@ -8,7 +8,7 @@ from rag.evaluation.datasets import Dataset, Question
 from rag.evaluation.evaluate import Report, evaluate, sample
 from tests.support.question_files import DOCUMENTS
 
-pytestmark = pytest.mark.usefixtures("cache")
+pytestmark = [pytest.mark.model, pytest.mark.usefixtures("cache")]
 
 
 def run(questions, *, documents=None, answers=False, **kind) -> Report:

@@ -69,7 +69,7 @@ def _build(arguments: argparse.Namespace) -> int:
             try:
                 failed = _build_once(arguments, settings, rebuild=False, known=failed)
                 waiting.clear()
-            except RagError as error:  # the next change, or the end of another build, may mend it
+            except RagError as error:  # the next change, or the end of another build, may repair it
                 if not waiting.is_set():
                     print(f"rag: {' '.join(str(error).split())}", file=sys.stderr)
                 if isinstance(error, IndexFileError):
@@ -169,7 +169,7 @@ def _scope(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _chat(arguments: argparse.Namespace) -> int:
-    scope(**_scope(arguments))  # what is no date is told of now, not at the first question
+    scope(**_scope(arguments))  # a wrong date is reported now, not at the first question
     engine = rag.load(**given(arguments))
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing, where the platform has it
