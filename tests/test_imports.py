@@ -119,16 +119,10 @@ def arrows() -> set[tuple[str, str]]:
     return {(importing, imported) for importing, imported in found if importing != imported}
 
 
-SIDEWAYS = {
-    # Integration: goes away once the rendering of answers is in one place.
-    ("interfaces.api.plain_text", "interfaces.cli.console"),
-}
-
-
 def test_each_room_imports_only_from_those_above_it_in_the_table():
     level = {room: number for number, rooms in enumerate(ORDER) for room in rooms}
     wrong = set()
-    for importing, imported in arrows() - SIDEWAYS:
+    for importing, imported in arrows():
         rooms = room_of(importing), room_of(imported)
         if len({*rooms}) == 2 and not {*rooms} <= LEAVES and level[rooms[0]] <= level[rooms[1]]:
             wrong.add((importing, imported))

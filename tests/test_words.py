@@ -85,7 +85,6 @@ def test_plain_english_is_not(text):
     assert refused_in(text) == []
 
 
-# Integration: remove this mark once every package has been reworded.
 def test_nothing_that_people_read_has_one():
     found = hits()
     assert found == [], "\n".join(found)
