@@ -161,6 +161,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     return tmp_path / "rag" / "networks"
 
 
+@pytest.mark.slow
 def test_a_network_is_converted_once_for_a_machine(folder, cache):
     asked = []
 
@@ -204,6 +205,7 @@ def test_what_cannot_be_converted_is_reported():
         converted(lambda: (Fails(), {"x": torch.zeros(1)}), eight_bits=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(3))
 def test_many_first_texts_do_not_deadlock(attempt):
     """With frequent thread switches half of the attempts used to deadlock."""
@@ -248,6 +250,7 @@ def test_an_index_is_read_with_the_precision_it_was_built_with(tmp_path, monkeyp
     assert rag.search("bread", **location)[0].source == "a.txt"
 
 
+@pytest.mark.slow
 def test_questions_need_no_library_that_made_the_weights(seed_settings):
     rag.answer("Who is the Kremlin spokesman?", index=seed_settings.index)  # once, they convert the weights
     code = (

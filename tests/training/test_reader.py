@@ -14,7 +14,7 @@ from rag.training.siblings import Siblings
 from tests.support.readers import reader_of
 from tests.support.training_examples import EXAMPLES
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
