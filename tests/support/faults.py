@@ -17,6 +17,7 @@ from rag.errors import RagError
 from rag.index.disk import faiss_index
 from rag.index.disk import index as disk_index
 from rag.index.disk.index import DiskIndex
+from rag.retrieval.query import analyse
 from rag.retrieval.retriever import Retriever
 from tests.support.fakes import WordEmbedder
 from tests.support.folders import IDENTITY, Folders
@@ -29,7 +30,7 @@ MANY = 20
 def found(folders: Folders) -> list[list[tuple[str, float]]]:
     """What is found; equal scores come in the order in which documents came, which a rebuild changes."""
     retriever = Retriever(DiskIndex(folders.index, IDENTITY), WordEmbedder())
-    asked = (retriever.retrieve(question, 5).passages for question in QUESTIONS)
+    asked = (retriever.retrieve(analyse(question), 5).passages for question in QUESTIONS)
     return [sorted((one.source, round(one.score, 6)) for one in passages) for passages in asked]
 
 
