@@ -9,9 +9,13 @@ from rag.index.base import BUILD, REBUILD, Coverage, Documents, Examination, Sto
 from rag.index.milvus.client import connected, is_missing, translated
 from rag.index.milvus.collections import collection_of
 from rag.index.milvus.index import MilvusIndex, MilvusState
+from rag.index.milvus.rows import key
 from rag.index.milvus.writer import MilvusWriter, writing
 from rag.types import EmbedderIdentity
 from rag.uris import MilvusAddress
+
+_EXAMINED = 64
+"""How many documents' chunks are asked for at once: each time the server waits for what is being written."""
 
 
 class MilvusBackend:
@@ -74,14 +78,17 @@ def _examination(state: MilvusState, name: str) -> Examination:
     faults: list[str] = []
     by_source: dict[str, Coverage] = {}
     total = 0
-    for source, about in state.documents().items():
-        document = state.document(source)
-        text = "" if document is None else state.text(document)
-        chunks = [] if document is None else state.every_chunk(document)
-        if len(text) != about.characters or any(text[one.start : one.end] != one.text for one in chunks):
-            faults.append(f"{source}: its chunks in {name} differ from its text. {REBUILD}")
-        by_source[source] = coverage(text, [(one.start, one.end) for one in chunks])
-        total += len(chunks)
+    documents = [*state.documents().items()]
+    for first in range(0, len(documents), _EXAMINED):
+        batch = documents[first : first + _EXAMINED]
+        numbers = {source: key(source, about.sha256) for source, about in batch}
+        chunks = state.every_chunk([*numbers.values()])
+        for source, about in batch:
+            text, own = state.text(numbers[source]), chunks[numbers[source]]
+            if len(text) != about.characters or any(text[one.start : one.end] != one.text for one in own):
+                faults.append(f"{source}: its chunks in {name} differ from its text. {REBUILD}")
+            by_source[source] = coverage(text, [(one.start, one.end) for one in own])
+            total += len(own)
     if total != (counted := state.chunk_count()):
         remedy = BUILD if counted > total else REBUILD  # an interrupted build leaves some
         faults.append(f"{name} has {counted} chunks, but its documents have {total}. {remedy}")

@@ -14,7 +14,7 @@ from rag.index.milvus.client import ANSWER_S, MOST, SEARCH, all_rows, connected,
 from rag.index.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
 from rag.index.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
 from rag.text.analyzer import stem
-from rag.types import EmbedderIdentity, Scope
+from rag.types import Chunk, EmbedderIdentity, Scope
 from rag.uris import MilvusAddress
 
 _PARTS = 200
@@ -183,10 +183,15 @@ class MilvusState:
         """See `State.chunks_between`."""
         return self._stored(_between(document, start, end))
 
-    def every_chunk(self, document: int) -> list[StoredChunk]:
-        """All chunks of a document, in order, however many."""
-        rows = all_rows(self._client, self._chunks, f"document == {document}", CHUNK_FIELDS)
-        return sorted(map(stored_chunk, rows), key=lambda chunk: chunk.start)
+    def every_chunk(self, documents: Sequence[int]) -> dict[int, list[Chunk]]:
+        """All chunks of each of these documents, however many, in order."""
+        chunks: dict[int, list[Chunk]] = {document: [] for document in documents}
+        fields = ["document", "start", "end", "text"]
+        for row in all_rows(self._client, self._chunks, f"document in {[*documents]}", fields):
+            chunks[row["document"]].append(Chunk(row["start"], row["end"], row["text"]))
+        for of_document in chunks.values():
+            of_document.sort(key=lambda chunk: chunk.start)
+        return chunks
 
     def _stored(self, condition: str) -> tuple[StoredChunk, ...]:
         chunks = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))

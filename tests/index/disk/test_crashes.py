@@ -109,7 +109,7 @@ def test_the_next_build_completes_and_leaves_nothing_over(faults):
 
 
 def test_all_suites_together_inject_more_than_1_250_faults(running):
-    """The number in tests/README.md: each is a call of its own that failed, or killed the build."""
+    """The number in tests/benchmarks/README.md: each is a call that failed, or that killed the build."""
     counted = 0
     for folder, process in running.values():
         assert process.wait() == 0
