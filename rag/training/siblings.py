@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
-from transformers import AutoTokenizer
 
+from rag.models.tokenizer import read_tokenizer
 from rag.text.analyzer import STOP_WORDS
 
 NEAREST, FARTHEST = 0.52, 0.35
@@ -26,7 +26,7 @@ class Siblings:
         """Read the words and word vectors of an embedder's folder."""
         vectors = load_file(folder / "model.safetensors")[_WORD_VECTORS]
         self._vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        self._rows: dict[str, int] = AutoTokenizer.from_pretrained(str(folder)).get_vocab()
+        self._rows: dict[str, int] = read_tokenizer(folder).get_vocab()
 
     def known(self, text: str) -> set[str]:
         """The content words of a text that have a vector."""

@@ -55,6 +55,7 @@ def test_the_example_that_it_shows_can_be_read(tmp_path):
     )
 
 
+@pytest.mark.model
 def test_ones_own_questions_are_asked_of_ones_own_index(seeds, tmp_path, capsys):
     write_rows(tmp_path / "own.jsonl", {"question": "Where is salt mined?", "sources": ["salt.txt"]})
     capsys.readouterr()
@@ -72,6 +73,7 @@ def test_without_an_index_it_says_how_to_build_one(tmp_path, capsys):
     assert capsys.readouterr().err == "rag: No index in index/. Build it: rag build\n"
 
 
+@pytest.mark.model
 def test_questions_of_another_file_should_be_refused(seeds, tmp_path, capsys):
     write_rows(tmp_path / "pizza.jsonl", {"question": "What does pizza cost in Naples?", "answers": ["5"]})
     write_rows(tmp_path / "own.jsonl", {"question": "Where is salt mined?"})
@@ -83,6 +85,7 @@ def test_questions_of_another_file_should_be_refused(seeds, tmp_path, capsys):
     assert "answered" not in report["metrics"]
 
 
+@pytest.mark.model
 def test_the_table_has_the_sets_that_are_there(bench, capsys):
     status = main.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"])
     out, err = capsys.readouterr()
@@ -92,6 +95,7 @@ def test_the_table_has_the_sets_that_are_there(bench, capsys):
     assert lines[5:] == [["hit@1", "1.000"], ["hit@5", "1.000"], ["hit@10", "1.000"], ["mrr@10", "1.000"]]
 
 
+@pytest.mark.model
 def test_without_a_name_all_sets_of_the_folder_are_measured(bench, capsys):
     assert main.main(["eval", "--bench=bench", "--search-only", "--json", "--limit=1"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -100,6 +104,7 @@ def test_without_a_name_all_sets_of_the_folder_are_measured(bench, capsys):
     assert len(found["skipped"]) == 8
 
 
+@pytest.mark.model
 def test_what_was_measured_before_an_error_is_shown(bench, capsys):
     (bench / "chroma").mkdir()
     assert main.main(["eval", "--bench=bench", "--search-only", "xquad", "chroma"]) == 1
