@@ -27,6 +27,35 @@ def _short(value: object) -> str:
     return repr(value)
 
 
+BlockKind: TypeAlias = Literal[
+    "heading", "paragraph", "item", "row", "code", "quotation", "question", "answer", "field",
+    "caption", "footnote", "furniture", "metadata",
+]  # fmt: skip
+"""What a block is: an `item` of a list; a `row` of a table; a `field`, a label or term with its value;
+`furniture` of a page, such as its number, header and footer, or of a web page; `metadata` such as the headers
+of a mail or front matter."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Block(_Short):
+    """A part of a document's text with a role of its own: sentences and quotes run over its lines, never
+    over its ends.
+
+    The blocks of a document are in order, don't overlap, and have every character that isn't white space.
+    `level` is that of a heading, from 1, or how deep an item is nested, from 1; else 0. `header` are spans of
+    the text that say what the block is about: of a row the header cell of each of its cells, in order, (0, 0)
+    for a cell without one, and none at all for a row that is itself a header; of an item its lead-in, of an
+    answer its question, of a caption or a code what leads to it; none where there is none. Headings are not
+    among them: those before a block, by their levels, are its section.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    level: int = 0
+    header: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Document(_Short):
     """One file: `source` is its path relative to the documents folder, with `/`.
@@ -41,6 +70,7 @@ class Document(_Short):
     title: str | None = None
     date: str | None = None
     pages: tuple[int, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -92,6 +92,7 @@ def read(file: File, sandbox: Sandbox) -> Document | Failure:
         title=extract.title,
         date=extract.date or first_date(file.path.stem),
         pages=extract.pages,
+        blocks=extract.blocks,
     )
 
 
