@@ -75,11 +75,17 @@ class Document(_Short):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Chunk(_Short):
-    """A span of a document, the unit that is embedded: `text == document.text[start:end]`."""
+    """A span of a document, the unit that is embedded: `text == document.text[start:end]`.
+
+    `sentences` are (start, end) in the document. `context` is what stands before the chunk and says what it is
+    about, on one line: the headings of its section, the header of its table. It is searched with the chunk.
+    """
 
     start: int
     end: int
     text: str
+    sentences: tuple[tuple[int, int], ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -133,6 +139,8 @@ class Signals(_Short):
     rare words that it has, `with_before` the share that it has together with the sentence before.
     `passage` is the score of its passage. `of_the_kind` says that it has an answer of the kind that is
     asked for. `lacking` is the rarity of the rarest name or number in the question that the passage lacks.
+    `section` is the share of such names that the headings and the document's name have, `newest` says that
+    other versions of its passage are older.
     """
 
     cosine: float
@@ -141,6 +149,8 @@ class Signals(_Short):
     passage: float
     of_the_kind: bool
     lacking: float
+    section: float = 0.0
+    newest: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -167,7 +177,9 @@ class Sentence(_Short):
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
     else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the
     near-duplicate documents that say the same here. `led_page` and `led_copies` are those of the lead-in and
-    the sentence together, where there is one.
+    the sentence together, where there is one. `context` are the headings that it stands under
+    and what leads to it, on one line. `whole` is what it is quoted with, such as its list; None for
+    itself alone.
     """
 
     passage: int
@@ -183,6 +195,8 @@ class Sentence(_Short):
     copies: tuple[str, ...] = ()
     led_page: int | None = None
     led_copies: tuple[str, ...] = ()
+    context: str = ""
+    whole: Chunk | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
