@@ -38,8 +38,7 @@ of a mail or front matter."""
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Block(_Short):
-    """A part of a document's text with a role of its own: sentences and quotes run over its lines, never
-    over its ends.
+    """A part of a document's text with a role of its own: no sentence runs over its ends.
 
     The blocks of a document are in order, don't overlap, and have every character that isn't white space.
     `level` is that of a heading, from 1, or how deep an item is nested, from 1; else 0. `header` are spans of
@@ -77,8 +76,8 @@ class Document(_Short):
 class Chunk(_Short):
     """A span of a document, the unit that is embedded: `text == document.text[start:end]`.
 
-    `sentences` are (start, end) in the document. `context` is what stands before the chunk and says what it is
-    about, on one line: the headings of its section, the header of its table. It is searched with the chunk.
+    `sentences` are (start, end) in the document. `context` is what stands before the chunk and says what it
+    is about, on one line: the headings of its section, the header of its table. It is searched with the chunk.
     """
 
     start: int

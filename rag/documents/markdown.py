@@ -1,4 +1,4 @@
-"""Markdown → its title, date and blocks; its text stays as it is: the only module that imports markdown_it."""
+"""Markdown → its title, date and blocks; the text stays as it is: the only module that imports markdown_it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ _OPENING: dict[str, BlockKind] = {
 
 
 def read_markdown(text: str) -> Extract:
-    """The text with its blocks, and the title and date of its front matter; without a title, its first heading."""
+    """The text with its blocks, and the title, or else first heading, and date of its front matter."""
     front = _FRONT_MATTER.match(text)
     fields = dict(_FIELD.findall(front[1])) if front else {}
     begin = front.end() if front else 0

@@ -26,8 +26,8 @@ Vectors = npt.NDArray[np.float32]
 class EmbeddedText:
     """The text of a chunk after its context, with its vector, of shape (dimension,), and its sentences'.
 
-    The context, if there is one, is the first of the `sentences`; they are (start, end) in the text, `sentence_vectors` are of shape (n, dimension). All vectors are
-    float32 of length 1.
+    The context, if there is one, is the first of the `sentences`; they are (start, end) in the text.
+    `sentence_vectors` are of shape (n, dimension). All vectors are float32 of length 1.
     """
 
     text: str

@@ -46,7 +46,9 @@ _ELSEWHERE = frozenset("else latter others ones".split())
 _BE = frozenset("is are was were be been".split())
 _ARTICLES = frozenset("a an the".split())
 _SMALL = frozenset(
-    "for of in on at by to from with about during after before and or than is are was were do does did".split()
+    """
+    for of in on at by to from with about during after before and or than is are was were do does did
+    """.split()
 )
 _ELLIPSIS = re.compile(
     r"\s*(?:and\s+(?:(?:what|how)\s+about\s+)?|(?:what|how)\s+about\s+)"

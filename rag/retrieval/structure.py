@@ -1,4 +1,4 @@
-"""The blocks of a passage → what each of its sentences is: what it stands under, and what it is quoted with."""
+"""The blocks of a passage → what each of its sentences is, stands under, and is quoted with."""
 
 import bisect
 from collections.abc import Callable, Sequence

@@ -100,7 +100,7 @@ def _packed(units: Iterable[_Unit], max_chars: int) -> Iterator[list[_Unit]]:
 
 
 def _cut(run: Sequence[_Unit], following: _Unit) -> int:
-    """How many of the units go into a chunk before `following`: whole blocks, and headings with what follows."""
+    """How many of the units go into a chunk before `following`: no heading without what it stands above."""
     cut = len(run)
     if not following.first and following.block.end - following.block.start <= MAX_CHARS:
         first = next(number for number, unit in enumerate(run) if unit.block == following.block)

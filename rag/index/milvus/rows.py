@@ -126,7 +126,7 @@ def _of_document(embedded: EmbeddedDocument) -> dict[str, Any]:
 
 
 def _fitting(packed: str) -> str:
-    """The text; "" for more than a field can hold: a document of too many pages goes without their numbers."""
+    """The text; "" for more than a field can hold, so a document of too many pages goes without numbers."""
     return packed if len(packed) <= _FIELD_BYTES else ""
 
 
