@@ -76,8 +76,8 @@ class Document(_Short):
 class Chunk(_Short):
     """A span of a document, the unit that is embedded: `text == document.text[start:end]`.
 
-    `sentences` are (start, end) in the document. `context` is what stands before the chunk and says what it
-    is about, on one line: the headings of its section, the header of its table. It is searched with the chunk.
+    `sentences` are (start, end) in the document. `context` is what stands before it and says what it is about,
+    on one line: the headings of its section, the header of its table. It is searched with the chunk.
     """
 
     start: int

@@ -96,7 +96,7 @@ def with_lead_ins(chosen: Sequence[Sentence], *, max_chars: int) -> tuple[Senten
 
 
 def wholes(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
-    """The sentences in their order, each as what it is quoted with; what several have in common comes once."""
+    """The sentences in their order, each as what it is quoted with; what several share comes once."""
     found: dict[tuple[int, int], Sentence] = {}
     for sentence in sentences:
         if (whole := sentence.whole) is not None:

@@ -1,4 +1,4 @@
-"""Markdown → its title, date and blocks; the text stays as it is: the only module that imports markdown_it."""
+"""Markdown → its title, date and blocks; its text stays: the only module that imports markdown_it."""
 
 import re
 from collections.abc import Iterator, Sequence
