@@ -203,7 +203,8 @@ class Citation(_Short):
     """A verbatim quote: `label` is n of `[n]`, from 1 in the order in which an answer is read.
 
     `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
-    other documents that are near-duplicates and have the quote too, word for word.
+    other documents that are near-duplicates and have the quote too, word for word. `context` are the headings
+    above the quote, and the header of its row or what leads to its item, on one line; "" where there are none.
     """
 
     label: int
@@ -213,6 +214,7 @@ class Citation(_Short):
     quote: str
     page: int | None = None
     copies: tuple[str, ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -287,7 +289,10 @@ class Failure(_Short):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BuildReport(_Short):
-    """What a build did: the sources of each kind, in order, and how long it took."""
+    """What a build did: the sources of each kind, in order, and how long it took.
+
+    `passed_over` are the kinds of files that aren't read, such as `.csv`, each with its count.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -295,6 +300,7 @@ class BuildReport(_Short):
     unchanged: tuple[str, ...]
     failed: tuple[Failure, ...]
     seconds: float
+    passed_over: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -150,6 +150,7 @@ def citation_of(sentence: Sentence, passages: Sequence[Passage], label: int) -> 
         quote=sentence.text,
         page=sentence.page,
         copies=sentence.copies,
+        context=sentence.context,
     )
 
 

@@ -66,6 +66,12 @@ def files(folder: Path) -> Iterator[File | Failure]:
     yield from failures
 
 
+def passed_over(folder: Path) -> tuple[tuple[str, int], ...]:
+    """The kinds of files in the folder that can't be read, each with its count; the most frequent first."""
+    _, others, _ = sources(folder)
+    return tuple(others.most_common())
+
+
 def read(file: File, sandbox: Sandbox) -> Document | Failure:
     """The document in the file as it is now, its `sha256` of the bytes that were read.
 

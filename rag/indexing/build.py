@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from rag.documents.folder import TEXTS, File, files, read
+from rag.documents.folder import TEXTS, File, files, passed_over, read
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, shown
 from rag.index.base import EmbeddedDocument, IndexWriter
@@ -84,6 +84,7 @@ def build_index(
         unchanged=unchanged,
         failed=tuple(sorted(failed, key=lambda failure: failure.source)),
         seconds=time.perf_counter() - began,
+        passed_over=passed_over(documents),
     )
 
 
