@@ -76,8 +76,8 @@ class Document(_Short):
 class Chunk(_Short):
     """A span of a document, the unit that is embedded: `text == document.text[start:end]`.
 
-    `sentences` are (start, end) in the document. `context` is what stands before it and says what it is about,
-    on one line: the headings of its section, the header of its table. It is searched with the chunk.
+    `sentences` are (start, end) in the document. `context` is what stands before it and says what it
+    is about, on one line: the headings of its section, the header of its table. It is searched too.
     """
 
     start: int
@@ -204,7 +204,7 @@ class Citation(_Short):
 
     `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
     other documents that are near-duplicates and have the quote too, word for word. `context` are the headings
-    above the quote, and the header of its row or what leads to its item, on one line; "" where there are none.
+    above the quote, and the header of its row or what leads to its item, on one line.
     """
 
     label: int

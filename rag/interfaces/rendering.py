@@ -105,7 +105,7 @@ def passage_of(answer: Answer, citation: Citation) -> Passage:
 
 
 def place(found: Citation | Passage, passage: Passage) -> str:
-    """Where a passage, or a quote in it, is: file, section, date, page, characters, documents that repeat it."""
+    """Where a passage, or a quote in it, is: file, section, date, page, characters, who repeats it."""
     parts = [found.source]
     if isinstance(found, Citation) and found.context:
         parts.append(found.context)
