@@ -33,8 +33,8 @@ _BLOCKS = {
     *_LISTS,
     *_CONTEXTS,
     *_CAPTURED,
-    *"html body div p section article main aside header footer address center table thead tbody tfoot tr".split(),
-    *"figure fieldset legend form hr hgroup search dialog noscript".split(),
+    *"html body div p section article main aside header footer address center".split(),
+    *"table thead tbody tfoot tr figure fieldset legend form hr hgroup search dialog noscript".split(),
 }
 _SECTIONS = {"article", "main", "section"}
 _MAIN = {"article", "main"}
@@ -55,7 +55,7 @@ _CONSENT = re.compile(
     r"|(?:^|[\s_-])(?:consent|gdpr)(?:$|[\s_-])|onetrust|cybot",
     re.IGNORECASE,
 )
-_FOR_SCREEN_READERS = re.compile(r"sr-only|visually-hidden|screen-reader-text|element-invisible", re.IGNORECASE)
+_FOR_SCREEN_READERS = re.compile(r"sr-only|visually-hidden|screen-reader-text|element-invisible")
 _MAX_CONSENT_LETTERS = 3000
 _MAX_MARK_CHARS = 4
 _MENU_SHARE, _LIST_SHARE = 0.5, 0.9
@@ -112,7 +112,6 @@ def _part(page: Any, xpath: str) -> Any:
     return part
 
 
-
 @dataclass(slots=True)
 class _Measure:
     """What stands in an element: its letters, those of them in links, and what tells a table of data."""
@@ -160,7 +159,7 @@ def _measured(page: Any) -> Mapping[Any, _Measure]:
                     if tag == "table":
                         tables.pop()
             text = element.tail
-        if text:
+        if text and not text.isspace():
             letters = _letters(text)
             around[-1].letters += letters
             around[-1].linked += letters if links else 0
@@ -168,7 +167,7 @@ def _measured(page: Any) -> Mapping[Any, _Measure]:
 
 
 def _is_candidate(element: Any) -> bool:
-    return element.tag == "table" or element.tag in _LISTS or bool(_named(element, _MENU, _CONSENT))
+    return element.tag == "table" or element.tag in _LISTS or _named(element, _MENU, _CONSENT)
 
 
 def _note(element: Any, tables: list[_Measure], measures: Mapping[Any, _Measure]) -> None:
@@ -185,8 +184,10 @@ def _note(element: Any, tables: list[_Measure], measures: Mapping[Any, _Measure]
 
 
 def _named(element: Any, *patterns: re.Pattern[str]) -> bool:
+    if not element.keys():
+        return False
     names = f"{element.get('class', '')} {element.get('id', '')}"
-    return names != " " and any(pattern.search(names) for pattern in patterns)
+    return any(pattern.search(names) for pattern in patterns)
 
 
 def _is_link(element: Any) -> bool:
@@ -210,7 +211,8 @@ def _is_hidden(element: Any) -> bool:
 def _is_mark(element: Any) -> bool:
     """Whether it is the mark of a footnote, or a sign that links to its own place."""
     if element.tag == "sup" and len(element) == 1:
-        return not (element.text or "").strip() and _is_mark(element[0]) and not (element[0].tail or "").strip()
+        around = f"{element.text or ''}{element[0].tail or ''}"
+        return not around.strip() and _is_mark(element[0])
     if element.tag != "a" or len(element) or not element.get("href", "").startswith("#"):
         return False
     text = (element.text or "").strip()
@@ -253,7 +255,8 @@ class _Capture:
 
     def text(self) -> str:
         """The texts on one line, with "; " between the items of a list."""
-        pieces, last = [], ("", "")
+        pieces: list[str] = []
+        last = "", ""
         for tag, text in self.texts:
             if pieces:
                 pieces.append("; " if tag == last[0] == "li" and last[1][-1] not in ".;,:" else " ")
@@ -289,7 +292,8 @@ class _Context:
 class _Table:
     """A table of data: its rows, how many are headers, and where the next cell of the last row stands.
 
-    `width` is that of the first row. `spanning` has the columns in which a cell goes on, with the number of its last row and its width.
+    `width` is that of the first row. `spanning` has the columns in which a cell goes on, with the number of
+    its last row and its width.
     """
 
     rows: list[list[Cell]] = field(default_factory=list)
@@ -352,7 +356,8 @@ class _Reading:
         """The writer with all of the page."""
         import lxml.etree
 
-        walk, skipped = lxml.etree.iterwalk(page, events=("start", "end")), None
+        walk = lxml.etree.iterwalk(page, events=("start", "end"))
+        skipped: Any = None
         for event, element in walk:
             if event == "start":
                 if self._leaves_out(element):
@@ -383,12 +388,13 @@ class _Reading:
             return tag in _UNSEEN
         if tag == "button" and self._capture is not None:  # the heading of an accordion
             return False
-        return (
-            tag in _LEFT_OUT
-            or element.get("role") in _LEFT_OUT_ROLES
+        if tag in _LEFT_OUT or _is_mark(element):
+            return True
+        if element in self._measures and self._is_menu(element, self._measures[element]):
+            return True
+        return bool(element.keys()) and (
+            element.get("role") in _LEFT_OUT_ROLES
             or _is_hidden(element)
-            or _is_mark(element)
-            or (element in self._measures and self._is_menu(element, self._measures[element]))
             or (tag not in _CAPTURED and _named(element, _FOR_SCREEN_READERS))
         )
 
@@ -411,7 +417,9 @@ class _Reading:
         return not self._writer.leads
 
     def _text(self, text: str | None) -> None:
-        if text:
+        if text and text.isspace():
+            self._line.pieces.append(text)
+        elif text:
             line, letters = self._line, _letters(text)
             line.pieces.append(text)
             line.letters += letters
@@ -554,9 +562,10 @@ class _Reading:
 
     def _flush(self) -> None:
         """Write the line that was gathered: an empty line in it parts paragraphs."""
+        if not self._line.pieces:
+            return
         line, self._line = self._line, _Line()
-        text = line.text()
-        if not text:
+        if not (text := line.text()):
             return
         if self._capture is not None:
             self._capture.texts.append((self._capture.tag, text))
@@ -566,7 +575,7 @@ class _Reading:
                 self._write(part.strip("\n"), bold=0 < line.letters == line.bold)
 
     def _is_links(self, line: _Line) -> bool:
-        """Whether a line has nothing but links, and so is a menu; the page's edges hardly have other links."""
+        """Whether a line has nothing but links and so is a menu: at the edges of the page one is enough."""
         in_list = bool(self._contexts) and self._contexts[-1].tag == "li"
         return line.links > (0 if self._edges else 1) and line.linked == line.letters and not in_list
 

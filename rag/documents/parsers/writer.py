@@ -22,6 +22,7 @@ _LINES_OF_ONE = {"item", "row", "field", "metadata", "furniture"}
 _NO_CONTENT = {"heading", "furniture", "metadata"}
 _LEADS_IN = {"paragraph", "answer", "field", "item", "quotation", "question"}
 _ASKED = re.compile(r"(?:Q|Question|F|Frage)\s*\d*\s*[:.)]\s*\S", re.IGNORECASE)
+_BULLET = re.compile(r"[•‣∙●◦▪■□➢►✓✔]\s*\S")
 _MAX_QUESTION_CHARS = 300
 _MAX_LABEL_CHARS = 80
 _MAX_NAME_CHARS = 40
@@ -35,7 +36,7 @@ _MAX_REPEATED_CHARS = 1_000_000
 
 
 class Cell(NamedTuple):
-    """A cell of a table row: its text on one line, how many columns it spans, and whether it is set as a label.
+    """A cell of a table row: its text, how many columns it spans, and whether it is set as a label.
 
     `above` is a cell that goes on from the row before, whose text it repeats.
     """
@@ -97,9 +98,7 @@ class Writer:
         start = self._start("paragraph")
         self._put(text)
         for block in blocks:
-            header = tuple(
-                (first + start, last + start) if last else NOWHERE for first, last in block.header
-            )
+            header = tuple((first + start, last + start) if last else NOWHERE for first, last in block.header)
             self._blocks.append(
                 Block(block.kind, block.start + start, block.end + start, block.level, header)
             )
@@ -118,7 +117,11 @@ class Writer:
         return span
 
     def paragraph(self, text: str, *, bold: bool = False) -> Span:
-        """A paragraph, or the question or the answer that it is; `bold` says that all of it is."""
+        """A paragraph, or the question, answer or item that it is; `bold` says that all of it is."""
+        if _BULLET.match(text.lstrip()):
+            last = self.last
+            header = last.header if last is not None and last.kind == "item" else self.lead_in()
+            return self.add("item", text, level=1, header=header)
         if _asks(text) and (bold or _ASKED.match(text.strip())):
             return self.ask(text)
         if self.question:
@@ -182,7 +185,8 @@ class Writer:
             elif number < headers:
                 self._header_row(row, names, groups)
             else:
-                self._row([cell.text for cell in row], [names.get(column, NOWHERE) for column in _columns(row)])
+                header = [names.get(column, NOWHERE) for column in _columns(row)]
+                self._row([cell.text for cell in row], header)
         self._apart, self.question = True, question
 
     def _header_row(self, row: Sequence[Cell], names: dict[int, Span], groups: dict[int, str]) -> None:
@@ -284,9 +288,9 @@ def _has_header(rows: Sequence[Sequence[Cell]]) -> bool:
 
 
 def _names_columns(rows: Sequence[Sequence[Cell]]) -> bool:
-    """Whether a first row that isn't set off names its columns: a table of three and more hardly goes without.
+    """Whether a first row that isn't set off names its columns: three and more are hardly without names.
 
-    Two columns may be labels with their values, so those under it have to be alike, such as prices.
+    Two columns may be labels with their values, so what stands under it has to be alike, such as prices.
     """
     names = [cell.text for cell in rows[0]]
     if len(set(names)) < len(names) or not all(map(_is_name, names)):
