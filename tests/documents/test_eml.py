@@ -79,9 +79,7 @@ def test_a_plain_text_that_only_says_to_read_the_web_page_is_not_read():
 def test_all_texts_are_read_in_order():
     message = mail(Subject="War")
     message.set_content("Here is the bridge.")
-    message.add_attachment(
-        b"GIF", maintype="image", subtype="gif", filename="a b.gif", disposition="inline"
-    )
+    message.add_attachment(b"GIF", maintype="image", subtype="gif", filename="a b.gif", disposition="inline")
     message.add_attachment("Three planks\nare rotten.", disposition="inline")
     message.add_attachment("<ul><li>salt</ul>", subtype="html", disposition="inline")
     message.add_attachment("BEGIN:VCALENDAR", subtype="calendar", disposition="inline")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rag.documents.parsers import Extract
+from rag.documents.parsers.docx_numbering import MAX_LEVELS, WORD, Number, Numbering, integer, value_of
 from rag.documents.parsers.plain import title
 from rag.documents.parsers.writer import Cell, Span, Writer
 from rag.errors import UnreadableError
@@ -21,17 +22,16 @@ _TEMPLATE_DATE = "2013-12-23"
 _STRICT = re.compile(rb"""(?<=["'])http://purl\.oclc\.org/ooxml/(\w+)/""")
 _TRANSITIONAL = rb"http://schemas.openxmlformats.org/\1/2006/"
 
-_WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
-_PARAGRAPH, _TABLE, _TEXT_BOX = f"{_WORD}p", f"{_WORD}tbl", f"{_WORD}txbxContent"
-_TEXTS = {f"{_WORD}t", f"{_MATH}t"}
-_CHARACTERS = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n", f"{_WORD}noBreakHyphen": "-"}
-_NOTES = {f"{_WORD}{kind}Reference": kind for kind in ("footnote", "endnote", "comment")}
+_PARAGRAPH, _TABLE, _TEXT_BOX = f"{WORD}p", f"{WORD}tbl", f"{WORD}txbxContent"
+_TEXTS = {f"{WORD}t", f"{_MATH}t"}
+_CHARACTERS = {f"{WORD}tab": "\t", f"{WORD}br": "\n", f"{WORD}cr": "\n", f"{WORD}noBreakHyphen": "-"}
+_NOTES = {f"{WORD}{kind}Reference": kind for kind in ("footnote", "endnote", "comment")}
 _SIGNS = {f"{_MATH}{name}": sign for name, sign in (("f", "/"), ("sSup", "^"), ("sSub", "_"))}
 """What stands between the two parts of a formula that aren't set on one line."""
 # Properties, tracked deletions, and the second copy of a text box.
 _SKIPPED = {
-    *(f"{_WORD}{name}" for name in ("pPr", "rPr", "sdtPr", "del", "moveFrom")),
+    *(f"{WORD}{name}" for name in ("pPr", "rPr", "sdtPr", "del", "moveFrom")),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }
 _EMPTY_LINE = re.compile(r"\n\s*\n")
@@ -39,9 +39,7 @@ _BLANKS = re.compile(r" {2,}")
 _HEADING = re.compile(r"heading ([1-9])")
 _CODE = re.compile(r"\bcode\b|preformatted|\bsource\b|\blisting\b")
 _OFF = {"0", "false", "off", "none"}
-_MAX_LEVELS, _MAX_COLUMNS = 9, 1000
-_ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl"),
-          (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))  # fmt: skip
+_MAX_COLUMNS = 1000
 
 
 def read_word(content: bytes) -> Extract:
@@ -119,12 +117,14 @@ class _Reading:
         parts = _related(part)
         self._styles = _styles(parts.get("styles", ()))
         self._header_styles = _header_styles(parts.get("styles", ()))
-        self._numbering = _Numbering(parts.get("numbering", ()), self._styles)
+        self._numbering = Numbering(
+            parts.get("numbering", ()), {name: style.numbering[0] for name, style in self._styles.items()}
+        )
         self._notes = {
-            (kind, note.get(f"{_WORD}id")): note
+            (kind, note.get(f"{WORD}id")): note
             for kind in ("footnote", "endnote", "comment")
             for root in parts.get(f"{kind}s", ())
-            for note in root.iterchildren(f"{_WORD}{kind}")
+            for note in root.iterchildren(f"{WORD}{kind}")
         }
         self._furniture = [*parts.get("header", ()), *parts.get("footer", ())]
         self._writer = Writer()
@@ -170,7 +170,7 @@ class _Reading:
                 self._write(other, style, None, bold=False)
         self._read_attached(gathered.boxes, gathered.notes)
 
-    def _write(self, text: str, style: _Style, number: "_Number | None", *, bold: bool) -> None:
+    def _write(self, text: str, style: _Style, number: Number | None, *, bold: bool) -> None:
         marked = f"{number.text} {text}" if number is not None and number.text else text
         if style.kind == "heading":
             self._writer.heading(marked, style.level)
@@ -185,7 +185,7 @@ class _Reading:
         else:
             self._writer.paragraph(text, bold=bold)
 
-    def _write_item(self, text: str, number: "_Number") -> None:
+    def _write_item(self, text: str, number: Number) -> None:
         last = self._writer.last
         if (last is None or last.kind != "item") and number.is_first:
             self._items, self._lead_in = [], self._writer.lead_in()
@@ -207,14 +207,14 @@ class _Reading:
         for note in notes:
             if (element := self._notes.pop(note, None)) is not None:
                 self._end_code()
-                author = element.get(f"{_WORD}author", "").strip()
+                author = element.get(f"{WORD}author", "").strip()
                 text = _line(element)
                 self._writer.add("footnote", f"{author}: {text}" if author and text else text)
 
     def _style(self, paragraph: Any) -> _Style:
         """The paragraph's style, with what it states itself."""
-        style = self._styles.get(_value(paragraph, "pPr/pStyle") or "", _Style())
-        properties = paragraph.find(f"{_WORD}pPr")
+        style = self._styles.get(value_of(paragraph, "pPr/pStyle") or "", _Style())
+        properties = paragraph.find(f"{WORD}pPr")
         return style if properties is None else _stated(properties, style)
 
     def _read_table(self, table: Any) -> None:
@@ -238,12 +238,12 @@ class _Reading:
         """How many rows at the top are headers: those that are repeated on each page, or set as one."""
         headers = 0
         for row in rows:
-            if not _is_on(row.find(f"{_WORD}trPr/{_WORD}tblHeader")):
+            if not _is_on(row.find(f"{WORD}trPr/{WORD}tblHeader")):
                 break
             headers += 1
-        look = table.find(f"{_WORD}tblPr/{_WORD}tblLook")
-        is_set = _value(table, "tblPr/tblStyle") in self._header_styles
-        return headers or int(is_set and look is not None and look.get(f"{_WORD}firstRow") == "1")
+        look = table.find(f"{WORD}tblPr/{WORD}tblLook")
+        is_set = value_of(table, "tblPr/tblStyle") in self._header_styles
+        return headers or int(is_set and look is not None and look.get(f"{WORD}firstRow") == "1")
 
     def _cell(self, cell: Any, boxes: list[Any], notes: list[tuple[str, str]]) -> Cell:
         texts: list[str] = []
@@ -262,9 +262,9 @@ class _Reading:
                     texts.append("; " if is_item and last and texts[-1][-1] not in ".;,:" else " ")
                 texts.append(text)
                 last = is_item
-        merged = cell.find(f"{_WORD}tcPr/{_WORD}vMerge")
-        goes_on = merged is not None and merged.get(f"{_WORD}val", "continue") == "continue"
-        columns = _integer(_value(cell, "tcPr/gridSpan"), 1, _MAX_COLUMNS)
+        merged = cell.find(f"{WORD}tcPr/{WORD}vMerge")
+        goes_on = merged is not None and merged.get(f"{WORD}val", "continue") == "continue"
+        columns = integer(value_of(cell, "tcPr/gridSpan"), 1, _MAX_COLUMNS)
         return Cell("".join(texts), max(1, columns), is_bold and bool(texts), above=goes_on)
 
 
@@ -284,14 +284,14 @@ def _related(part: Any) -> Mapping[str, list[Any]]:
 def _styles(roots: Iterable[Any]) -> Mapping[str, _Style]:
     """The paragraph styles by id, each after the one that it is based on."""
     elements = {
-        element.get(f"{_WORD}styleId"): element for root in roots for element in root.iter(f"{_WORD}style")
+        element.get(f"{WORD}styleId"): element for root in roots for element in root.iter(f"{WORD}style")
     }
     styles: dict[str, _Style] = {}
     for name in elements:
         chain: list[str] = []
         while name in elements and name not in styles and name not in chain:
             chain.append(name)
-            name = _value(elements[name], "basedOn") or ""
+            name = value_of(elements[name], "basedOn") or ""
         style = styles.get(name, _Style())
         for name in reversed(chain):
             style = styles[name] = _styled(elements[name], name, style)
@@ -299,7 +299,7 @@ def _styles(roots: Iterable[Any]) -> Mapping[str, _Style]:
 
 
 def _styled(element: Any, name: str, base: _Style) -> _Style:
-    shown = (_value(element, "name") or "").lower()
+    shown = (value_of(element, "name") or "").lower()
     heading = _HEADING.fullmatch(shown)
     kind, level = base.kind, base.level
     if heading or shown == "title":
@@ -312,21 +312,21 @@ def _styled(element: Any, name: str, base: _Style) -> _Style:
         kind, level = "furniture", 0
     elif _CODE.search(shown):
         kind = "code"
-    bold = element.find(f"{_WORD}rPr/{_WORD}b")
+    bold = element.find(f"{WORD}rPr/{WORD}b")
     style = _Style(kind, level, base.numbering, base.bold if bold is None else _is_on(bold))
-    properties = element.find(f"{_WORD}pPr")
+    properties = element.find(f"{WORD}pPr")
     return style if properties is None else _stated(properties, style, name=name)
 
 
 def _stated(properties: Any, style: _Style, name: str | None = None) -> _Style:
     """The style with what these properties of a paragraph or of the style `name` state."""
     kind, level = style.kind, style.level
-    outline = _integer(_value(properties, "outlineLvl"), -1, _MAX_LEVELS)
-    if outline == _MAX_LEVELS and kind == "heading":
+    outline = integer(value_of(properties, "outlineLvl"), -1, MAX_LEVELS)
+    if outline == MAX_LEVELS and kind == "heading":
         kind, level = "", 0
-    elif 0 <= outline < _MAX_LEVELS and kind in {"", "heading"}:
+    elif 0 <= outline < MAX_LEVELS and kind in {"", "heading"}:
         kind, level = "heading", outline + 1
-    number, depth = _value(properties, "numPr/numId"), _value(properties, "numPr/ilvl")
+    number, depth = value_of(properties, "numPr/numId"), value_of(properties, "numPr/ilvl")
     if number is None and depth is None:
         return _Style(kind, level, style.numbering, style.bold)
     numbering = number or style.numbering[0], depth or name or style.numbering[1]
@@ -336,115 +336,11 @@ def _stated(properties: Any, style: _Style, name: str | None = None) -> _Style:
 def _header_styles(roots: Iterable[Any]) -> set[str | None]:
     """The table styles that set the first row off."""
     return {
-        style.getparent().get(f"{_WORD}styleId")
+        style.getparent().get(f"{WORD}styleId")
         for root in roots
-        for style in root.iter(f"{_WORD}tblStylePr")
-        if style.get(f"{_WORD}type") == "firstRow"
+        for style in root.iter(f"{WORD}tblStylePr")
+        if style.get(f"{WORD}type") == "firstRow"
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Number:
-    """The mark of an item, its level from 1, and whether it is the first of its list."""
-
-    text: str
-    level: int
-    is_first: bool
-
-
-class _Numbering:
-    """The lists of a document, which counts their items as they come."""
-
-    def __init__(self, roots: Iterable[Any], styles: Mapping[str, _Style]) -> None:
-        """Take what the numbering part defines."""
-        self._abstract: dict[str | None, dict[int, Any]] = {}
-        self._of: dict[str | None, str | None] = {}
-        self._starts: dict[tuple[str | None, int], int] = {}
-        linked: dict[str | None, str] = {}
-        self._counts: dict[str | None, list[int]] = {}
-        for root in roots:
-            for abstract in root.iterchildren(f"{_WORD}abstractNum"):
-                name = abstract.get(f"{_WORD}abstractNumId")
-                self._abstract[name] = {
-                    _integer(level.get(f"{_WORD}ilvl"), 0, _MAX_LEVELS - 1): level
-                    for level in abstract.iterchildren(f"{_WORD}lvl")
-                }
-                if link := _value(abstract, "numStyleLink"):
-                    linked[name] = link
-            for number in root.iterchildren(f"{_WORD}num"):
-                name = number.get(f"{_WORD}numId")
-                self._of[name] = _value(number, "abstractNumId")
-                for override in number.iterchildren(f"{_WORD}lvlOverride"):
-                    if start := _value(override, "startOverride"):
-                        depth = _integer(override.get(f"{_WORD}ilvl"), 0, _MAX_LEVELS - 1)
-                        self._starts[name, depth] = _integer(start, 1, 10**6)
-        for name, link in linked.items():
-            source = self._of.get(styles.get(link, _Style()).numbering[0])
-            self._abstract[name] = self._abstract[name] or self._abstract.get(source, {})
-
-    def next(self, number: str | None, depth: str | None) -> _Number | None:
-        """The mark of the next item of this list; None if it isn't a list.
-
-        `depth` is a level from "0", or the style to which a level of the list belongs.
-        """
-        abstract = self._of.get(number)
-        if number is None or abstract not in self._abstract:
-            return None
-        levels = self._abstract[abstract]
-        level = self._level(levels, depth)
-        counts = self._counts.setdefault(abstract, [])
-        if (number, level) in self._starts:
-            del counts[level:]
-            counts += [self._start(levels, above) for above in range(len(counts), level)]
-            counts.append(self._starts.pop((number, level)))
-            is_first = True
-        else:
-            is_first = len(counts) <= level
-            counts += [self._start(levels, above) for above in range(len(counts), level)]
-            if is_first:
-                counts.append(self._start(levels, level))
-            else:
-                counts[level] += 1
-                del counts[level + 1 :]
-        kind, text = self._format(levels, level)
-        is_bullet = kind in {"bullet", "none"}
-        mark = "-" if kind == "bullet" else self._filled(text, levels, counts) if not is_bullet else text
-        return _Number(mark, level + 1, is_bullet or is_first)
-
-    @staticmethod
-    def _level(levels: Mapping[int, Any], depth: str | None) -> int:
-        if depth is None or depth.isdecimal():
-            return _integer(depth, 0, _MAX_LEVELS - 1)
-        return next((level for level, element in levels.items() if _value(element, "pStyle") == depth), 0)
-
-    @staticmethod
-    def _start(levels: Mapping[int, Any], level: int) -> int:
-        return _integer(_value(levels[level], "start"), 1, 10**6) if level in levels else 1
-
-    @staticmethod
-    def _format(levels: Mapping[int, Any], level: int) -> tuple[str, str]:
-        if level not in levels:
-            return "bullet", ""
-        return _value(levels[level], "numFmt") or "decimal", _value(levels[level], "lvlText") or ""
-
-    def _filled(self, text: str, levels: Mapping[int, Any], counts: list[int]) -> str:
-        """The text of a mark, such as "%1.%2", with the counts in it."""
-        for level, count in enumerate(counts):
-            text = text.replace(f"%{level + 1}", _counted(count, self._format(levels, level)[0]))
-        return text.strip()
-
-
-def _counted(count: int, kind: str) -> str:
-    if kind in {"lowerLetter", "upperLetter"} and 0 < count <= 26 * 9:
-        text = chr(ord("a") + (count - 1) % 26) * ((count - 1) // 26 + 1)
-    elif kind in {"lowerRoman", "upperRoman"} and 0 < count < 4000:
-        text = ""
-        for value, letters in _ROMAN:
-            text += letters * (count // value)
-            count %= value
-    else:
-        return f"{count:02}" if kind == "decimalZero" else str(count)
-    return text.upper() if kind.startswith("upper") else text
 
 
 def _gathered(paragraph: Any) -> _Text:
@@ -458,11 +354,11 @@ def _gather(element: Any, gathered: _Text) -> None:
         if child.tag in _TEXTS:
             text = child.text or ""
             gathered.pieces.append(text)
-            gathered.bold &= not text.strip() or _is_on(element.find(f"{_WORD}rPr/{_WORD}b"))
+            gathered.bold &= not text.strip() or _is_on(element.find(f"{WORD}rPr/{WORD}b"))
         elif child.tag in _CHARACTERS:
             gathered.pieces.append(_CHARACTERS[child.tag])
         elif child.tag in _NOTES:
-            gathered.notes.append((_NOTES[child.tag], child.get(f"{_WORD}id", "")))
+            gathered.notes.append((_NOTES[child.tag], child.get(f"{WORD}id", "")))
         elif child.tag == _TEXT_BOX:
             gathered.boxes.append(child)
         elif child.tag in _SIGNS:
@@ -489,20 +385,9 @@ def _line(element: Any) -> str:
 
 def _gap(row: Any) -> list[Cell]:
     """What a row leaves out before its first cell."""
-    columns = _integer(_value(row, "trPr/gridBefore"), 0, _MAX_COLUMNS)
+    columns = integer(value_of(row, "trPr/gridBefore"), 0, _MAX_COLUMNS)
     return [Cell("", columns)] if columns else []
 
 
-def _value(element: Any, path: str) -> str | None:
-    """The value of the element at this path, such as "pPr/pStyle"; None if there is none."""
-    found = element.find("/".join(f"{_WORD}{name}" for name in path.split("/")))
-    value: str | None = None if found is None else found.get(f"{_WORD}val")
-    return value
-
-
-def _integer(value: str | None, default: int, most: int) -> int:
-    return min(int(value[:9]), most) if value is not None and value[:9].isdecimal() else default
-
-
 def _is_on(element: Any) -> bool:
-    return element is not None and element.get(f"{_WORD}val") not in _OFF
+    return element is not None and element.get(f"{WORD}val") not in _OFF

@@ -8,6 +8,20 @@ from textwrap import dedent
 from typing import Any
 
 from rag.documents.parsers import Extract
+from rag.documents.parsers.html_elements import (
+    CAPTURED,
+    CONTROLS,
+    HEADINGS,
+    LISTS,
+    UNSEEN,
+    Measure,
+    is_link,
+    is_menu,
+    is_shown,
+    letters_in,
+    measured,
+    number_of,
+)
 from rag.documents.parsers.plain import clean, decode_stated, title
 from rag.documents.parsers.writer import Cell, Span, Writer
 from rag.errors import UnreadableError
@@ -21,49 +35,21 @@ _DATED = (
 )
 _STATED_DATE = {"original_date": True, "extensive_search": False}
 
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_LISTS = {"ul", "ol", "menu"}
 _CONTEXTS = {"li", "blockquote", "dl", "dd", "details"}
 """Elements whose blocks are of a kind of their own."""
 
-_CAPTURED = {*_HEADINGS, "td", "th", "dt", "summary", "caption", "figcaption", "pre"}
-"""Elements that make one block, or one cell, whatever stands in them."""
-
 _BLOCKS = {
-    *_LISTS,
+    *LISTS,
     *_CONTEXTS,
-    *_CAPTURED,
+    *CAPTURED,
     *"html body div p section article main aside header footer address center".split(),
     *"table thead tbody tfoot tr figure fieldset legend form hr hgroup search dialog noscript".split(),
 }
 _SECTIONS = {"article", "main", "section"}
 _MAIN = {"article", "main"}
 _EDGES = {"header", "footer"}
-_UNSEEN = {*"head script style noscript template".split()}
-_CONTROLS = {*"button input select option datalist textarea".split()}
-_LEFT_OUT = {*_UNSEEN, *_CONTROLS, *"nav svg iframe audio video canvas object embed map rp".split()}
-_LEFT_OUT_ROLES = {*"navigation menu menubar search toolbar tablist".split()}
 _LAYOUT_ROLES = {"presentation", "none"}
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_MENU = re.compile(
-    r"(?:^|[\s_-])(?:nav|navbar|navigation|navheader|navfooter|topnav|menu|menubar|breadcrumbs?|pagination|pager"
-    r"|skip|share|sharing|social|toc|table-of-contents|related)(?:$|[\s_-])",
-    re.IGNORECASE,
-)
-_CONSENT = re.compile(
-    r"cookie[\s_-]?(?:banner|bar|box|consent|dialog|law|message|modal|notice|overlay|popup)"
-    r"|(?:^|[\s_-])(?:consent|gdpr)(?:$|[\s_-])|onetrust|cybot",
-    re.IGNORECASE,
-)
-_FOR_SCREEN_READERS = re.compile(r"sr-only|visually-hidden|screen-reader-text|element-invisible")
-_MAX_CONSENT_LETTERS = 3000
-_MAX_MARK_CHARS = 4
-_MENU_SHARE, _LIST_SHARE = 0.5, 0.9
-"""The share of letters in links from which what is named a menu is one, and from which a list is one."""
-
-_CONTACT = re.compile(r"(?:tel|mailto|sms|callto|fax|geo):", re.IGNORECASE)
 _COPYRIGHT = re.compile(r"©|\(c\)|copyright\b|all rights reserved", re.IGNORECASE)
-_NOT_LETTER = re.compile(r"[\W_]+")
 _BLANKS = re.compile(r"\s+")
 _BREAK = "\0"
 """Stands for a line break until white space is made one blank; no text of a page can have it."""
@@ -96,7 +82,7 @@ def read_markup(markup: str) -> Extract:
         raise UnreadableError("is nested too deep to be read")
     heading = extract_metadata(_part(page, "//h1"), date_config=_STATED_DATE).title
     date = extract_metadata(_part(page, _DATED), date_config=_STATED_DATE).date
-    writer = _Reading(_measured(page)).read(page)
+    writer = _Reading(measured(_walk(page))).read(page)
     if not writer.has_content:
         writer = _Reading(None).read(page)
     return writer.extract(title(heading), date)
@@ -112,121 +98,11 @@ def _part(page: Any, xpath: str) -> Any:
     return part
 
 
-@dataclass(slots=True)
-class _Measure:
-    """What stands in an element: its letters, those of them in links, and what tells a table of data."""
-
-    letters: int = 0
-    linked: int = 0
-    parts: bool = False
-    labels: bool = False
-    widest: int = 0
-
-    @property
-    def is_data(self) -> bool:
-        """Whether a table has data: a page can also be laid out by one, with its headings in cells."""
-        return self.labels or (self.widest > 1 and not self.parts)
-
-
-def _measured(page: Any) -> Mapping[Any, _Measure]:
-    """The measures of tables, lists, and what may be a menu or ask for consent, in one pass."""
+def _walk(page: Any) -> Any:
+    """The beginnings and ends of all elements, in order."""
     import lxml.etree
 
-    measures: dict[Any, _Measure] = {}
-    tables: list[_Measure] = []
-    around, links, skipped = [_Measure()], 0, None
-    walk = lxml.etree.iterwalk(page, events=("start", "end"))
-    for event, element in walk:
-        tag = element.tag
-        if event == "start":
-            if tag in _UNSEEN:
-                walk.skip_subtree()
-                skipped = element
-                continue
-            if _is_candidate(element):
-                measures[element] = _Measure()
-                around.append(measures[element])
-            _note(element, tables, measures)
-            links += _is_link(element)
-            text = element.text
-        else:
-            if element is not skipped:
-                links -= _is_link(element)
-                if element in measures:
-                    inner = around.pop()
-                    around[-1].letters += inner.letters
-                    around[-1].linked += inner.linked
-                    if tag == "table":
-                        tables.pop()
-            text = element.tail
-        if text and not text.isspace():
-            letters = _letters(text)
-            around[-1].letters += letters
-            around[-1].linked += letters if links else 0
-    return measures
-
-
-def _is_candidate(element: Any) -> bool:
-    return element.tag == "table" or element.tag in _LISTS or _named(element, _MENU, _CONSENT)
-
-
-def _note(element: Any, tables: list[_Measure], measures: Mapping[Any, _Measure]) -> None:
-    """Note of the innermost table what this element says of it."""
-    tag = element.tag
-    if tables and (tag == "table" or tag in _HEADINGS or tag == "form"):
-        tables[-1].parts = True
-    if tables and tag == "th":
-        tables[-1].labels = True
-    if tables and tag == "tr":
-        tables[-1].widest = max(tables[-1].widest, len(element))
-    if tag == "table":
-        tables.append(measures[element])
-
-
-def _named(element: Any, *patterns: re.Pattern[str]) -> bool:
-    if not element.keys():
-        return False
-    names = f"{element.get('class', '')} {element.get('id', '')}"
-    return any(pattern.search(names) for pattern in patterns)
-
-
-def _is_link(element: Any) -> bool:
-    """Whether it leads elsewhere; a telephone number or an address doesn't."""
-    href = element.get("href") if element.tag == "a" else None
-    return href is not None and not _CONTACT.match(href.strip())
-
-
-def _is_hidden(element: Any) -> bool:
-    """Whether it isn't seen; the panel of a tab or of an accordion is seen once it is opened."""
-    if element.get("role") in {"tabpanel", "region"} or element.get("hidden") == "until-found":
-        return False
-    return (
-        element.get("hidden") is not None
-        or element.get("aria-hidden") == "true"
-        or (element.tag == "dialog" and element.get("open") is None)
-        or _HIDDEN.search(element.get("style", "")) is not None
-    )
-
-
-def _is_mark(element: Any) -> bool:
-    """Whether it is the mark of a footnote, or a sign that links to its own place."""
-    if element.tag == "sup" and len(element) == 1:
-        around = f"{element.text or ''}{element[0].tail or ''}"
-        return not around.strip() and _is_mark(element[0])
-    if element.tag != "a" or len(element) or not element.get("href", "").startswith("#"):
-        return False
-    text = (element.text or "").strip()
-    in_sup = element.getparent().tag == "sup"
-    return 0 < len(text) <= _MAX_MARK_CHARS and (in_sup or not _letters(text))
-
-
-def _letters(text: str) -> int:
-    return len(_NOT_LETTER.sub("", text))
-
-
-def _number(element: Any, name: str, default: int, most: int) -> int:
-    value = element.get(name, "").strip()[:9]
-    return min(int(value), most) if value.isdecimal() else default
+    return lxml.etree.iterwalk(page, events=("start", "end"))
 
 
 @dataclass(slots=True)
@@ -311,7 +187,7 @@ class _Table:
         self.column = 0
 
     def put(self, cell: Cell, rows: int) -> None:
-        """Add a cell to the last row, after those that go on from the rows before; it spans so many rows."""
+        """Add a cell that spans this number of rows, after those that go on from the rows before."""
         self._go_on()
         self.rows[-1].append(cell)
         if rows > 1:
@@ -341,7 +217,7 @@ class _Table:
 class _Reading:
     """A page that is being read, element after element, so that no depth is too deep."""
 
-    def __init__(self, measures: Mapping[Any, _Measure] | None) -> None:
+    def __init__(self, measures: Mapping[Any, Measure] | None) -> None:
         """Begin with no text; without measures all that is seen is read, menus too."""
         self._measures = measures
         self._writer = Writer()
@@ -354,9 +230,7 @@ class _Reading:
 
     def read(self, page: Any) -> Writer:
         """The writer with all of the page."""
-        import lxml.etree
-
-        walk = lxml.etree.iterwalk(page, events=("start", "end"))
+        walk = _walk(page)
         skipped: Any = None
         for event, element in walk:
             if event == "start":
@@ -372,7 +246,7 @@ class _Reading:
             else:
                 if element is not skipped:
                     self._close(element)
-                elif element.tag in _CONTROLS and not self._in_code:
+                elif element.tag in CONTROLS and not self._in_code:
                     self._text(" ")
                 self._text(element.tail)
         self._flush()
@@ -383,44 +257,26 @@ class _Reading:
         return self._capture is not None and self._capture.element.tag == "pre"
 
     def _leaves_out(self, element: Any) -> bool:
-        tag = element.tag
         if self._measures is None:
-            return tag in _UNSEEN
-        if tag == "button" and self._capture is not None:  # the heading of an accordion
+            return element.tag in UNSEEN
+        if element.tag == "button" and self._capture is not None:  # the heading of an accordion
             return False
-        if tag in _LEFT_OUT or _is_mark(element):
-            return True
-        if element in self._measures and self._is_menu(element, self._measures[element]):
-            return True
-        return bool(element.keys()) and (
-            element.get("role") in _LEFT_OUT_ROLES
-            or _is_hidden(element)
-            or (tag not in _CAPTURED and _named(element, _FOR_SCREEN_READERS))
-        )
+        return not is_shown(element) or (element in self._measures and self._is_menu(element))
 
-    def _is_menu(self, element: Any, measure: _Measure) -> bool:
-        """Whether it is a menu, a banner that asks for consent, or a list of links that nothing leads to.
-
-        What a page names its main part has lists of links that are its content.
-        """
-        if self._capture is not None:
-            return False
-        if _named(element, _CONSENT) and measure.letters <= _MAX_CONSENT_LETTERS:
-            return True
-        if measure.linked < _MENU_SHARE * measure.letters or not measure.linked:
-            return False
-        if _named(element, _MENU):
-            return True
-        if element.tag not in _LISTS or self._main or measure.linked < _LIST_SHARE * measure.letters:
+    def _is_menu(self, element: Any) -> bool:
+        """Whether it is a menu; in a cell or a heading nothing is, nor is a list that something leads to."""
+        assert self._measures is not None, "with them menus are left out"
+        measure = self._measures[element]
+        if self._capture is not None or not is_menu(element, measure, in_main=self._main > 0):
             return False
         self._flush()
-        return not self._writer.leads
+        return element.tag not in LISTS or not self._writer.leads
 
     def _text(self, text: str | None) -> None:
         if text and text.isspace():
             self._line.pieces.append(text)
         elif text:
-            line, letters = self._line, _letters(text)
+            line, letters = self._line, letters_in(text)
             line.pieces.append(text)
             line.letters += letters
             line.linked += letters if self._links else 0
@@ -432,7 +288,7 @@ class _Reading:
             self._line.pieces.append(_BREAK)
         elif tag in {"b", "strong"}:
             self._bold += 1
-        elif _is_link(element):
+        elif is_link(element):
             self._links += 1
             self._line.links += 1
         elif tag in _BLOCKS or "-" in tag:
@@ -445,9 +301,9 @@ class _Reading:
     def _open_block(self, element: Any) -> None:
         tag = element.tag
         table = self._tables[-1] if self._tables else None
-        if tag in _LISTS or tag in {"table", "pre"}:
+        if tag in LISTS or tag in {"table", "pre"}:
             self._settle()
-        if tag in _LISTS:
+        if tag in LISTS:
             self._open_list(element)
         elif tag in _CONTEXTS:
             self._open_context(element)
@@ -457,7 +313,7 @@ class _Reading:
             self._tables.append(_Table() if is_data else None)
         elif tag == "tr" and table is not None:
             table.begin()
-        elif tag in _CAPTURED and (table is not None or tag not in {"td", "th"}):
+        elif tag in CAPTURED and (table is not None or tag not in {"td", "th"}):
             self._capture = _Capture(element)
         self._sections += tag in _SECTIONS
         self._main += tag in _MAIN or element.get("role") == "main"
@@ -467,7 +323,7 @@ class _Reading:
         tag = element.tag
         if tag in {"b", "strong"}:
             self._bold -= 1
-        elif _is_link(element):
+        elif is_link(element):
             self._links -= 1
         elif tag in _BLOCKS or "-" in tag:
             if self._capture is not None and self._capture.element is element:
@@ -482,7 +338,7 @@ class _Reading:
     def _close_block(self, element: Any) -> None:
         tag = element.tag
         table = self._tables[-1] if self._tables else None
-        if tag in _LISTS:
+        if tag in LISTS:
             self._lists.pop()
         elif tag in _CONTEXTS:
             self._settle()
@@ -509,8 +365,8 @@ class _Reading:
         context = self._contexts[-1] if self._contexts else None
         if tag in {"td", "th"}:
             self._put_cell(element, text, label=tag == "th" or capture.bold)
-        elif tag in _HEADINGS:
-            self._writer.heading(text, _HEADINGS[tag])
+        elif tag in HEADINGS:
+            self._writer.heading(text, HEADINGS[tag])
         elif tag == "summary":
             self._writer.ask(text)
         elif tag == "dt" and context is not None and context.tag == "dl":
@@ -525,15 +381,15 @@ class _Reading:
         assert table is not None, "cells are captured in tables of data"
         if not table.rows:
             table.begin()
-        rows = _number(element, "rowspan", 1, _MAX_ROWS) or _MAX_ROWS
-        table.put(Cell(text, max(1, _number(element, "colspan", 1, _MAX_COLUMNS)), label), rows)
+        rows = number_of(element, "rowspan", 1, _MAX_ROWS) or _MAX_ROWS
+        table.put(Cell(text, max(1, number_of(element, "colspan", 1, _MAX_COLUMNS)), label), rows)
 
     def _open_list(self, element: Any) -> None:
         context = self._contexts[-1] if self._contexts else None
         lead_in: Sequence[Span] = self._writer.lead_in()
         if context is not None and context.tag == "li":
             lead_in = (context.span,) if context.span else self._lists[-1].lead_in if self._lists else ()
-        number = _number(element, "start", 1, 10**9) if element.tag == "ol" else None
+        number = number_of(element, "start", 1, 10**9) if element.tag == "ol" else None
         self._lists.append(_List(number, lead_in))
 
     def _open_context(self, element: Any) -> None:
@@ -549,7 +405,7 @@ class _Reading:
         items = self._lists[-1] if self._lists else None
         if items is None or items.number is None:
             return "- "
-        number = _number(element, "value", items.number, 10**9)
+        number = number_of(element, "value", items.number, 10**9)
         items.number = number + 1
         return f"{number}. "
 
