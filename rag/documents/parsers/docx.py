@@ -34,6 +34,7 @@ _SKIPPED = {
     *(f"{WORD}{name}" for name in ("pPr", "rPr", "sdtPr", "del", "moveFrom")),
     "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback",
 }
+_BOLD = f"{WORD}rPr/{WORD}b"
 _EMPTY_LINE = re.compile(r"\n\s*\n")
 _BLANKS = re.compile(r" {2,}")
 _HEADING = re.compile(r"heading ([1-9])")
@@ -248,9 +249,7 @@ class _Reading:
     def _cell(self, cell: Any, boxes: list[Any], notes: list[tuple[str, str]]) -> Cell:
         texts: list[str] = []
         is_bold, last = True, False
-        for paragraph in cell.iter(_PARAGRAPH):
-            if next(paragraph.iterancestors(_TEXT_BOX), None) is not None:
-                continue
+        for paragraph in _paragraphs(cell):
             gathered = _gathered(paragraph)
             boxes += gathered.boxes
             notes += gathered.notes
@@ -312,7 +311,7 @@ def _styled(element: Any, name: str, base: _Style) -> _Style:
         kind, level = "furniture", 0
     elif _CODE.search(shown):
         kind = "code"
-    bold = element.find(f"{WORD}rPr/{WORD}b")
+    bold = element.find(_BOLD)
     style = _Style(kind, level, base.numbering, base.bold if bold is None else _is_on(bold))
     properties = element.find(f"{WORD}pPr")
     return style if properties is None else _stated(properties, style, name=name)
@@ -343,6 +342,15 @@ def _header_styles(roots: Iterable[Any]) -> set[str | None]:
     }
 
 
+def _paragraphs(element: Any) -> Iterator[Any]:
+    """The paragraphs of a cell, those of tables in it too, but not those of text boxes."""
+    for child in element:
+        if child.tag == _PARAGRAPH:
+            yield child
+        elif child.tag not in _SKIPPED and len(child):
+            yield from _paragraphs(child)
+
+
 def _gathered(paragraph: Any) -> _Text:
     gathered = _Text()
     _gather(paragraph, gathered)
@@ -354,7 +362,7 @@ def _gather(element: Any, gathered: _Text) -> None:
         if child.tag in _TEXTS:
             text = child.text or ""
             gathered.pieces.append(text)
-            gathered.bold &= not text.strip() or _is_on(element.find(f"{WORD}rPr/{WORD}b"))
+            gathered.bold &= not text.strip() or _is_on(element.find(_BOLD))
         elif child.tag in _CHARACTERS:
             gathered.pieces.append(_CHARACTERS[child.tag])
         elif child.tag in _NOTES:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -12,9 +13,14 @@ _ROMAN = ((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "x
 
 def value_of(element: Any, path: str) -> str | None:
     """The value of the element at this path, such as "pPr/pStyle"; None if there is none."""
-    found = element.find("/".join(f"{WORD}{name}" for name in path.split("/")))
+    found = element.find(_path(path))
     value: str | None = None if found is None else found.get(f"{WORD}val")
     return value
+
+
+@cache
+def _path(path: str) -> str:
+    return "/".join(f"{WORD}{name}" for name in path.split("/"))
 
 
 def integer(value: str | None, default: int, most: int) -> int:

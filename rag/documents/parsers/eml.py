@@ -109,10 +109,10 @@ def _filename(part: Message) -> str:
 
 def _alternative(parts: Sequence[Message], depth: int) -> Extract:
     """The first of the alternatives, the plainest, unless the last one says more and something else."""
-    texts = [text for part in parts if (text := _alone(part, depth)).text.strip()]
-    if not texts:
-        return Extract("")
-    plain, page = texts[0], texts[-1]
+    plain, page = (
+        next((text for part in order if (text := _alone(part, depth)).text.strip()), Extract(""))
+        for order in (parts, parts[::-1])
+    )
     words = {word.casefold() for word in _WORDS.findall(plain.text)}
     shown = [word.casefold() for word in _WORDS.findall(page.text)]
     said_twice = sum(word in words for word in shown)
