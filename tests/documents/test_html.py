@@ -1,4 +1,9 @@
+import itertools
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rag.documents.parsers import Extract
 from rag.documents.parsers.html import read_web_page
@@ -149,13 +154,15 @@ def test_all_parts_of_a_page_are_read():
         "<p>War</p><aside>Never on asbestos.</aside><blockquote><p>Peace</p></blockquote>"
         "<figure><img><figcaption>The <b>bridge</b></figcaption></figure>"
         "<address>9 Quay Road<br>Tel. <a href='tel:0555'>0555</a></address>"
-        "<footer><p>Write to <a href='mailto:a@b'>a@b</a></p><p><a href='mailto:c@d'>c@d</a></p></footer>"
+        "<footer><p>© 2020 The Shop. Call 0555 730.</p>"
+        "<p>Write to <a href='mailto:a@b'>a@b</a></p><p><a href='mailto:c@d'>c@d</a></p></footer>"
     ) == [
         "paragraph: War",
         "paragraph: Never on asbestos.",
         "quotation: Peace",
         "caption: The bridge",
         "paragraph: 9 Quay Road\nTel. 0555",
+        "paragraph: © 2020 The Shop. Call 0555 730.",
         "paragraph: Write to a@b",
         "paragraph: c@d",
     ]
@@ -254,6 +261,26 @@ def test_a_short_page_is_all_that_is_seen(content, text):
 
     assert extract == Extract(text, blocks=extract.blocks)
     assert [line.partition(": ")[2] for line in outline(extract)] == [text] * bool(text)
+
+
+TAGS = (
+    "p div section article header footer aside blockquote ul ol li dl dt dd table caption thead tr td th "
+    "h1 h3 details summary figure figcaption pre b span br form address center x-card"
+).split()
+
+
+@given(st.recursive(st.just(""), lambda inner: st.lists(st.tuples(st.sampled_from(TAGS), inner), max_size=4)))
+def test_whatever_stands_in_whatever_no_word_is_lost(tree):
+    numbers = itertools.count()
+
+    def markup(children) -> str:
+        word = f" w{next(numbers)}w "
+        return word + "".join(f"<{tag}>{markup(inner)}</{tag}>{markup('')}" for tag, inner in children)
+
+    extract = read_web_page(markup(tree).encode())
+
+    assert outline(extract)
+    assert sorted(map(int, re.findall(r"w(\d+)w", extract.text))) == [*range(next(numbers))]
 
 
 def test_a_web_page_that_is_nested_too_deep():

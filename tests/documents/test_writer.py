@@ -93,6 +93,23 @@ def test_a_paragraph_that_begins_with_a_bullet_is_an_item():
     ]
 
 
+def test_lines_that_begin_with_a_mark_are_items():
+    writer = Writer()
+    assert writer.paragraph("Bring:\n- bread\n- salt\nAnd come early.") == (24, 39)
+    writer.paragraph("It was cold - very cold\n- and dark.")
+    writer.paragraph("1. Run\n2) Eat")
+
+    assert outline(writer.extract()) == [
+        "paragraph: Bring:",
+        "item 1: - bread <- Bring:",
+        "item 1: - salt <- Bring:",
+        "paragraph: And come early.",
+        "paragraph: It was cold - very cold\n- and dark.",
+        "item 1: 1. Run <- It was cold - very cold\n- and dark.",
+        "item 1: 2) Eat <- It was cold - very cold\n- and dark.",
+    ]
+
+
 def test_code_keeps_its_indent_and_has_what_leads_to_it():
     writer = Writer()
     writer.paragraph("Run:")

@@ -50,6 +50,7 @@ _MAIN = {"article", "main"}
 _EDGES = {"header", "footer"}
 _LAYOUT_ROLES = {"presentation", "none"}
 _COPYRIGHT = re.compile(r"©|\(c\)|copyright\b|all rights reserved", re.IGNORECASE)
+_CONTACT = re.compile(r"@|(?!(?:19|20)\d\d\b)\b\d{3}")
 _BLANKS = re.compile(r"\s+")
 _BREAK = "\0"
 """Stands for a line break until white space is made one blank; no text of a page can have it."""
@@ -446,7 +447,7 @@ class _Reading:
             self._writer.add("field", text, header=[context.span])
         elif tag == "blockquote":
             self._writer.add("quotation", text)
-        elif self._edges and _COPYRIGHT.match(text):
+        elif self._edges and _COPYRIGHT.match(text) and not _CONTACT.search(text):
             self._writer.add("furniture", text)
         else:
             self._writer.paragraph(text, bold=bold)

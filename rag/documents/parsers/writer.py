@@ -23,6 +23,7 @@ _NO_CONTENT = {"heading", "furniture", "metadata"}
 _LEADS_IN = {"paragraph", "answer", "field", "item", "quotation", "question"}
 _ASKED = re.compile(r"(?:Q|Question|F|Frage)\s*\d*\s*[:.)]\s*\S", re.IGNORECASE)
 _BULLET = re.compile(r"[•‣∙●◦▪■□➢►✓✔]\s*\S")
+_MARK = re.compile(rf"\s*(?:{_BULLET.pattern}|(?:[-*–—]|\d{{1,3}}[.)])\s+\S)")
 _MAX_QUESTION_CHARS = 300
 _MAX_LABEL_CHARS = 80
 _MAX_NAME_CHARS = 40
@@ -117,16 +118,25 @@ class Writer:
         return span
 
     def paragraph(self, text: str, *, bold: bool = False) -> Span:
-        """A paragraph, or the question, answer or item that it is; `bold` says that all of it is."""
-        if _BULLET.match(text.lstrip()):
-            last = self.last
-            header = last.header if last is not None and last.kind == "item" else self.lead_in()
-            return self.add("item", text, level=1, header=header)
+        """A paragraph, or the question, answer or item that it is; `bold` says that all of it is.
+
+        Where several lines begin with a mark each is an item, and the span of the last line is given.
+        """
+        lines = text.strip().split("\n")
+        if sum(_MARK.match(line) is not None for line in lines) > 1:
+            return [self._item(line) if _MARK.match(line) else self.paragraph(line) for line in lines][-1]
+        if _BULLET.match(lines[0]):
+            return self._item(text)
         if _asks(text) and (bold or _ASKED.match(text.strip())):
             return self.ask(text)
         if self.question:
             return self.add("answer", text, header=[self.question])
         return self.add("paragraph", text)
+
+    def _item(self, text: str) -> Span:
+        last = self.last
+        header = last.header if last is not None and last.kind == "item" else self.lead_in()
+        return self.add("item", text, level=1, header=header)
 
     def lead_in(self) -> tuple[Span, ...]:
         """The span of what stands right before and leads to the list that follows, if any does."""
