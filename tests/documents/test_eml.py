@@ -28,7 +28,7 @@ def test_a_mail_is_its_headers_and_its_plain_text():
         Date="Mon, 03 Apr 2017 23:59:00 -1100",
         Received="from nowhere",
     )
-    message.set_content("War and bread.\n\nÀ bientôt, in the\nriver.")
+    message.set_content("War and bread.\n\nÀ bientôt, in the river.")
     message.add_alternative("<p>War, and bread. À bientôt!</p>", subtype="html")
     message.add_attachment(b"not this", maintype="text", subtype="plain", filename="a.txt")
 
@@ -37,7 +37,7 @@ def test_a_mail_is_its_headers_and_its_plain_text():
     assert extract == Extract(
         "Subject: Über den Krieg\nFrom: Ada Löf <ada@example.org>\nTo: b@example.org, c@example.org\n"
         "Cc: d@example.org\nDate: Mon, 03 Apr 2017 23:59:00 -1100\n\n"
-        "War and bread.\n\nÀ bientôt, in the\nriver.\n\nAttachment: a.txt",
+        "War and bread.\n\nÀ bientôt, in the river.\n\nAttachment: a.txt",
         title="Über den Krieg",
         date="2017-04-03",
         blocks=extract.blocks,
@@ -49,7 +49,7 @@ def test_a_mail_is_its_headers_and_its_plain_text():
         "metadata: Cc: d@example.org",
         "metadata: Date: Mon, 03 Apr 2017 23:59:00 -1100",
         "paragraph: War and bread.",
-        "paragraph: À bientôt, in the\nriver.",
+        "paragraph: À bientôt, in the river.",
         "metadata: Attachment: a.txt",
     ]
 
@@ -80,7 +80,7 @@ def test_all_texts_are_read_in_order():
     message = mail(Subject="War")
     message.set_content("Here is the bridge.")
     message.add_attachment(b"GIF", maintype="image", subtype="gif", filename="a b.gif", disposition="inline")
-    message.add_attachment("Three planks\nare rotten.", disposition="inline")
+    message.add_attachment("Three planks are rotten.", disposition="inline")
     message.add_attachment("<ul><li>salt</ul>", subtype="html", disposition="inline")
     message.add_attachment("BEGIN:VCALENDAR", subtype="calendar", disposition="inline")
 
@@ -88,7 +88,7 @@ def test_all_texts_are_read_in_order():
         "metadata: Subject: War",
         "paragraph: Here is the bridge.",
         "metadata: Attachment: a b.gif",
-        "paragraph: Three planks\nare rotten.",
+        "paragraph: Three planks are rotten.",
         "item 1: - salt",
     ]
 
