@@ -8,7 +8,7 @@ import pytest
 from rag.documents.folder import File, files, read, read_folder
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError
-from rag.types import Document, Failure
+from rag.types import Block, Document, Failure
 from tests.support.files import pdf
 
 READABLE = ".txt .md .html .htm .pdf .docx .eml"
@@ -241,7 +241,7 @@ def test_a_file_of_another_format_is_read_by_its_format(tmp_path):
     assert list(read_folder(tmp_path)) == [
         document("a.pdf", "War and\n\nbread", content, title="On war", date="2017-04-03", pages=(0, 9)),
         Failure("b.PDF", "is empty"),
-        document("c.htm", "Peace", b"<p>Peace"),
+        document("c.htm", "Peace", b"<p>Peace", blocks=(Block("paragraph", 0, 5),)),
         Failure("d.html", "has no text"),
     ]
 
