@@ -8,7 +8,7 @@ from rag.models.pooling import Vectors
 from rag.retrieval.deduplication import newest_versions
 from rag.retrieval.query import Query
 from rag.retrieval.scoring import Wanted, coverage, quote_score
-from rag.retrieval.structure import Role, Structure
+from rag.retrieval.structure import Role
 from rag.text.analyzer import joined, line, stems
 from rag.text.answer_type import has_answer_of
 from rag.text.near_duplicates import said_in
@@ -28,10 +28,10 @@ class ReadSentence:
 
 @dataclass(frozen=True, slots=True)
 class PassageContent:
-    """The sentences of a passage, the facts of its document, and the words of its near-duplicates."""
+    """The sentences of a passage with their roles, the facts of its document, its near-duplicates' words."""
 
     sentences: Sequence[ReadSentence]
-    structure: Structure
+    roles: Sequence[Role]
     about: About
     copies: Mapping[str, str]
 
@@ -88,10 +88,9 @@ def candidate_sentences(
     """The sentences inside the passages that can be quoted, in order, with what speaks for them."""
     newest = newest_versions(passages)
     for number, (passage, found) in enumerate(zip(passages, inside, strict=True)):
-        roles = [found.structure.role(sentence.span[0]) for sentence in found.sentences]
-        signals = judge.signals(found.sentences, roles, passage.score, newest=number in newest)
+        signals = judge.signals(found.sentences, found.roles, passage.score, newest=number in newest)
         place, last_role = passage.start, None
-        for sentence, role, speaking in zip(found.sentences, roles, signals, strict=True):
+        for sentence, role, speaking in zip(found.sentences, found.roles, signals, strict=True):
             first, last = sentence.span
             before = passage.text[place - passage.start : first - passage.start]
             if last_role is not None and not _reads_on(last_role, role):

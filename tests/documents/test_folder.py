@@ -26,7 +26,8 @@ def sha256(content: bytes) -> str:
 
 
 def document(source: str, text: str, content: bytes, **about) -> Document:
-    return Document(source, text, sha256(content), **about)
+    """A document of one paragraph, unless it is `about` another."""
+    return Document(source, text, sha256(content), **{"blocks": (Block("paragraph", 0, len(text)),), **about})
 
 
 def test_reads_text_and_markdown_in_order_of_source(tmp_path):
@@ -65,7 +66,8 @@ def test_line_ends_and_white_space_stay_as_they_are(tmp_path):
     content = b"\r\n one\r\n\r\ntwo\rthree\n\t\x0c "
     write(tmp_path, {"a.txt": content})
 
-    assert list(read_folder(tmp_path)) == [document("a.txt", content.decode(), content)]
+    blocks = (Block("paragraph", 3, 6), Block("paragraph", 10, 13), Block("paragraph", 14, 19))
+    assert list(read_folder(tmp_path)) == [document("a.txt", content.decode(), content, blocks=blocks)]
 
 
 def test_hidden_files_and_folders_are_skipped(tmp_path):
@@ -239,9 +241,17 @@ def test_a_file_of_another_format_is_read_by_its_format(tmp_path):
     write(tmp_path, {"a.pdf": content, "b.PDF": b"", "c.htm": b"<p>Peace", "d.html": b"<script>x</script>"})
 
     assert list(read_folder(tmp_path)) == [
-        document("a.pdf", "War and\n\nbread", content, title="On war", date="2017-04-03", pages=(0, 9)),
+        document(
+            "a.pdf",
+            "War and\n\nbread",
+            content,
+            title="On war",
+            date="2017-04-03",
+            pages=(0, 9),
+            blocks=(Block("heading", 0, 7, 2), Block("paragraph", 9, 14)),
+        ),
         Failure("b.PDF", "is empty"),
-        document("c.htm", "Peace", b"<p>Peace", blocks=(Block("paragraph", 0, 5),)),
+        document("c.htm", "Peace", b"<p>Peace"),
         Failure("d.html", "has no text"),
     ]
 
@@ -281,7 +291,15 @@ def test_front_matter_is_part_of_the_text(tmp_path):
     content = b"---\ntitle: War\n---\nPeace"
     write(tmp_path, {"a.md": content})
 
-    assert list(read_folder(tmp_path)) == [document("a.md", content.decode(), content, title="War")]
+    blocks = (
+        Block("metadata", 0, 3),
+        Block("metadata", 4, 14),
+        Block("metadata", 15, 18),
+        Block("paragraph", 19, 24),
+    )
+    assert list(read_folder(tmp_path)) == [
+        document("a.md", content.decode(), content, title="War", blocks=blocks)
+    ]
 
 
 @pytest.mark.parametrize(

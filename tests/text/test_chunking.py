@@ -63,7 +63,7 @@ def test_a_short_text_is_one_chunk_without_the_white_space_around_it():
     text = "\n  War and peace.\n\nBread.  \n"
 
     assert chunks(text, count_tokens=characters, max_tokens=800) == (
-        Chunk(3, 25, "War and peace.\n\nBread."),
+        Chunk(3, 25, "War and peace.\n\nBread.", ((3, 17), (19, 25))),
     )
 
 
