@@ -8,6 +8,7 @@ from rag.index.base import StoredChunk
 from rag.text.near_duplicates import NEAR, Shingles, nearness, shingles
 from rag.types import Passage
 
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 
 
@@ -36,16 +37,23 @@ def without_copies(ranked: Iterable[ScoredChunk]) -> Iterator[ScoredChunk]:
 def newest_versions(passages: Sequence[Passage]) -> frozenset[int]:
     """The passages, by number, of which others are older versions: nearly the same, with other numbers."""
     said = [shingles(_NUMBER.sub("", passage.text)) for passage in passages]
+    dates = [_dated(passage) for passage in passages]
     newest = set()
-    for number, passage in enumerate(passages):
-        dates = [
-            other.date
-            for at, other in enumerate(passages)
-            if at != number and other.date and nearness(said[number], said[at]) >= NEAR
+    for number, date in enumerate(dates):
+        others = [
+            other
+            for at, other in enumerate(dates)
+            if at != number and other and nearness(said[number], said[at]) >= NEAR
         ]
-        if passage.date and dates and passage.date > max(dates):
+        if date and others and date > max(others):
             newest.add(number)
     return frozenset(newest)
+
+
+def _dated(passage: Passage) -> str:
+    """The document's date, or the last year in its name or title; "" where there is none."""
+    years = _YEAR.findall(f"{passage.source} {passage.title or ''}")
+    return passage.date or max(years, default="")
 
 
 def _numbers(text: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ from rag.index.base import About, State, StoredChunk, sentence_cosines
 from rag.models.pooling import Vectors
 from rag.retrieval.deduplication import newest_versions
 from rag.retrieval.query import Query
-from rag.retrieval.scoring import Wanted, coverage, quote_score
+from rag.retrieval.scoring import METADATA, Wanted, coverage, quote_score
 from rag.retrieval.structure import Role
 from rag.text.analyzer import joined, line, stems
 from rag.text.answer_type import has_answer_of
@@ -104,7 +104,7 @@ def candidate_sentences(
                 first,
                 last,
                 sentence.text,
-                quote_score(speaking),
+                quote_score(speaking) - METADATA * role.metadata,
                 speaking,
                 lead_in,
                 before,

@@ -265,6 +265,8 @@ def test_a_file_of_another_format_is_read_by_its_format(tmp_path):
         ("20170403.pdf", pdf("War"), None, "2017-04-03"),
         ("a.md", b"War\n\n# The war #\n# Peace\n", "The war", None),
         ("a.md", b"#hashtag\n## Part\n", None, None),
+        ("a.md", b"# The war in C# \n", "The war in C#", None),
+        ("a.md", b"The war ==\n===\n", "The war ==", None),
         ("a.md", b"```sh\n# a comment\n```\n# The war\r\n", "The war", None),
         ("a.md", b"---\ntitle: The war\ndate: 2017-04-03\n---\n# Peace\n", "The war", "2017-04-03"),
         (
@@ -303,13 +305,22 @@ def test_front_matter_is_part_of_the_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", [b" " * 300_000, b"#" * 300_000, b"# " + b" #" * 150_000 + b"x", b"title" * 60_000]
+    ("line", "last"),
+    [
+        (b" " * 300_000, (600_012, 600_015)),
+        (b"#" * 300_000, (4, 600_015)),
+        (b"# " + b" #" * 150_000 + b"x", (600_018, 600_021)),
+        (b"title" * 60_000, (4, 600_015)),
+    ],
 )
-def test_a_markdown_text_of_one_long_line_is_read_at_once(tmp_path, line):
+def test_a_markdown_text_of_one_long_line_is_read_at_once(tmp_path, line, last):
     content = b"---\ntitle:" + line + b"\n" + line + b"\nWar"
     write(tmp_path, {"a.md": content})
 
-    assert list(read_folder(tmp_path)) == [document("a.md", content.decode(), content)]
+    (found,) = read_folder(tmp_path)
+
+    assert (found.text, found.title) == (content.decode(), None)
+    assert found.blocks[-1] == Block("paragraph", *last)
 
 
 def test_a_text_that_is_too_long_is_a_failure(tmp_path):
