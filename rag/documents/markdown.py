@@ -35,13 +35,22 @@ def read_markdown(text: str) -> Extract:
     metadata = [Block("metadata", *line) for line in _lines_between(text, 0, begin)]
     body = [*_covering(text, begin, [*_blocks(text, begin)])]
     first = next((one for one in body if one.kind in ("heading", "question") and one.level == 1), None)
-    heading = None if first is None else text[first.start : first.end].strip("#=- \t\r\n")
+    heading = None if first is None else _words(text[first.start : first.end])
     return Extract(
         text,
         title=title(fields.get("title", "").strip().strip("\"'")) or title(heading),
         date=first_date(fields.get("date", "")),
         blocks=led(text, [*metadata, *body]),
     )
+
+
+def _words(heading: str) -> str:
+    """The heading without the marks before it, and those that close it: in "# C#" there is none that does."""
+    if not re.match(r"#+(?:[ \t]|$)", heading):
+        return heading
+    words = heading.lstrip("#").strip()
+    closed = words.rstrip("#")
+    return closed if closed[-1:] in ("", " ", "\t") else words
 
 
 def _blocks(text: str, begin: int) -> Iterator[Block]:
