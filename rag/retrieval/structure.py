@@ -11,6 +11,8 @@ from rag.types import Block, Chunk
 MAX_LIST_CHARS = 600
 """A longer list isn't quoted whole: what leads to it is quoted with the items that fit, the others alone."""
 
+MAX_CAPTION_CHARS = 150
+
 _TITLES = ("heading", "question")
 
 
@@ -57,14 +59,16 @@ class Structure:
         number = max(bisect.bisect_right(self._starts, start) - 1, 0)
         block = self._blocks[number]
         titles = [self._line(heading.start, heading.end) for heading in self._paths[number]]
-        led = [self._line(*span) for span in block.header if span[0] < span[1] <= block.start]
+        led = " | ".join(self._line(*span) for span in block.header if span[0] < span[1] <= block.start)
+        if (caption := self._caption(number)) is not None:
+            led = ": ".join(filter(None, [self._line(caption.start, caption.end), led]))
         headings = " › ".join(titles)
         whole = self._lists.get(number)
         return Role(
             quotable=block.kind not in (*_TITLES, "furniture") and not self._is_header(block),
             metadata=block.kind == "metadata",
             headings=headings,
-            led=" | ".join(led),
+            led=led,
             section=f"{self._named} {headings}",
             whole=None if whole is None else Chunk(*whole, self.text(*whole)),
             block=block,
@@ -78,6 +82,16 @@ class Structure:
 
     def _line(self, start: int, end: int) -> str:
         return " ".join(BULLET.sub("", self.text(start, end), count=1).split())
+
+    def _caption(self, number: int) -> Block | None:
+        """What stands right above the table of the row of this number, if it is short."""
+        if self._blocks[number].kind != "row":
+            return None
+        while number and self._blocks[number].kind in ("row", "furniture"):
+            number -= 1
+        above = self._blocks[number]
+        short = above.kind in ("paragraph", "caption") and above.end - above.start <= MAX_CAPTION_CHARS
+        return above if short else None
 
     def _is_header(self, block: Block) -> bool:
         """Whether the block is the row above a table's columns."""
