@@ -53,8 +53,7 @@ SHOWN = [
     ),
     (
         types.Citation(1, "a.txt", 5, 9, "War."),
-        "Citation(label=1, source='a.txt', start=5, end=9, quote='War.', page=None, copies=<0>, "
-        "context='')",
+        "Citation(label=1, source='a.txt', start=5, end=9, quote='War.', page=None, copies=<0>, context='')",
     ),
     (
         types.Evidence(1, "a.txt", 5, 9, "War.", 0.5, None, False),

@@ -35,9 +35,7 @@ def piece(text: str, start: int = 0) -> Chunk:
 def write(folder, texts: dict[str, str], removed=()) -> None:
     """Documents of one chunk each, whose vector is (length, 1)."""
     with store.writing(folder, IDENTITY, rebuild=False) as writer:
-        added = [
-            (document(source, text), [piece(text)] if text else []) for source, text in texts.items()
-        ]
+        added = [(document(source, text), [piece(text)] if text else []) for source, text in texts.items()]
         for text in texts.values():
             writer.keep([embedded(text, [len(text), 1])])
         with writer.swap(removed, added):
