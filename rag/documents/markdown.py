@@ -10,9 +10,11 @@ from rag.text.blocks import led
 from rag.text.dates import first_date
 from rag.types import Block, BlockKind
 
-_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?=[\w-]+[ \t]*:)(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r"^(title|date)[ \t]*:(.*)", re.MULTILINE)
-_CELL = re.compile(r"(?:[^|\\`]|\\.|`[^`\n]*`|[\\`])+")
+_BAR = re.compile(r"\\.|`[^`\n]*`|\|")
+"""A bar between cells, or what may hide one."""
+
 _LINE = re.compile(r"[^\n]*\n?")
 _MAX_NESTING = 50
 
@@ -96,7 +98,8 @@ def _block(
 ) -> Block:
     if kind == "heading":
         if token.markup.startswith(("=", "-")):  # under the heading
-            end = start + len(text[start:end].rpartition("\n")[0].rstrip())
+            last = max(text.rfind("\n", start, end), text.rfind("\r", start, end))
+            end = start + len(text[start:last].rstrip())
         return Block("heading", start, end, int(token.tag[1:]))
     if kind == "paragraph" and within and within[-1] == "list_item_open":
         return Block("item", start, end, level)
@@ -107,15 +110,13 @@ def _block(
 
 def _cells(text: str, start: int, end: int) -> tuple[tuple[int, int], ...]:
     """The cells of a row without the bars and the blanks around them."""
-    inner = _trimmed(text, start + (text[start] == "|"), end)
-    if text[inner[0] : inner[1]].endswith("|"):
-        inner = inner[0], inner[1] - 1
-    bars = [match.end() for match in _CELL.finditer(text, *inner)]
-    cells, first = [], inner[0]
-    for bar in [*(bar for bar in bars if bar < inner[1] and text[bar] == "|"), inner[1]]:
-        cells.append(_trimmed(text, first, bar))
-        first = bar + 1
-    return tuple(cells)
+    bars = [match.start() for match in _BAR.finditer(text, start, end) if match[0] == "|"]
+    if bars and not text[start : bars[0]].strip("> \t"):  # as in a quotation
+        start = bars.pop(0) + 1
+    if bars and bars[-1] == end - 1:
+        end = bars.pop()
+    edges = zip([start, *(bar + 1 for bar in bars)], [*bars, end], strict=True)
+    return tuple(_trimmed(text, *edge) for edge in edges)
 
 
 def _headers(
