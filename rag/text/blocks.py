@@ -17,8 +17,14 @@ _LINE = re.compile(r"[^\n\r\u2028\u2029]+")
 _UNDERLINE = re.compile(r"([=\-~^*_])\1{2,}")
 _NUMBERED = re.compile(r"(?:\d+\.)*\d+\.?[ \t]+(?=[^\W\d_])|[IVXLC]+\.[ \t]+(?=[^\W\d_])")
 _FIELD = re.compile(r"([^\W\d_][^:\n.!?;]{0,38}[^\W_])[ \t]*:[ \t]+(?=\S)")
-_ASKED = re.compile(r"Q(?:uestion)?[ \t]?\d*[:.)][ \t]*(?=\S)", re.IGNORECASE)
-_ANSWERED = re.compile(r"A(?:nswer)?[ \t]?\d*[:.)][ \t]*(?=\S)", re.IGNORECASE)
+_ASKED = re.compile(r"(?:Q|(?i:question))[ \t]?\d*[:.)][ \t]*(?=\S)")
+_ANSWERED = re.compile(r"(?:A|(?i:answer))[ \t]?\d*:[ \t]*(?=\S)")
+_REPLIED = re.compile(r"A[ \t]?\d*[.)][ \t]*(?=\S)")
+"""An answer in the paragraph of its question; elsewhere an initial, or the first item of a list."""
+
+_SENTENCE_AFTER_NUMBER = re.compile(r"(?!1\.)\d{1,3}\.[ \t]+[^\W\d_a-z]")
+"""After a wrapped line a sentence that ended with a number, and the next one; no item."""
+
 _ENDS = tuple(".!?…:;。！？")
 _CLOSING = "\"'”’»)]"
 
@@ -155,6 +161,7 @@ def _blocks(lines: Sequence[_Line], width: int) -> Iterator[Block]:
     """The blocks of the lines of a paragraph."""
     fields = sum(_FIELD.match(line.words) is not None for line in lines)
     labelled = fields >= 2 and fields >= 0.6 * len(lines)
+    asked = any(_ASKED.match(line.words) for line in lines)
     runs: list[list[_Line]] = []
     kinds: list[str] = []
     for line, following in itertools.zip_longest(lines, lines[1:]):
@@ -163,7 +170,7 @@ def _blocks(lines: Sequence[_Line], width: int) -> Iterator[Block]:
             runs.append([line])
             kinds.append("furniture")
             continue
-        kind = _kind(line, following, labelled=labelled)
+        kind = _kind(line, following, labelled=labelled, asked=asked)
         if runs and _goes_on(runs[-1], kinds[-1], line, kind, width):
             runs[-1].append(line)
         else:
@@ -173,12 +180,12 @@ def _blocks(lines: Sequence[_Line], width: int) -> Iterator[Block]:
         yield _block(kind, run)
 
 
-def _kind(line: _Line, following: _Line | None, *, labelled: bool) -> str:
+def _kind(line: _Line, following: _Line | None, *, labelled: bool, asked: bool) -> str:
     if line.words.startswith(">"):
         return "quotation"
     if _ASKED.match(line.words):
         return "question"
-    if _ANSWERED.match(line.words):
+    if _ANSWERED.match(line.words) or (asked and _REPLIED.match(line.words)):
         return "answer"
     if MARK.match(line.words):
         return "item"
@@ -196,6 +203,8 @@ def _goes_on(run: Sequence[_Line], kind: str, line: _Line, own: str, width: int)
     last = run[-1]
     if own == "quotation" or kind == "quotation":
         return own == kind
+    if kind == "paragraph" and own == "item" and _SENTENCE_AFTER_NUMBER.match(line.words):
+        return not last.words.rstrip(_CLOSING).endswith(_ENDS) and _wraps(last, line, width)
     if kind.startswith(("heading", "furniture")) or own not in ("paragraph", "lead-in"):
         return False
     if kind in ("item", "field", "question", "answer") and line.indent > run[0].indent:
@@ -236,7 +245,7 @@ def _heading(line: _Line) -> int:
     words = line.words
     if len(words) > _HEADING_CHARS or not any(character.isalpha() for character in words):
         return 0
-    if words.rstrip(_CLOSING).endswith(_ENDS) and not words.endswith("?"):
+    if words.rstrip(_CLOSING).endswith((*_ENDS, ",")) and not words.endswith("?"):
         return 0
     if numbered := _NUMBERED.match(words):
         return 1 + numbered[0].count(".", 0, len(numbered[0].rstrip(". \t")))
