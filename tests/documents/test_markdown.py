@@ -79,6 +79,14 @@ def test_code_is_led_by_the_line_before_it_and_has_no_headings():
     ]
 
 
+def test_code_in_a_list_is_led_by_its_item():
+    assert shown("Then:\n\n1. Open it:\n\n       hut open\n\n2. Wait.\n\n       hut wait\n")[1:4] == [
+        ("item", 1, "1. Open it:", ["Then:"]),
+        ("code", 0, "hut open", ["1. Open it:"]),
+        ("item", 1, "2. Wait.", []),
+    ]
+
+
 def test_items_are_led_by_what_stands_before_the_list_or_by_the_item_that_they_are_nested_in():
     text = "**Bring:**\n\n- stove\n  and fuel\n\n  or gas\n- rope\n  1. tie\n\n     - well\n* salt\n\nRest."
     lead_in = ["**Bring:**"]
