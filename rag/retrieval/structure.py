@@ -50,7 +50,8 @@ class Structure:
         self._text = state.text(document, self._first, end + MAX_LIST_CHARS)
         self._blocks = state.blocks(document, self._first, end + MAX_LIST_CHARS)
         self._starts = [block.start for block in self._blocks]
-        self._headers = {span for block in self._blocks if block.kind == "row" for span in block.header}
+        rows = [block for block in self._blocks if block.kind == "row"]
+        self._headers = {span for row in rows for span in row.header if span[0] < span[1]}
         self._paths = _paths(self._blocks)
         self._lists = _lists(self._blocks, self.text)
 
@@ -61,7 +62,8 @@ class Structure:
         titles = [self._line(heading.start, heading.end) for heading in self._paths[number]]
         led = " | ".join(self._line(*span) for span in block.header if span[0] < span[1] <= block.start)
         if (caption := self._caption(number)) is not None:
-            led = ": ".join(filter(None, [self._line(caption.start, caption.end), led]))
+            named = self._line(caption.start, caption.end).removesuffix(":")
+            led = ": ".join(filter(None, [named, led]))
         headings = " › ".join(titles)
         whole = self._lists.get(number)
         return Role(
