@@ -71,9 +71,9 @@ def ordered(item: str) -> bool:
 def led(text: str, blocks: Sequence[Block]) -> tuple[Block, ...]:
     """The blocks, each with what leads to it where a parser named none.
 
-    An item is led by the item that it is nested in, or by what stands before the list and ends with a colon;
-    so is a code. What consists of a question is one, and what follows it its answer: up to the next heading
-    where the question is a heading itself, else one block.
+    An item is led by the item that it is nested in, or by what stands before the list and ends with a colon; a
+    code by what stands right before it, if that does. What consists of a question is one, and what follows it
+    its answer: up to the next heading where the question is a heading itself, else one block.
     """
     found: list[Block] = []
     before: Block | None = None  # that isn't an item
@@ -86,8 +86,10 @@ def led(text: str, blocks: Sequence[Block]) -> tuple[Block, ...]:
             asked = block if block.kind == "question" else None
         elif not block.header:
             parent = None
-            if block.kind in ("item", "code"):
+            if block.kind == "item":
                 parent = items[-1] if items else before if before and _leads(text, before) else None
+            elif block.kind == "code":
+                parent = found[-1] if found and _leads(text, found[-1]) else None
             elif asked is not None and block.kind in ("paragraph", "answer"):
                 parent = asked
                 block = replace(block, kind="answer")
