@@ -72,8 +72,8 @@ def led(text: str, blocks: Sequence[Block]) -> tuple[Block, ...]:
     """The blocks, each with what leads to it where a parser named none.
 
     An item is led by the item that it is nested in, or by what stands before the list and ends with a colon;
-    a code by what stands right before it, if that does. What consists of a question is one, and what follows it
-    its answer: up to the next heading where the question is a heading itself, else one block.
+    a code by what stands right before it, if that does. What consists of a question is one, and what follows
+    it its answer: up to the next heading where the question is a heading itself, else one block.
     """
     found: list[Block] = []
     before: Block | None = None  # that isn't an item
