@@ -50,16 +50,16 @@ class Store:
         return self.backend().open(identity)
 
 
-def embedded(source: str, text: str, **about) -> EmbeddedDocument:
+def embedded(source: str, text: str, *, title: str | None = None, **about) -> EmbeddedDocument:
     embedder = WordEmbedder()
     blocks = blocks_of_text(text)
-    pieces = chunks(text, blocks, count_tokens=embedder.count_tokens, max_tokens=8)
+    pieces = chunks(text, blocks, title=title, count_tokens=embedder.count_tokens, max_tokens=8)
     by_key = {key_of(piece): (embedded_text(piece), embedded_spans(piece)) for piece in pieces}
     texts, spans = [text for text, _ in by_key.values()], [spans for _, spans in by_key.values()]
     vectors, of_sentences = embedder.embed_with_spans(texts, spans)
     found = tuple(map(EmbeddedText, texts, vectors, spans, of_sentences))
     sha256 = text_hash(text).hex()
-    return EmbeddedDocument(Document(source, text, sha256, blocks=blocks, **about), pieces, found)
+    return EmbeddedDocument(Document(source, text, sha256, title, blocks=blocks, **about), pieces, found)
 
 
 def write(store: Store, texts=TEXTS, *, rebuild: bool = False) -> dict[str, EmbeddedDocument]:
