@@ -40,8 +40,7 @@ class Line:
     """Words beside each other, with their box and the width of the first.
 
     `order` counts the page's lines as PDFium has them; `follows` says that it has this one on the same line
-    as the one before. What is `aside` is turned another way than the page. `votes` is by how many characters
-    the height is that of most.
+    as the one before. What is `aside` is turned another way than the page.
     """
 
     text: str
@@ -56,7 +55,6 @@ class Line:
     order: int = 0
     follows: bool = False
     aside: bool = False
-    votes: int = 0
 
     @property
     def size(self) -> float:
