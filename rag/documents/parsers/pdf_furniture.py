@@ -52,10 +52,13 @@ class _Edge:
         """How far it is from the edge of the page."""
         return self.page.box[3] - level[0].top if self.at_top else level[0].bottom - self.page.box[1]
 
+    def is_near(self, level: _Level) -> bool:
+        """Whether it stands in the margin of the page."""
+        return self.place(level) < _MARGIN * (self.page.box[3] - self.page.box[1])
+
     def is_number(self, level: _Level) -> bool:
-        """Whether it is a page number, and stands where those do."""
-        near = self.place(level) < _MARGIN * (self.page.box[3] - self.page.box[1])
-        return near and _NUMBER.fullmatch(" ".join(line.text for line in level)) is not None
+        """Whether it is a page number."""
+        return _NUMBER.fullmatch(" ".join(line.text for line in level)) is not None
 
 
 def parted(pages: Sequence[Page]) -> list[tuple[list[_Level], list[Line], list[_Level]]]:
@@ -98,7 +101,7 @@ def _edge(page: Page, *, at_top: bool) -> _Edge:
 
 
 def _on_level(line: Line, other: Line) -> bool:
-    return min(line.top, other.top) - max(line.bottom, other.bottom) > 0.5 * min(line.size, other.size)
+    return min(line.top, other.top) - max(line.bottom, other.bottom) > 0.5 * min(line.height, other.height)
 
 
 def _usual(places: Sequence[float]) -> float:
@@ -134,6 +137,13 @@ def _furniture(edge: _Edge, repeated: dict[_Key, float], bands: dict[bool, list[
         repeats = usual is not None and abs(place - usual) <= _SAME_PLACE
         in_band = any(abs(place - band) <= _SAME_PLACE for band in bands[edge.at_top])
         if not (repeats or in_band or (not number and edge.is_number(level))):
-            return found
+            break
         found.append(level)
-    return [] if len(edge.levels) > _MAX_LEVELS else found
+    else:
+        return [] if len(edge.levels) > _MAX_LEVELS else _near(edge, found)
+    return _near(edge, found)
+
+
+def _near(edge: _Edge, levels: Sequence[_Level]) -> list[_Level]:
+    """The levels that stand in the margin of the page."""
+    return [level for level in levels if edge.is_near(level)]

@@ -44,11 +44,12 @@ _SPECIAL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\ufb00-\ufb06\ud800-\udfff\ufffe\uffff]|[\u0622\u0623\u0625\u0627]\u0644"
 )
 
-_BOLD = re.compile(rb"bold|black|heavy|demi|cmbx|sfbx|medi\b", re.IGNORECASE)
-_FIXED = re.compile(rb"courier|mono|consol|cmtt|sftt|typewriter|fixed|nimbusmon", re.IGNORECASE)
+_BOLD = re.compile(rb"bold|black|heavy|demi|cmb|sfbx|medi\b", re.IGNORECASE)
+_FIXED = re.compile(rb"courier|mono|consol|(?:cm|sf).*tt\d|typewriter|fixed|nimbusmon", re.IGNORECASE)
 _FIXED_PITCH = 1  # of the flags of a font, in the PDF standard
 
-# In heights of a line, which are about 1.15 of the font size.
+_HEIGHT = 1.15  # of a line, in font sizes
+# In heights of a line.
 _CELL_GAP = 1.0  # more than justified text is stretched
 _MARKER_GAP = 3.5
 _NUMBER_GAP = 2.0  # after that of a heading
@@ -101,7 +102,13 @@ def _without_places(text: str, number: int) -> list[Line]:
             box = (0.0, -1.2 * order, 0.5 * len(line), 1 - 1.2 * order)
             lines.append(
                 Line(
-                    " ".join(words).translate(_LIGATURES), *box, 0.5 * len(words[0]), page=number, order=order
+                    " ".join(words).translate(_LIGATURES),
+                    *box,
+                    0.5 * len(words[0]),
+                    1.0,
+                    box[1],
+                    page=number,
+                    order=order,
                 )
             )
     return lines
@@ -124,7 +131,7 @@ class _Reader:
     def __init__(self, raw: Any, textpage: Any, text: str, visible: Box) -> None:
         self.quarter = 0
         self._raw, self._textpage, self._text, self._visible = raw, textpage, text, visible
-        self._loose = raw.FS_RECTF()
+        self._loose, self._matrix = raw.FS_RECTF(), raw.FS_MATRIX()
         self._sides = [ctypes.c_double() for _ in range(4)]
         self._fonts: dict[bytes, _Font] = {}
         self._is_plain = _SPECIAL.search(text) is None
@@ -167,6 +174,7 @@ class _Reader:
 
     def _line(self, run: "_Run", number: int, order: int) -> Line:
         first, last = self._font(run.start), self._font(run.last)
+        size, base = self._type(run)
         return Line(
             " ".join(run.words),
             run.left,
@@ -174,6 +182,8 @@ class _Reader:
             run.right,
             run.top,
             run.first,
+            size,
+            base,
             bold=first[0] and last[0],
             fixed=first[1] and last[1],
             page=number,
@@ -181,6 +191,21 @@ class _Reader:
             follows=not run.broken,
             aside=run.quarter != self.quarter,
         )
+
+    def _type(self, run: "_Run") -> tuple[float, float]:
+        """The size of the font in points, and the height of the line that its letters stand on."""
+        self._raw.FPDFText_GetMatrix(self._textpage, run.sized, self._matrix)
+        size = self._raw.FPDFText_GetFontSize(self._textpage, run.sized)
+        size *= math.hypot(self._matrix.c, self._matrix.d)
+        across, up = self._sides[:2]
+        self._raw.FPDFText_GetCharOrigin(self._textpage, run.sized, across, up)
+        base = _turned((across.value, up.value, across.value, up.value), run.quarter)[1]
+        height = run.top - run.bottom
+        if not height / 3 < size < height * 3:
+            size = height / _HEIGHT
+        if not run.bottom - height <= base <= run.top:
+            base = run.bottom + (height - size)
+        return size, base
 
     def _words(self) -> Iterator[tuple[int, int, int, bool, Box]]:
         """The words: start, end, quarters they are turned, whether PDFium has a new line, and the box."""
@@ -270,7 +295,10 @@ def _around(first: Box, last: Box) -> Box:
 
 
 class _Run:
-    """A line while words are added to it; `votes` is by how many characters its height is that of most."""
+    """A line while words are added to it; `votes` is by how many characters its height is that of most.
+
+    `sized` is a character that has this height.
+    """
 
     __slots__ = (
         "bottom",
@@ -282,6 +310,7 @@ class _Run:
         "near",
         "quarter",
         "right",
+        "sized",
         "start",
         "top",
         "votes",
@@ -292,7 +321,7 @@ class _Run:
         self.left, self.bottom, self.right, self.top = box
         self.words = [word]
         self.first = self.right - self.left
-        self.start = self.last = start
+        self.start = self.sized = self.last = start
         self.quarter, self.broken, self.votes = quarter, broken, len(word)
         self.gap, self.near = _CELL_GAP * (self.top - self.bottom), _SAME_HEIGHT * (self.top - self.bottom)
 
@@ -327,5 +356,5 @@ class _Run:
         same = abs(top - self.top) < self.near and abs(bottom - self.bottom) < self.near
         self.votes += len(word) if same else -len(word)
         if self.votes < 0:
-            self.bottom, self.top, self.votes = bottom, top, -self.votes
+            self.bottom, self.top, self.votes, self.sized = bottom, top, -self.votes, start
             self.gap, self.near = _CELL_GAP * (top - bottom), _SAME_HEIGHT * (top - bottom)
