@@ -158,8 +158,10 @@ def _regions(lines: Sequence[Line]) -> list[tuple[list[Line], list[tuple[float, 
     for index, line in enumerate(ordered):
         touched = _touched(columns, line)
         beside = _beside(ordered, start, index) if len(columns) == 1 and len(touched) == 1 else None
-        cut = beside if beside is not None else index
-        if beside is not None or len(touched) > 1 or len(columns) == _MAX_COLUMNS:
+        cut = beside
+        if cut is None and (len(touched) > 1 or len(columns) == _MAX_COLUMNS):
+            cut = _first_on_level(ordered, start, index)
+        if cut is not None:
             if cut > start:
                 found.append((ordered[start:cut], columns))
             start, columns = cut, []
@@ -167,6 +169,14 @@ def _regions(lines: Sequence[Line]) -> list[tuple[list[Line], list[tuple[float, 
                 columns = _with(columns, again)
         columns = _with(columns, line)
     return [*found, (ordered[start:], columns)] if ordered else []
+
+
+def _first_on_level(ordered: Sequence[Line], start: int, index: int) -> int:
+    """The first of the lines right before this one that stand on a level with it; itself without one."""
+    cut = index
+    while cut > max(start + 1, index - _NEAR) and _level(ordered[cut - 1], ordered[index]):
+        cut -= 1
+    return cut
 
 
 def _touched(columns: Sequence[tuple[float, float]], line: Line) -> list[tuple[float, float]]:
@@ -384,7 +394,7 @@ def _begins(paragraph: Sequence[Line], line: Line, after: Sequence[Line], right:
     if above.fixed and line.fixed:
         return False
     if not full:
-        return ended or not line.text[0].islower()
+        return ended or not (line.text[0].islower() or line.text[0].isdigit())
     if line.left < above.left - 0.8 * em:
         centred = abs(line.left + line.right - above.left - above.right) < em
         return len(paragraph) > 1 and not centred

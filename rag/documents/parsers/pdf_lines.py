@@ -216,7 +216,8 @@ class _Reader:
             broken = broken and (before == 0 or text[before - 1] in _HYPHENS or "\n" in text[before:start])
             if broken:
                 angle = self._raw.FPDFText_GetCharAngle(self._textpage, start)
-                quarter = round(angle / (math.pi / 2)) % 4 if math.isfinite(angle) and angle >= 0 else 0
+                # PDFium counts clockwise; less than 0 is an error.
+                quarter = round(-angle / (math.pi / 2)) % 4 if math.isfinite(angle) and angle >= 0 else 0
             before = end
             self._words_read += 1
             first = last = self._box(start, quarter)
