@@ -2,12 +2,19 @@
 
 import shutil
 
+import hypothesis
 import pytest
 
 from rag import settings, wiring
 from rag.answering.engine import Engine
 from tests.support import SEEDS
 from tests.support.fakes import WordEmbedder
+
+# A machine may be slow, or busy.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 MARKED = {
     **dict.fromkeys(("seed_settings", "seed_engine", "small_model", "llama", "embedder", "reader"), "model"),

@@ -14,7 +14,7 @@ from rag.answering.composition import Dropped
 from rag.answering.confidence import confidence
 from rag.answering.evidence import considered, ranked
 from rag.answering.faithfulness import unsupported
-from rag.answering.quotes import Short
+from rag.answering.quotes import Short, wholes
 from rag.answering.sentence_reranking import READ, marked, read
 from rag.answering.short_answer import short_answer
 from rag.answering.synthesis import LeftOut, Prompted, Step, Synthesizer
@@ -33,7 +33,7 @@ from rag.types import Answer, Citation, Event, Passage, Sentence, Waiting
 PASSAGES = 5
 """How many passages an answer is looked for in."""
 
-GATE = 1.3
+GATE = 1.1
 """The least score of the best sentence for which anything bears on the question at all.
 
 On SQuAD 2 it keeps 200 of 200 answerable questions, and declines 199 of 200 asked of other documents.
@@ -266,6 +266,7 @@ class Engine:
         if bears and self._reader is not None:
             with self._turns, _timed(draft.timings, "read"):
                 draft.sentences = read(self._reader, draft.query.text, draft.sentences)
+        draft.sentences = wholes(draft.sentences)
         if draft.sentences:
             draft.confidence = confidence(draft.query.question, draft.sentences)
         scope = draft.query.scope

@@ -44,6 +44,21 @@ _EXPLETIVE_REACH = 6
 _DETERMINERS = frozenset("a an the this that these those my your his her its our their any".split())
 _ELSEWHERE = frozenset("else latter others ones".split())
 _BE = frozenset("is are was were be been".split())
+_ARTICLES = frozenset("a an the".split())
+_SMALL = frozenset(
+    """
+    for of in on at by to from with about during after before and or than is are was were do does did
+    """.split()
+)
+_ELLIPSIS = re.compile(
+    r"\s*(?:and\s+(?:(?:what|how)\s+about\s+)?|(?:what|how)\s+about\s+)"
+    r"(?!(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|has|have|had|can|will)\b)"
+    r"(?P<other>[^\s?]+(?:\s+[^\s?]+){0,5})\s*\?*\s*",
+    re.I,
+)
+_ASKS_WHO = re.compile(r"\W*(?:who|whom|which\s+\w+|by\s+whom|what\s+is\s+the\s+name)\b", re.I)
+_NAME = re.compile(r"(?:(?:[A-Z]\.|[^\W\d_a-z][\w’'-]*|v[ao]n|d[aeiu]|del|bin|der|of)(?:\s+|$)){1,5}")
+_PERSON = re.compile(r"\b(?:(?P<whose>his|her(?=\s+\w))|he|him|she|her)\b", re.I)
 _ASKS_FOR_ONE = re.compile(r"\s*(?:who|what|where|when)(?:['’]s|\s+(?:is|are|was|were))\b", re.I)
 
 
@@ -74,6 +89,8 @@ def in_context(question: str, history: History) -> Context:
     ]
     earlier = [turn for turn in last if words(turn[0])]
     turns = tuple(earlier[-TOPIC_TURNS:])
+    if turns and (alone := _alone(question, *turns[-1])) is not None:
+        return Context(alone, alone, "", False, turns)
     topic = " ".join(asked for asked, _ in turns)[-MAX_TOPIC_CHARS:].strip()
     if not earlier or not _continues(question):
         return Context(question, question, topic, False, turns)
@@ -82,6 +99,47 @@ def in_context(question: str, history: History) -> Context:
     if start not in [asked for asked, _ in turns]:
         topic = f"{start} {topic}"[-MAX_TOPIC_CHARS:]
     return Context(question, f"{start} {question}", topic, True, turns)
+
+
+def _alone(question: str, asked: str, said: str) -> str | None:
+    """The question with what it leaves to the last turn put in; None where that isn't sure.
+
+    "And for the sea?" asks again, of something else; "he" is the person whom the last answer named.
+    """
+    if found := _ELLIPSIS.fullmatch(question):
+        return _replaced(asked, found["other"])
+    name = said.partition("\n")[0].strip()
+    if not (_ASKS_WHO.match(asked) and _NAME.fullmatch(name)) or any(map(str.istitle, question.split()[1:])):
+        return None
+    possessive = name + ("’" if name.endswith("s") else "’s")
+    put_in, count = _PERSON.subn(lambda word: possessive if word["whose"] else name, question, count=1)
+    return put_in if count else None
+
+
+def _replaced(asked: str, other: str) -> str | None:
+    """The question asked of something else: what begins with the same small word, or the last name in it."""
+    first = other.split()[0].lower()
+    spans = [match.span() for match in re.finditer(r"[\w’'-]+", asked)]
+    lowered = [asked[start:end].lower() for start, end in spans]
+    if first in STOP_WORDS or first in _DETERMINERS:
+        same = [at for at, word in enumerate(lowered) if word == first]
+        alike = [at for at, word in enumerate(lowered) if {first, word} <= _ARTICLES]
+        begin = next(reversed(same or alike), None)
+        ends = (
+            at
+            for at in range((begin or 0) + 1, len(spans))
+            if lowered[at] in _SMALL and lowered[at - 1] not in _SMALL
+        )
+        stop = next(ends, len(spans))
+    else:
+        named = [at for at, (start, _) in enumerate(spans) if at and asked[start].isupper()]
+        begin = next(
+            (at for at in named if at - 1 not in named and not {*range(at, named[-1])} - {*named}), None
+        )
+        stop = named[-1] + 1 if named else 0
+    if begin is None:
+        return None
+    return f"{asked[: spans[begin][0]]}{other}{asked[spans[stop - 1][1] :]}"
 
 
 def _encodable(text: str) -> str:

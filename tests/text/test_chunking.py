@@ -63,7 +63,7 @@ def test_a_short_text_is_one_chunk_without_the_white_space_around_it():
     text = "\n  War and peace.\n\nBread.  \n"
 
     assert chunks(text, count_tokens=characters, max_tokens=800) == (
-        Chunk(3, 25, "War and peace.\n\nBread."),
+        Chunk(3, 25, "War and peace.\n\nBread.", ((3, 17), (19, 25))),
     )
 
 
@@ -74,7 +74,10 @@ def test_a_repeated_paragraph_gets_its_own_offsets():
     found = chunks(text, count_tokens=characters, max_tokens=800)
 
     step = len(paragraph) + 4
-    assert found == tuple(Chunk(i * step, i * step + len(paragraph), paragraph) for i in range(3))
+    assert found == tuple(
+        Chunk(start, start + 504, paragraph, ((start, start + 395), (start + 396, start + 504)))
+        for start in (0, step, 2 * step)
+    )
 
 
 def test_a_chunk_ends_with_a_sentence_not_with_an_abbreviation():

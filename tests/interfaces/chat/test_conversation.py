@@ -112,6 +112,7 @@ def test_a_record_is_json_with_the_place_and_quote_of_each_citation():
         "quote": "The river froze in May.",
         "page": None,
         "copies": [],
+        "context": "",
     }
     assert kept["turns"][0]["answer"]["passages"][0]["text"] == PASSAGE.text
     assert kept["turns"][0]["rating"] == "up"
