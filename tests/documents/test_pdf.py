@@ -338,6 +338,39 @@ def test_captions_and_lines_of_contents():
     assert [kind for kind, _ in blocks(content)] == ["caption", "furniture", "furniture"]
 
 
+# Forms, notes and scripts
+
+
+def with_objects(content: bytes, page: bytes, catalog: bytes, *objects: bytes) -> bytes:
+    """The PDF with more in its page and catalog, and more objects, from number 100."""
+    added = b"".join(b"%d 0 obj\n%s\nendobj\n" % (100 + at, item) for at, item in enumerate(objects))
+    content = content.replace(b"/Type /Page ", b"/Type /Page " + page + b" ")
+    content = content.replace(b"/Type /Catalog ", b"/Type /Catalog " + catalog + b" ")
+    return content.replace(b"xref\n", added + b"xref\n", 1)
+
+
+def test_filled_in_fields_and_notes_stand_at_the_end_of_their_page():
+    widget = b"<< /Type /Annot /Subtype /Widget /Rect [60 600 200 620] /P 7 0 R "
+    content = with_objects(
+        pdf("Membership", "Thank you."),
+        b"",
+        b"/AcroForm << /Fields [100 0 R 101 0 R 102 0 R] >>",
+        widget + b"/FT /Tx /T (nm) /TU (Name:) /V (Ada Long) >>",
+        widget + b"/FT /Tx /T (Town) >>",
+        widget + b"/FT /Btn /T (Rower) /V /Yes /AS /Yes /AP << /N << /Yes null /Off null >> >> >>",
+        b"<< /Type /Annot /Subtype /Text /Rect [60 500 80 520] /Contents (Paid\nin May) >>",
+    ).replace(b"/Type /Page ", b"/Type /Page /Annots [100 0 R 101 0 R 102 0 R 103 0 R] ", 1)
+
+    assert blocks(content) == [
+        ("paragraph", "Membership"),
+        ("field", "Name: Ada Long"),
+        ("field", "Rower: Yes"),
+        ("footnote", "Paid in May"),
+        ("paragraph", "Thank you."),
+    ]
+    assert headers(content) == [[], ["Name"], ["Rower"], [], []]
+
+
 # Bad input
 
 

@@ -26,6 +26,7 @@ from rag.types import Block, BlockKind
 
 _HEADING_SIZE = 1.1  # times that of the body
 _SMALL_SIZE = 0.94
+_SAME_SIZE = 0.12
 _MAX_HEADING_CHARS = 200
 _MAX_HEADING_LINES = 3
 _MAX_BOLD_CHARS = 120
@@ -40,6 +41,7 @@ _CAPTION = re.compile(
     r"(?:\d+|[IVX]+)(?:[.-]\d+)*\s*[.:–—-]",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"[a-z]\. ")  # may be an item, or the end of a sentence that ends with a variable
 _FOOTNOTE = re.compile(r"(?:\d{1,3}|[*∗†‡§¶#]+)\s*[^\W\d]")
 _ASKS = re.compile(r"[?？؟]\s*$")
 _ASKED = re.compile(r"(?:Q|Question|F|Frage)\s*\d*\s*[:.)]\s*\S", re.IGNORECASE)
@@ -205,8 +207,10 @@ def _is_unfinished(part: _Part) -> bool:
 def _goes_on(part: _Part, other: _Part, between: Iterable[_Part]) -> bool:
     """Whether the other part, of another column or page, goes on with an unfinished one."""
     last, first = part.lines[-1], other.lines[0]
-    same = abs(last.size - first.size) <= 0.08 * last.size
-    if other.kind != "paragraph" or other.aside or not same:
+    same = abs(last.size - first.size) <= _SAME_SIZE * last.size
+    if other.kind != "paragraph" and not (part.kind == "paragraph" and _LETTER.match(first.text)):
+        return False
+    if other.aside or not same:
         return False
     if first.text[0].islower() or last.text.endswith("-"):
         return True

@@ -385,6 +385,8 @@ def _begins(paragraph: Sequence[Line], line: Line, after: Sequence[Line], right:
     above, em = paragraph[-1], line.size
     ended = ENDED.search(above.text) is not None
     full = is_full(above, line, right)
+    if above.text.endswith("-") and line.text[0].islower():
+        return False
     if is_leader(above.text) or is_item(line.text, bullet=True):
         return True
     if is_item(line.text) and (ended or not full or is_item(paragraph[0].text)):

@@ -272,7 +272,7 @@ class _Reader:
         if quarter:
             box = _turned(box, 4 - quarter)
         left, bottom, right, top = self._visible
-        return left <= (box[0] + box[2]) / 2 <= right and bottom <= (box[1] + box[3]) / 2 <= top
+        return left < box[2] and box[0] < right and bottom < (box[1] + box[3]) / 2 < top
 
     def _font(self, index: int) -> _Font:
         flags = ctypes.c_int()
