@@ -371,6 +371,22 @@ def test_filled_in_fields_and_notes_stand_at_the_end_of_their_page():
     assert headers(content) == [[], ["Name"], ["Rower"], [], []]
 
 
+def test_a_ligature_of_lam_and_alef_is_in_the_order_of_reading():
+    # Its glyph stands for two letters, which PDFium turns around with the rest of the word.
+    letters = {65: b"0645", 66: b"06440627", 67: b"0633"}
+    codes = b" ".join(b"<%02x> <%s>" % letter for letter in letters.items())
+    cmap = (
+        b"begincmap 1 begincodespacerange <00> <ff> endcodespacerange %d beginbfchar %s endbfchar endcmap"
+        % (len(letters), codes)
+    )
+    content = pdf(b"BT /F1 12 Tf 72 720 Td (ABC) Tj ET").replace(
+        b"/Encoding", b"/ToUnicode 100 0 R /Encoding"
+    )
+    stream = b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap)
+
+    assert read_pdf(with_objects(content, b"", b"", stream)).text == "سلام"
+
+
 # Bad input
 
 
