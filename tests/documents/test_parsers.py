@@ -4,6 +4,7 @@ from rag.documents.parsers import MAX_CHARS, Extract, require_text
 from rag.documents.parsers.pdf import read_pdf
 from rag.documents.parsers.plain import clean, decode_stated, title
 from rag.errors import UnreadableError
+from rag.types import Block
 from tests.support.files import pdf
 
 
@@ -75,7 +76,9 @@ def test_a_pdf_is_read_page_by_page():
     content = pdf("War and peace\nby the river.", "", "Bread – €5, “salt”.")
 
     assert read_pdf(content) == Extract(
-        "War and peace\nby the river.\n\n\n\nBread – €5, “salt”.", pages=(0, 29, 31)
+        "War and peace by the river.\n\nBread – €5, “salt”.",
+        pages=(0, 29, 29),
+        blocks=(Block("paragraph", 0, 27), Block("paragraph", 29, 48)),
     )
 
 
@@ -84,7 +87,9 @@ def test_a_pdf_has_a_title_and_a_creation_date():
         "War", about="/Title (On  war) /CreationDate (D:20170403235959-11'00') /ModDate (D:20200101)"
     )
 
-    assert read_pdf(content) == Extract("War", title="On war", date="2017-04-03", pages=(0,))
+    assert read_pdf(content) == Extract(
+        "War", title="On war", date="2017-04-03", pages=(0,), blocks=(Block("paragraph", 0, 3),)
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,13 +101,7 @@ def test_a_pdf_has_a_title_and_a_creation_date():
     ],
 )
 def test_a_pdf_without_metadata(about):
-    assert read_pdf(pdf("War", about=about)) == Extract("War", pages=(0,))
-
-
-def test_a_word_hyphenated_at_the_end_of_a_line_is_joined():
-    content = pdf("The Euro-\npean Union and Jean-\nPaul met in 2016-\n17, well-known.")
-
-    assert read_pdf(content).text == "The European Union and Jean-Paul met in 2016-\n17, well-known."
+    assert read_pdf(pdf("War", about=about)) == Extract("War", pages=(0,), blocks=(Block("paragraph", 0, 3),))
 
 
 @pytest.mark.parametrize(

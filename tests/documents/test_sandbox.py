@@ -16,7 +16,7 @@ from tests.support import ROOT
 from tests.support.files import BOMB, packed, pdf, word
 
 WAR = pdf("War")
-READ = Extract("War", pages=(0,))
+READ = Extract("War", pages=(0,), blocks=(Block("paragraph", 0, 3),))
 BUSY = pdf(packed(b"q Q " * (1 << 18), 500), filters="/FlateDecode")
 """Half a gigabyte of drawing that draws nothing, which takes many seconds."""
 
@@ -49,7 +49,10 @@ def test_each_kind_is_read_by_one_process(started):
     with Sandbox() as documents:
         assert started == []
         assert documents.extract(pdf("War", "Peace", about="/Title (On war)"), ".pdf") == Extract(
-            "War\n\nPeace", title="On war", pages=(0, 5)
+            "War\n\nPeace",
+            title="On war",
+            pages=(0, 5),
+            blocks=(Block("paragraph", 0, 3), Block("paragraph", 5, 10)),
         )
         assert documents.extract(word(document), ".docx") == Extract(
             "Bread", blocks=(Block("paragraph", 0, 5),)

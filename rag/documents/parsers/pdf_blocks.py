@@ -10,12 +10,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rag.documents.parsers.pdf_furniture import Page, parted
-from rag.documents.parsers.pdf_layout import ENDED, Flow, Line, Table, flows, is_full, is_item, paragraphs
+from rag.documents.parsers.pdf_layout import (
+    ENDED,
+    Flow,
+    Line,
+    Table,
+    flows,
+    is_full,
+    is_item,
+    is_leader,
+    paragraphs,
+)
 from rag.documents.parsers.pdf_words import Words
 from rag.types import Block, BlockKind
 
 _HEADING_SIZE = 1.1  # times that of the body
 _SMALL_SIZE = 0.94
+_SAME_SIZE = 0.12
 _MAX_HEADING_CHARS = 200
 _MAX_HEADING_LINES = 3
 _MAX_BOLD_CHARS = 120
@@ -30,6 +41,7 @@ _CAPTION = re.compile(
     r"(?:\d+|[IVX]+)(?:[.-]\d+)*\s*[.:–—-]",
     re.IGNORECASE,
 )
+_LETTER = re.compile(r"[a-z]\. ")  # may be an item, or the end of a sentence that ends with a variable
 _FOOTNOTE = re.compile(r"(?:\d{1,3}|[*∗†‡§¶#]+)\s*[^\W\d]")
 _ASKS = re.compile(r"[?？؟]\s*$")
 _ASKED = re.compile(r"(?:Q|Question|F|Frage)\s*\d*\s*[:.)]\s*\S", re.IGNORECASE)
@@ -73,7 +85,7 @@ def arrange(pages: Sequence[Page]) -> tuple[str, tuple[Block, ...], tuple[int, .
 
 def _added(page: Page) -> list[_Part]:
     """The form fields and notes of the page."""
-    place = [Line("", *page.box, 0.0, page=page.number)]
+    place = [Line("", *page.box, 0.0, 0.0, 0.0, page=page.number)]
     fields = [_Part("field", place, texts=texts, aside=True) for texts in page.fields]
     return fields + [_Part("footnote", place, texts=("", note), aside=True) for note in page.notes]
 
@@ -118,6 +130,8 @@ class _Style:
         text = " ".join(line.text for line in lines[: _MAX_HEADING_LINES + 1])
         if self._fixed_tells and all(line.fixed for line in lines):
             return "code"
+        if is_leader(lines[-1].text):
+            return "furniture"
         if _CAPTION.match(text):
             return "caption"
         if not is_item(text, bullet=True) and self._is_heading(lines, text):
@@ -168,7 +182,7 @@ def _joined(found: Iterable[Sequence[_Part]]) -> list[_Part]:
             if going is not None and _goes_on(parts[going], part, parts[going + 1 :]):
                 whole, between = parts[going], parts[going + 1 :]
                 early = [other for other in between if other.page < part.page and other.kind != "furniture"]
-                late = [other for other in between if other.page == part.page or other.kind == "furniture"]
+                late = [other for other in between if other.page >= part.page or other.kind == "furniture"]
                 whole.lines += part.lines
                 whole.right = part.right
                 parts[going:] = [*early, whole, *late]
@@ -193,7 +207,10 @@ def _is_unfinished(part: _Part) -> bool:
 def _goes_on(part: _Part, other: _Part, between: Iterable[_Part]) -> bool:
     """Whether the other part, of another column or page, goes on with an unfinished one."""
     last, first = part.lines[-1], other.lines[0]
-    if other.kind != "paragraph" or other.aside or abs(last.size - first.size) > 0.08 * last.size:
+    same = abs(last.size - first.size) <= _SAME_SIZE * last.size
+    if other.kind != "paragraph" and not (part.kind == "paragraph" and _LETTER.match(first.text)):
+        return False
+    if other.aside or not same:
         return False
     if first.text[0].islower() or last.text.endswith("-"):
         return True

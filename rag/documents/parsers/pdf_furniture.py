@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ _MARGIN = 0.16  # of the height of a page
 _SAME_PLACE = 3.0  # points
 _MIN_PAGES = 3
 _MIN_SHARE = 0.3
+_APART = 1.7  # font sizes
 
 
 @dataclass(slots=True)
@@ -52,26 +53,29 @@ class _Edge:
         """How far it is from the edge of the page."""
         return self.page.box[3] - level[0].top if self.at_top else level[0].bottom - self.page.box[1]
 
+    def is_apart(self, number: int) -> bool:
+        """Whether there is more between this level and the next than between lines of a paragraph."""
+        if number + 1 == len(self.levels):
+            return True
+        line, other = self.levels[number][0], self.levels[number + 1][0]
+        return abs(line.base - other.base) > _APART * max(line.size, other.size)
+
+    def is_near(self, level: _Level) -> bool:
+        """Whether it stands in the margin of the page."""
+        return self.place(level) < _MARGIN * (self.page.box[3] - self.page.box[1])
+
     def is_number(self, level: _Level) -> bool:
-        """Whether it is a page number, and stands where those do."""
-        near = self.place(level) < _MARGIN * (self.page.box[3] - self.page.box[1])
-        return near and _NUMBER.fullmatch(" ".join(line.text for line in level)) is not None
+        """Whether it is a page number."""
+        return _NUMBER.fullmatch(" ".join(line.text for line in level)) is not None
 
 
 def parted(pages: Sequence[Page]) -> list[tuple[list[_Level], list[Line], list[_Level]]]:
     """Of each page the furniture at its top, its other lines, and the furniture at its bottom."""
     edges = [(_edge(page, at_top=True), _edge(page, at_top=False)) for page in pages]
-    places: dict[_Key, list[float]] = defaultdict(list)
-    for edge in (edge for both in edges for edge in both):
-        for level in edge.levels:
-            places[edge.key(level)].append(edge.place(level))
-    needed = 2 if len(pages) <= _MIN_PAGES else _MIN_PAGES
-    repeated = {key: _usual(found) for key, found in places.items() if len(found) >= needed}
-    repeated = {key: usual for key, usual in repeated.items() if _count(places[key], usual) >= needed}
-    bands = _bands(edges, repeated, places, len(pages))
+    repeated = _Repeated([edge for both in edges for edge in both], len(pages))
     found = []
     for page, (top, bottom) in zip(pages, edges, strict=True):
-        above, below = _furniture(top, repeated, bands), _furniture(bottom, repeated, bands)
+        above, below = repeated.furniture(top), repeated.furniture(bottom)
         taken = {id(line) for level in above for line in level}
         below = [level for level in below if not any(id(line) in taken for line in level)][::-1]
         taken |= {id(line) for level in below for line in level}
@@ -79,6 +83,52 @@ def parted(pages: Sequence[Page]) -> list[tuple[list[_Level], list[Line], list[_
     if any(lines for _, lines, _ in found):
         return found
     return [([], page.lines, []) for page in pages]
+
+
+class _Repeated:
+    """What repeats at the edges of the pages, and where."""
+
+    def __init__(self, edges: Sequence[_Edge], pages: int) -> None:
+        places: dict[_Key, list[float]] = defaultdict(list)
+        for edge in edges:
+            for level in edge.levels:
+                places[edge.key(level)].append(edge.place(level))
+        needed = 2 if pages <= _MIN_PAGES else _MIN_PAGES
+        most = max(_MIN_PAGES, _MIN_SHARE * pages)
+        on_band: dict[tuple[bool, int], int] = defaultdict(int)
+        self._usual: dict[_Key, float] = {}
+        self._common: set[_Key] = set()
+        for key, found in places.items():
+            usual = sorted(found)[len(found) // 2]
+            count = sum(abs(place - usual) <= _SAME_PLACE for place in found)
+            if count >= needed:
+                self._usual[key] = usual
+                on_band[key[0], round(usual)] += count
+            if count >= most:
+                self._common.add(key)
+        self._bands = {band for band, count in on_band.items() if count >= most}
+
+    def furniture(self, edge: _Edge) -> list[_Level]:
+        """The levels that are furniture, from outside; none where all of them repeat, as in a copy."""
+        found: list[_Level] = []
+        for number, level in enumerate(edge.levels):
+            if not (self._is_furniture(edge, number) or (not number and edge.is_number(level))):
+                break
+            found.append(level)
+        if len(found) > _MAX_LEVELS:
+            return []
+        return [level for level in found if edge.is_near(level)]
+
+    def _is_furniture(self, edge: _Edge, number: int) -> bool:
+        key, place = edge.key(edge.levels[number]), edge.place(edge.levels[number])
+        usual = self._usual.get(key)
+        if usual is not None and abs(place - usual) <= _SAME_PLACE:
+            # A line of the text may stand at the end of several pages, but not apart from the text.
+            return key in self._common or edge.is_apart(number)
+        # What stands where other pages have furniture is too, such as the name of a chapter.
+        return any(
+            abs(place - usual) <= _SAME_PLACE for at_top, usual in self._bands if at_top == edge.at_top
+        )
 
 
 def _edge(page: Page, *, at_top: bool) -> _Edge:
@@ -98,42 +148,4 @@ def _edge(page: Page, *, at_top: bool) -> _Edge:
 
 
 def _on_level(line: Line, other: Line) -> bool:
-    return min(line.top, other.top) - max(line.bottom, other.bottom) > 0.5 * min(line.size, other.size)
-
-
-def _usual(places: Sequence[float]) -> float:
-    return sorted(places)[len(places) // 2]
-
-
-def _count(places: Iterable[float], usual: float) -> int:
-    return sum(abs(place - usual) <= _SAME_PLACE for place in places)
-
-
-def _bands(
-    edges: Sequence[tuple[_Edge, _Edge]],
-    repeated: dict[_Key, float],
-    places: dict[_Key, list[float]],
-    pages: int,
-) -> dict[bool, list[float]]:
-    """Where the furniture of most pages stands: what stands there on others, such as a chapter, is too."""
-    counts: dict[tuple[bool, int], int] = defaultdict(int)
-    for key, usual in repeated.items():
-        counts[key[0], round(usual)] += _count(places[key], usual)
-    least = max(_MIN_PAGES, _MIN_SHARE * pages)
-    return {
-        at_top: [usual for (top, usual), count in counts.items() if top == at_top and count >= least]
-        for at_top in (True, False)
-    }
-
-
-def _furniture(edge: _Edge, repeated: dict[_Key, float], bands: dict[bool, list[float]]) -> list[_Level]:
-    """The levels that are furniture, from outside; none where all that are looked at repeat, as in a copy."""
-    found: list[_Level] = []
-    for number, level in enumerate(edge.levels):
-        usual, place = repeated.get(edge.key(level)), edge.place(level)
-        repeats = usual is not None and abs(place - usual) <= _SAME_PLACE
-        in_band = any(abs(place - band) <= _SAME_PLACE for band in bands[edge.at_top])
-        if not (repeats or in_band or (not number and edge.is_number(level))):
-            return found
-        found.append(level)
-    return [] if len(edge.levels) > _MAX_LEVELS else found
+    return min(line.top, other.top) - max(line.bottom, other.bottom) > 0.5 * min(line.height, other.height)

@@ -20,6 +20,7 @@ _MARKER = re.compile(
 )
 _ITEM = re.compile(rf"[{re.escape(_BULLET)}]\s+\S|\(?(?:\d{{1,3}}|[a-z]|[ivx]{{1,4}})[.)]\s+\S")
 _BULLETED = re.compile(rf"[{re.escape(_BULLET)}]\s+\S")
+_LEADER = re.compile(r"(?:\.\s?){5,}\s*[\divxlcA-Z-]{0,8}\s*$")
 ENDED = re.compile(r"[.!?:;。！？؟…][\"'”’»)\]]*\s*$")
 
 _NEAR = 24  # lines that are compared with a line
@@ -28,20 +29,22 @@ _MAX_DEPTH = 4
 _GUTTER = 0.8  # in heights of a line
 _MIN_COLUMN_CHARS = 15
 _FULL = 0.6
-_ONE_COLUMN = 0.85  # of the characters
+_ONE_COLUMN = 0.7  # of the characters
 _MAX_CELL_CHARS = 60
+_FILLED = 0.8  # of the rows have more than one cell
 _ALIGNED = 2.5  # points
 _SAME_SIZE = 0.08
-_MAX_PITCH = 1.3
+_SLACK = 1.22  # of the distance between lines of a paragraph
+_MAX_PITCH = 1.5
+_MAX_BLANKS = 60
 
 
 @dataclass(slots=True)
 class Line:
-    """Words beside each other, with their box and the width of the first.
+    """Words beside each other, with their box, the width of the first, the size of the font and the base.
 
     `order` counts the page's lines as PDFium has them; `follows` says that it has this one on the same line
-    as the one before. What is `aside` is turned another way than the page. `votes` is by how many characters
-    the height is that of most.
+    as the one before. What is `aside` is turned another way than the page.
     """
 
     text: str
@@ -50,23 +53,24 @@ class Line:
     right: float
     top: float
     first: float
+    size: float
+    base: float
     bold: bool = False
     fixed: bool = False
     page: int = 0
     order: int = 0
     follows: bool = False
     aside: bool = False
-    votes: int = 0
 
     @property
-    def size(self) -> float:
-        """The height, which goes with the size of the font."""
+    def height(self) -> float:
+        """The height of the box."""
         return self.top - self.bottom
 
 
 @dataclass(slots=True)
 class Flow:
-    """Lines of one column from top to bottom; of a `loose` one each stands for itself."""
+    """Lines of one column from top to bottom; of a `loose` one some stand for themselves."""
 
     lines: list[Line]
     loose: bool = False
@@ -101,19 +105,27 @@ def bounds(lines: Sequence[Line]) -> Box:
     )
 
 
+def is_leader(text: str) -> bool:
+    """Whether the text is a line of a table of contents, with dots up to the number of the page."""
+    return _LEADER.search(text) is not None
+
+
 def flows(lines: Sequence[Line], depth: int = 0) -> list[Flow | Table]:
     """The lines of a page in reading order: columns one after another, tables row by row."""
     found: list[Flow | Table] = []
     for region, columns in _regions(lines):
         parts = _split(region, columns)
-        if len(parts) == 1 or depth == _MAX_DEPTH or _is_column(parts):
+        if len(parts) == 1 or depth == _MAX_DEPTH or all(line.fixed for line in region):
             found.append(Flow(_rows_joined(region)))
         elif sum(map(_reads_on, parts)) > 1:
             for part in parts:
                 found += flows(part, depth + 1)
         else:
             table = _table(parts)
-            found.append(table or Flow(_as_pdfium(region), loose=True))
+            if table is None and _is_column(parts):
+                found.append(Flow(_rows_joined(region)))
+            else:
+                found.append(table or Flow(_as_pdfium(region), loose=True))
     return _merged(found)
 
 
@@ -146,8 +158,10 @@ def _regions(lines: Sequence[Line]) -> list[tuple[list[Line], list[tuple[float, 
     for index, line in enumerate(ordered):
         touched = _touched(columns, line)
         beside = _beside(ordered, start, index) if len(columns) == 1 and len(touched) == 1 else None
-        cut = beside if beside is not None else index
-        if beside is not None or len(touched) > 1 or len(columns) == _MAX_COLUMNS:
+        cut = beside
+        if cut is None and (len(touched) > 1 or len(columns) == _MAX_COLUMNS):
+            cut = _first_on_level(ordered, start, index)
+        if cut is not None:
             if cut > start:
                 found.append((ordered[start:cut], columns))
             start, columns = cut, []
@@ -157,8 +171,16 @@ def _regions(lines: Sequence[Line]) -> list[tuple[list[Line], list[tuple[float, 
     return [*found, (ordered[start:], columns)] if ordered else []
 
 
+def _first_on_level(ordered: Sequence[Line], start: int, index: int) -> int:
+    """The first of the lines right before this one that stand on a level with it; itself without one."""
+    cut = index
+    while cut > max(start + 1, index - _NEAR) and _level(ordered[cut - 1], ordered[index]):
+        cut -= 1
+    return cut
+
+
 def _touched(columns: Sequence[tuple[float, float]], line: Line) -> list[tuple[float, float]]:
-    gutter = _GUTTER * line.size
+    gutter = _GUTTER * line.height
     return [side for side in columns if line.left < side[1] + gutter and side[0] < line.right + gutter]
 
 
@@ -176,14 +198,14 @@ def _beside(ordered: Sequence[Line], start: int, index: int) -> int | None:
     for at in range(max(start, index - _NEAR), index):
         other = ordered[at]
         apart = max(line.left - other.right, other.left - line.right)
-        if apart >= _GUTTER * min(line.size, other.size) and _level(line, other):
+        if apart >= _GUTTER * min(line.height, other.height) and _level(line, other):
             return at
     return None
 
 
 def _level(line: Line, other: Line) -> bool:
     """Whether half of the lower one of the two stands beside the other."""
-    return min(line.top, other.top) - max(line.bottom, other.bottom) > 0.5 * min(line.size, other.size)
+    return min(line.top, other.top) - max(line.bottom, other.bottom) > 0.5 * min(line.height, other.height)
 
 
 def _split(lines: Sequence[Line], columns: Sequence[tuple[float, float]]) -> list[list[Line]]:
@@ -204,10 +226,10 @@ def _reads_on(lines: Sequence[Line]) -> bool:
 
 
 def _is_column(parts: Sequence[Sequence[Line]]) -> bool:
-    """Whether nearly all is one column of text, beside which hardly anything stands."""
+    """Whether most is one column of text, beside which little stands."""
     chars = [sum(len(line.text) for line in part) for part in parts]
     most = max(range(len(parts)), key=chars.__getitem__)
-    return chars[most] >= _ONE_COLUMN * sum(chars) and _reads_on(parts[most])
+    return chars[most] >= max(_ONE_COLUMN * sum(chars), _MIN_COLUMN_CHARS * len(parts[most]))
 
 
 def _as_pdfium(lines: Sequence[Line]) -> list[Line]:
@@ -245,10 +267,18 @@ def _one(row: list[Line]) -> Line:
 
 def _append(line: Line, other: Line) -> None:
     if len(other.text) > len(line.text):
-        line.bottom, line.top = other.bottom, other.top
-    line.text = f"{line.text} {other.text}"
+        line.bottom, line.top, line.size, line.base = other.bottom, other.top, other.size, other.base
+    line.text = f"{line.text}{_blanks(line, other)}{other.text}"
     line.left, line.right = min(line.left, other.left), max(line.right, other.right)
     line.bold, line.fixed = line.bold and other.bold, line.fixed and other.fixed
+
+
+def _blanks(line: Line, other: Line) -> str:
+    """What is between two texts on a line: one blank, in code as many as have room."""
+    width = (line.right - line.left) / len(line.text)
+    if not (line.fixed and other.fixed and width > 0):
+        return " "
+    return " " * min(max(round((other.left - line.right) / width), 1), _MAX_BLANKS)
 
 
 def _table(parts: Sequence[Sequence[Line]]) -> Table | None:
@@ -272,7 +302,7 @@ def _table(parts: Sequence[Sequence[Line]]) -> Table | None:
             whole.append(row)
     filled = sum(sum(map(bool, row)) > 1 for row in whole)
     chars = sum(len(line.text) for line, _ in cells)
-    if filled < 3 or filled < 0.6 * len(whole) or chars > _MAX_CELL_CHARS * len(whole) * len(parts):
+    if filled < 3 or filled < _FILLED * len(whole) or chars > _MAX_CELL_CHARS * len(whole) * len(parts):
         return None
     return Table(whole) if all(map(_aligned, parts)) else None
 
@@ -282,7 +312,7 @@ def _close(row: Sequence[Sequence[Line]], other: Sequence[Sequence[Line]]) -> bo
     above = [cell[-1] for cell, more in zip(row, other, strict=True) if cell and more]
     below = [cell[0] for cell in other if cell]
     return len(above) == len(below) and all(
-        a.bottom - b.bottom < _MAX_PITCH * b.size for a, b in zip(above, below, strict=True)
+        a.base - b.base < _MAX_PITCH * b.size for a, b in zip(above, below, strict=True)
     )
 
 
@@ -311,7 +341,9 @@ def paragraphs(flow: Flow) -> list[list[Line]]:
         if index == 0 or _apart(lines[index - 1], line, pitch):
             right = _right(lines, index, pitch)
             found.append([line])
-        elif flow.loose or _begins(found[-1], line, lines[index + 1 : index + 2], right):
+        elif (flow.loose and abs(lines[index - 1].left - line.left) > line.size) or _begins(
+            found[-1], line, lines[index + 1 : index + 2], right
+        ):
             found.append([line])
         else:
             found[-1].append(line)
@@ -321,11 +353,11 @@ def paragraphs(flow: Flow) -> list[list[Line]]:
 def _pitch(lines: Sequence[Line]) -> float:
     """How far lines of one paragraph stand from each other, in heights."""
     pitches = [
-        (above.bottom - line.bottom) / line.size
+        (above.base - line.base) / line.size
         for above, line in pairwise(lines)
-        if _alike(above, line) and 0.5 * line.size < above.bottom - line.bottom < 2.2 * line.size
+        if _alike(above, line) and 0.6 * line.size < above.base - line.base < 2.5 * line.size
     ]
-    return median(pitches) if pitches else 1.2
+    return median(pitches) if pitches else 1.35
 
 
 def _alike(line: Line, other: Line) -> bool:
@@ -334,8 +366,8 @@ def _alike(line: Line, other: Line) -> bool:
 
 def _apart(above: Line, line: Line, pitch: float) -> bool:
     """Whether the size or the distance parts the lines."""
-    distance = (above.bottom - line.bottom) / line.size if line.size else 0.0
-    return not _alike(above, line) or not 0 < distance <= pitch * 1.22
+    distance = (above.base - line.base) / line.size if line.size else 0.0
+    return not _alike(above, line) or not 0 < distance <= pitch * _SLACK
 
 
 def _right(lines: Sequence[Line], start: int, pitch: float) -> float:
@@ -353,16 +385,18 @@ def _begins(paragraph: Sequence[Line], line: Line, after: Sequence[Line], right:
     above, em = paragraph[-1], line.size
     ended = ENDED.search(above.text) is not None
     full = is_full(above, line, right)
-    if _BULLETED.match(line.text) or (
-        is_item(line.text) and (ended or not full or is_item(paragraph[0].text))
-    ):
+    if above.text.endswith("-") and line.text[0].islower():
+        return False
+    if is_leader(above.text) or is_item(line.text, bullet=True):
+        return True
+    if is_item(line.text) and (ended or not full or is_item(paragraph[0].text)):
         return True
     if (above.bold, above.fixed) != (line.bold, line.fixed) and not (full and not ended):
         return True
     if above.fixed and line.fixed:
         return False
     if not full:
-        return ended or not line.text[0].islower()
+        return ended or not (line.text[0].islower() or line.text[0].isdigit())
     if line.left < above.left - 0.8 * em:
         centred = abs(line.left + line.right - above.left - above.right) < em
         return len(paragraph) > 1 and not centred
