@@ -46,6 +46,7 @@ class Structure:
         self._named = named
         self._state = state
         self._document = document
+        self._passage = start, end
         self._first = max(start - MAX_LIST_CHARS, 0)
         self._text = state.text(document, self._first, end + MAX_LIST_CHARS)
         self._blocks = state.blocks(document, self._first, end + MAX_LIST_CHARS)
@@ -65,7 +66,7 @@ class Structure:
             named = self._line(caption.start, caption.end).removesuffix(":")
             led = ": ".join(filter(None, [named, led]))
         headings = " › ".join(titles)
-        whole = self._lists.get(number)
+        whole = self._quoted_with(number)
         return Role(
             quotable=block.kind not in (*_TITLES, "furniture") and not self._is_header(block),
             metadata=block.kind == "metadata",
@@ -94,6 +95,14 @@ class Structure:
         above = self._blocks[number]
         short = above.kind in ("paragraph", "caption") and above.end - above.start <= MAX_CAPTION_CHARS
         return above if short else None
+
+    def _quoted_with(self, number: int) -> tuple[int, int] | None:
+        """The list that the block of this number is in, as far as it is inside the passage, as quotes are."""
+        if number not in self._lists:
+            return None
+        block, (start, end) = self._blocks[number], self._lists[number]
+        start, end = max(start, self._passage[0]), min(end, self._passage[1])
+        return (start, end) if start < block.start or block.end < end else None
 
     def _is_header(self, block: Block) -> bool:
         """Whether the block is the row above a table's columns."""

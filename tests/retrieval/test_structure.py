@@ -72,10 +72,10 @@ class OneDocument:
         return unpack_blocks(self._packed, start, end)
 
 
-def role(words: str, text: str = HUT) -> Role:
-    """The role of a sentence, as the only one of its passage."""
-    start = text.index(words)
-    return Structure(OneDocument(text), 1, start, start + len(words), named="huts 2020").role(start)
+def role(words: str, text: str = HUT, *, passage: tuple[int, int] | None = None) -> Role:
+    """The role of a sentence, in a passage that is the whole text unless another is given."""
+    structure = Structure(OneDocument(text), 1, *(passage or (0, len(text))), named="huts 2020")
+    return structure.role(text.index(words))
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,14 @@ def test_of_a_long_list_what_fits_is_quoted_with_the_line_before_it():
     assert role("Bring:", text).whole.text == role("item 4", text).whole.text == fitting
 
 
+def test_what_is_quoted_of_a_list_is_inside_its_passage():
+    start, end = HUT.index("a stove"), HUT.index("\n- rope")
+    assert role("with fuel", passage=(0, end)).whole.text == WHOLE.removesuffix("\n- rope")
+    assert role("with fuel", passage=(start, len(HUT))).whole.text == WHOLE[WHOLE.index("a stove") :]
+    assert role("a stove", passage=(start - 2, start + 7)).whole is None
+    assert role("a stove", passage=(start, start + 7)).whole is None
+
+
 def test_a_list_whose_first_item_does_not_fit_is_not_quoted_whole():
     text = "Bring:\n\n- " + "salt " * 200
     assert role("Bring:", text).whole is None
@@ -151,7 +159,7 @@ def test_a_list_whose_first_item_does_not_fit_is_not_quoted_whole():
 def test_what_stands_far_above_is_read_too():
     rows = "".join(f"| Hut {number} | {number} |\n" for number in range(1000))
     text = f"# Huts\n\n| Hut | Price |\n|---|---|\n{rows}"
-    found = role("| Hut 999 |", text)
+    found = role("| Hut 999 |", text, passage=(len(text) - 50, len(text)))
     assert (found.headings, found.led, found.quotable) == ("Huts", "Hut | Price", True)
 
 
