@@ -66,7 +66,8 @@ def test_what_is_quoted(case: Path, tmp_path: Path) -> None:
     assert rag.build(documents, index=tmp_path / "index").failed == ()
     engine = rag.load(index=tmp_path / "index")
 
-    problems, known = [], []
+    problems: list[str] = []
+    known: list[str] = []
     for step in json.loads((case / "case.json").read_text("utf-8"))["steps"]:
         answer = engine.answer(step["question"], history=[tuple(turn) for turn in step.get("history", ())])
         describe(answer)  # each quote is in a passage

@@ -5,6 +5,7 @@ from datetime import datetime
 import docx
 import pytest
 from docx.enum.style import WD_STYLE_TYPE
+from docx.oxml.ns import qn
 
 from rag.documents.parsers import Extract
 from rag.documents.parsers.docx import read_word
@@ -236,14 +237,14 @@ def test_tables_have_the_headers_of_their_cells():
     table.cell(2, 0).merge(table.cell(3, 0)).text = "Ulm"
     for row in table.rows[:2]:
         header = row._tr.get_or_add_trPr()
-        header.append(header.makeelement(docx.oxml.ns.qn("w:tblHeader")))
+        header.append(header.makeelement(qn("w:tblHeader")))
     bold = document.add_table(2, 2)
     for column, text in enumerate(("Bread", "Salt")):
         bold.cell(0, column).paragraphs[0].add_run(text).bold = True
         bold.cell(1, column).text = "dear"
     labels = document.add_table(2, 2)
-    for row, texts in enumerate((("Weight", "3.4 kg"), ("Bag", "2 l"))):
-        for column, text in enumerate(texts):
+    for row, pair in enumerate((("Weight", "3.4 kg"), ("Bag", "2 l"))):
+        for column, text in enumerate(pair):
             labels.cell(row, column).text = text
 
     assert blocks(document) == [

@@ -115,7 +115,7 @@ def _without_places(text: str, number: int) -> list[Line]:
 
 
 def _turned(box: Box, quarter: int) -> Box:
-    """The box as it is for a reader of text that is turned by so many quarters, anticlockwise."""
+    """The box as it is for a reader of text that is turned by that many quarters, anticlockwise."""
     left, bottom, right, top = box
     return (
         (left, bottom, right, top),
