@@ -139,7 +139,7 @@ class Signals(_Short):
     `passage` is the score of its passage. `of_the_kind` says that it has an answer of the kind that is
     asked for. `lacking` is the rarity of the rarest name or number in the question that the passage lacks.
     `section` is the share of such names that the headings and the document's name have, `newest` says that
-    other versions of its passage are older.
+    other versions of its passage are older, `led` that a header or a lead-in belongs to it.
     """
 
     cosine: float
@@ -150,6 +150,7 @@ class Signals(_Short):
     lacking: float
     section: float = 0.0
     newest: bool = False
+    led: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

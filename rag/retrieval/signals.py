@@ -78,6 +78,7 @@ class Judge:
                 if named
                 else 0.0,
                 newest=newest,
+                led=bool(led),
             )
             before = sentence.stems if role.quotable else ""
 

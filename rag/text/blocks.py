@@ -247,7 +247,7 @@ def _heading(line: _Line) -> int:
     words = line.words
     if len(words) > _HEADING_CHARS or not any(character.isalpha() for character in words):
         return 0
-    if words.rstrip(_CLOSING).endswith((*_ENDS, ",")) and not words.endswith("?"):
+    if words.rstrip(_CLOSING).endswith((*_ENDS, ",")):
         return 0
     if numbered := _NUMBERED.match(words):
         return 1 + numbered[0].count(".", 0, len(numbered[0].rstrip(". \t")))

@@ -1,4 +1,4 @@
-"""A document's blocks → chunks: spans that end where blocks end, or else sentences.
+"""A document's blocks → chunks: spans that end where blocks or sentences end.
 
 The chunks cover every character that isn't white space, and each equals its slice of the text.
 """
@@ -19,9 +19,6 @@ CHUNKING = f"blocks-{MAX_CHARS}-{MAX_TOKENS}-v1"
 
 # Best first: line, sentence of other scripts, clause, word, any character.
 _SEPARATORS = [r"\r?\n", r"(?<=[。！？])", r"(?<=[;:,])[ \t]+", r"\s+", ""]
-
-_SECTION_CHARS = MAX_CHARS // 2
-"""A chunk of at least this length ends where a section begins."""
 
 _CONTEXT_CHARS = 160
 
@@ -47,7 +44,7 @@ def chunks(
 ) -> tuple[Chunk, ...]:
     """The chunks of `text` in order; an empty tuple for white space.
 
-    They end where blocks do, or else sentences; `blocks` are those of the text, inferred without them. Each
+    They end where sentences do; `blocks` are those of the text, inferred without them. Each
     has at most `MAX_CHARS` characters, and with its context, of which `title` is a part, at most `max_tokens`
     by `count_tokens`, which counts the embedder's tokens, special tokens included.
     """
@@ -85,31 +82,18 @@ def _units(text: str, blocks: Sequence[Block]) -> Iterator[_Unit]:
 
 
 def _packed(units: Iterable[_Unit], max_chars: int) -> Iterator[list[_Unit]]:
-    """Runs of units of at most `max_chars`, that end with a block where there is one to end with."""
+    """Runs of units of at most `max_chars`; none ends with a heading or a question."""
     run: list[_Unit] = []
     for unit in units:
-        begins = unit.first and unit.block.kind in ("heading", "question")
-        section = bool(run) and begins and run[-1].end - run[0].start >= _SECTION_CHARS
-        while run and (section or unit.end - run[0].start > max_chars):
-            cut = len(run) if section else _cut(run, unit)
+        while run and unit.end - run[0].start > max_chars:
+            cut = len(run)
+            while cut > 1 and run[cut - 1].block.kind in ("heading", "question"):
+                cut -= 1
             yield run[:cut]
-            run, section = run[cut:], False
+            run = run[cut:]
         run.append(unit)
     if run:
         yield run
-
-
-def _cut(run: Sequence[_Unit], following: _Unit) -> int:
-    """How many of the units go into a chunk before `following`: no heading without what it stands above."""
-    cut = len(run)
-    if not following.first and following.block.end - following.block.start <= MAX_CHARS:
-        first = next(number for number, unit in enumerate(run) if unit.block == following.block)
-        # A block that fits a chunk is kept together, unless that leaves a short chunk.
-        if first and run[first - 1].end - run[0].start >= _SECTION_CHARS:
-            cut = first
-    while cut > 1 and run[cut - 1].block.kind in ("heading", "question"):
-        cut -= 1
-    return cut
 
 
 def _contexts(text: str, packed: Sequence[Sequence[_Unit]], title: str | None) -> list[str]:
@@ -119,7 +103,9 @@ def _contexts(text: str, packed: Sequence[Sequence[_Unit]], title: str | None) -
     for run in packed:
         start, first = run[0].start, run[0].block
         above = [text[heading.start : heading.end] for heading in _above(path, first)]
-        led = [text[a:b] for a, b in first.header if b <= start and a < b]
+        # A question that is a heading is above its answers anyway; another has one answer, which follows it.
+        header = () if first.kind == "answer" else first.header
+        led = [text[a:b] for a, b in header if b <= start and a < b]
         contexts.append(_context(title, above, led))
         for unit in run:
             if unit.first and unit.block.kind in ("heading", "question") and unit.block.level:

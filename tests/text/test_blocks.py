@@ -161,11 +161,10 @@ def test_a_question_has_the_answer_after_it():
         ("answer", 0, "A. Nobody.", ["Q. Who else?"]),
     ]
     assert shown("Where is the key?\n\nUnder the mat.\n\nIt is old.\n\nWhy? Nobody knows.\n") == [
-        ("question", 2, "Where is the key?", []),
-        *(
-            ("answer", 0, words, ["Where is the key?"])
-            for words in ("Under the mat.", "It is old.", "Why? Nobody knows.")
-        ),
+        ("question", 0, "Where is the key?", []),
+        ("answer", 0, "Under the mat.", ["Where is the key?"]),
+        ("paragraph", 0, "It is old.", []),
+        ("paragraph", 0, "Why? Nobody knows.", []),
     ]
 
 
