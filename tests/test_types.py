@@ -42,7 +42,7 @@ SHOWN = [
     (
         SIGNALS,
         "Signals(cosine=0.5, covered=1.0, with_before=1.0, passage=0.25, of_the_kind=True, lacking=0.0, "
-        "section=0.0, newest=False)",
+        "section=0.0, newest=False, led=False)",
     ),
     (types.Reading(1.5, 0, 4, 0.5), "Reading(odds=1.5, start=0, end=4, probability=0.5)"),
     (
