@@ -27,6 +27,34 @@ def _short(value: object) -> str:
     return repr(value)
 
 
+BlockKind: TypeAlias = Literal[
+    "heading", "paragraph", "item", "row", "code", "quotation", "question", "answer", "field",
+    "caption", "footnote", "furniture", "metadata",
+]  # fmt: skip
+"""What a block is: an `item` of a list; a `row` of a table; a `field`, a label or term with its value;
+`furniture` of a page, such as its number, header and footer, or of a web page; `metadata` such as the headers
+of a mail or front matter."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Block(_Short):
+    """A part of a document's text with a role of its own: no sentence runs over its ends.
+
+    The blocks of a document are in order, don't overlap, and have every character that isn't white space.
+    `level` is that of a heading, from 1, or how deep an item is nested, from 1; else 0. `header` are spans of
+    the text that say what the block is about: of a row the header cell of each of its cells, in order, (0, 0)
+    for a cell without one, and none at all for a row that is itself a header; of an item its lead-in, of an
+    answer its question, of a caption or a code what leads to it; none where there is none. Headings are not
+    among them: those before a block, by their levels, are its section.
+    """
+
+    kind: BlockKind
+    start: int
+    end: int
+    level: int = 0
+    header: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Document(_Short):
     """One file: `source` is its path relative to the documents folder, with `/`.
@@ -41,15 +69,22 @@ class Document(_Short):
     title: str | None = None
     date: str | None = None
     pages: tuple[int, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Chunk(_Short):
-    """A span of a document, the unit that is embedded: `text == document.text[start:end]`."""
+    """A span of a document, the unit that is embedded: `text == document.text[start:end]`.
+
+    `sentences` are (start, end) in the document. `context` is what stands before it and says what it
+    is about, on one line: the headings of its section, the header of its table. It is searched too.
+    """
 
     start: int
     end: int
     text: str
+    sentences: tuple[tuple[int, int], ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -103,6 +138,8 @@ class Signals(_Short):
     rare words that it has, `with_before` the share that it has together with the sentence before.
     `passage` is the score of its passage. `of_the_kind` says that it has an answer of the kind that is
     asked for. `lacking` is the rarity of the rarest name or number in the question that the passage lacks.
+    `section` is the share of such names that the headings and the document's name have, `newest` says that
+    other versions of its passage are older, `led` that a header or a lead-in belongs to it.
     """
 
     cosine: float
@@ -111,6 +148,9 @@ class Signals(_Short):
     passage: float
     of_the_kind: bool
     lacking: float
+    section: float = 0.0
+    newest: bool = False
+    led: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -137,7 +177,9 @@ class Sentence(_Short):
     sentence before; `lead_in` is the same where the sentence begins with a word like "he" that needs it,
     else "". `page` is the number of its page, from 1, if the document has pages. `copies` are the
     near-duplicate documents that say the same here. `led_page` and `led_copies` are those of the lead-in and
-    the sentence together, where there is one.
+    the sentence together, where there is one. `context` are the headings that it stands under
+    and what leads to it, on one line. `whole` is what it is quoted with, such as its list; None for
+    itself alone.
     """
 
     passage: int
@@ -153,6 +195,8 @@ class Sentence(_Short):
     copies: tuple[str, ...] = ()
     led_page: int | None = None
     led_copies: tuple[str, ...] = ()
+    context: str = ""
+    whole: Chunk | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -160,7 +204,8 @@ class Citation(_Short):
     """A verbatim quote: `label` is n of `[n]`, from 1 in the order in which an answer is read.
 
     `page` is the number of its page, from 1, or None where the document has no pages. `copies` are up to 20
-    other documents that are near-duplicates and have the quote too, word for word.
+    other documents that are near-duplicates and have the quote too, word for word. `context` are the headings
+    above the quote, and the header of its row or what leads to its item, on one line.
     """
 
     label: int
@@ -170,6 +215,7 @@ class Citation(_Short):
     quote: str
     page: int | None = None
     copies: tuple[str, ...] = ()
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -244,7 +290,10 @@ class Failure(_Short):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BuildReport(_Short):
-    """What a build did: the sources of each kind, in order, and how long it took."""
+    """What a build did: the sources of each kind, in order, and how long it took.
+
+    `passed_over` are the kinds of files that aren't read, such as `.csv`, each with its count.
+    """
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -252,6 +301,7 @@ class BuildReport(_Short):
     unchanged: tuple[str, ...]
     failed: tuple[Failure, ...]
     seconds: float
+    passed_over: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

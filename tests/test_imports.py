@@ -33,6 +33,7 @@ HEAVY = {
     "lxml": {"documents/parsers/html.py"},
     "trafilatura": {"documents/parsers/html.py"},
     "charset_normalizer": {"documents/encoding.py"},
+    "markdown_it": {"documents/markdown.py"},
 }
 LEAVES = {"types", "errors", "settings", "uris", "resources"}
 """Modules at the top that everything uses; they may use each other."""
@@ -63,7 +64,7 @@ A room is a module at the top, or a package; a package inside that isn't named i
 """
 
 TAKE_LONG = {"torch", "transformers", "sentence_transformers", "gradio", "app"}
-READING = {"pypdfium2", "docx", "lxml", "trafilatura", "charset_normalizer"}
+READING = {"pypdfium2", "docx", "lxml", "trafilatura", "charset_normalizer", "markdown_it"}
 
 
 def imported(nodes) -> set[str]:
@@ -231,14 +232,14 @@ def test_an_unchanged_build_loads_no_model(seed_settings: Settings):
 
 def test_an_unchanged_build_loads_nothing_that_reads_documents(tmp_path):
     folders = Folders(tmp_path)
-    folders.write({"a.txt": "War", "b.html": "<p>Bread", "c.eml": "From: a@b\n\nPeace"})
+    folders.write({"a.txt": "War", "b.html": "<p>Bread", "c.eml": "From: a@b\n\nPeace", "f.md": "# Salt"})
     (folders.documents / "d.txt").write_bytes("Café, Zürich".encode("cp1252"))
     (folders.documents / "e.pdf").write_bytes(pdf("River"))
-    assert len(folders.build().added) == 5
+    assert len(folders.build().added) == 6
 
     code = (
         "from pathlib import Path\nfrom tests.support.folders import Folders\n"
-        "report = Folders(Path(sys.argv[1])).build(load_embedder=None)\nassert len(report.unchanged) == 5"
+        "report = Folders(Path(sys.argv[1])).build(load_embedder=None)\nassert len(report.unchanged) == 6"
     )
     assert loaded(code, str(tmp_path)) & READING == set()
 

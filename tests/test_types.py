@@ -22,11 +22,16 @@ ANSWER = types.Answer(
 )
 LINES = "line\n" * 20
 SHOWN = [
+    (types.Block("item", 5, 9, 1, ((0, 4),)), "Block(kind='item', start=5, end=9, level=1, header=<1>)"),
     (
-        types.Document("a.txt", LINES, "0f", pages=(0, 9)),
-        f"Document(source='a.txt', text={LINES[:59]!r}…, sha256='0f', title=None, date=None, pages=<2>)",
+        types.Document("a.txt", LINES, "0f", pages=(0, 9), blocks=(types.Block("paragraph", 0, 4),)),
+        f"Document(source='a.txt', text={LINES[:59]!r}…, sha256='0f', title=None, date=None, pages=<2>, "
+        "blocks=<1>)",
     ),
-    (types.Chunk(0, 4, "War."), "Chunk(start=0, end=4, text='War.')"),
+    (
+        types.Chunk(0, 4, "War.", ((0, 4),), "News"),
+        "Chunk(start=0, end=4, text='War.', sentences=<1>, context='News')",
+    ),
     (types.Match(None, 0.5), "Match(rank=None, score=0.5)"),
     (
         NEWS,
@@ -36,17 +41,19 @@ SHOWN = [
     (types.Scope(sources=("a.txt",) * 3), "Scope(since=None, until=None, sources=<3>)"),
     (
         SIGNALS,
-        "Signals(cosine=0.5, covered=1.0, with_before=1.0, passage=0.25, of_the_kind=True, lacking=0.0)",
+        "Signals(cosine=0.5, covered=1.0, with_before=1.0, passage=0.25, of_the_kind=True, lacking=0.0, "
+        "section=0.0, newest=False, led=False)",
     ),
     (types.Reading(1.5, 0, 4, 0.5), "Reading(odds=1.5, start=0, end=4, probability=0.5)"),
     (
         types.Sentence(0, 5, 9, "War.", 0.5, SIGNALS),
         f"Sentence(passage=0, start=5, end=9, text='War.', score=0.5, signals={SIGNALS}, lead_in='', "
-        "before='', reading=None, page=None, copies=<0>, led_page=None, led_copies=<0>)",
+        "before='', reading=None, page=None, copies=<0>, led_page=None, led_copies=<0>, context='', "
+        "whole=None)",
     ),
     (
         types.Citation(1, "a.txt", 5, 9, "War."),
-        "Citation(label=1, source='a.txt', start=5, end=9, quote='War.', page=None, copies=<0>)",
+        "Citation(label=1, source='a.txt', start=5, end=9, quote='War.', page=None, copies=<0>, context='')",
     ),
     (
         types.Evidence(1, "a.txt", 5, 9, "War.", 0.5, None, False),
@@ -61,8 +68,9 @@ SHOWN = [
     (types.Waiting(1), "Waiting(ahead=1)"),
     (types.Failure("a.pdf", "is empty"), "Failure(source='a.pdf', reason='is empty')"),
     (
-        types.BuildReport(tuple(f"{n}.txt" for n in range(1200)), (), (), (), (), 1.5),
-        "BuildReport(added=<1,200>, changed=<0>, removed=<0>, unchanged=<0>, failed=<0>, seconds=1.5)",
+        types.BuildReport(tuple(f"{n}.txt" for n in range(1200)), (), (), (), (), 1.5, ((".csv", 2),)),
+        "BuildReport(added=<1,200>, changed=<0>, removed=<0>, unchanged=<0>, failed=<0>, seconds=1.5, "
+        "passed_over=<1>)",
     ),
     (
         types.EmbedderIdentity("words", "0" * 64, 5, True, "chunks", "fp32"),

@@ -14,7 +14,7 @@ from rag.answering.composition import Dropped
 from rag.answering.confidence import confidence
 from rag.answering.evidence import considered, ranked
 from rag.answering.faithfulness import unsupported
-from rag.answering.quotes import Short
+from rag.answering.quotes import Short, wholes
 from rag.answering.sentence_reranking import READ, marked, read
 from rag.answering.short_answer import short_answer
 from rag.answering.synthesis import LeftOut, Prompted, Step, Synthesizer
@@ -38,6 +38,9 @@ GATE = 1.3
 
 On SQuAD 2 it keeps 200 of 200 answerable questions, and declines 199 of 200 asked of other documents.
 """
+
+GATE_LED = 1.1
+"""The same for a row of a table, or an item of a list, whose few words lack what its header says."""
 
 ABSTENTION = "The documents don't say."
 NOTHING_DATED = "no document has a date in that range"
@@ -262,10 +265,12 @@ class Engine:
     def _read(self, draft: _Draft, retrieval: Retrieval) -> str | None:
         """Rank the sentences and judge the best one; why there is no answer, None where there may be one."""
         draft.sentences = ranked(retrieval.sentences)
-        bears = bool(draft.sentences) and (self._threshold == 0 or draft.sentences[0].score >= GATE)
+        gate = GATE_LED if draft.sentences and draft.sentences[0].signals.led else GATE
+        bears = bool(draft.sentences) and (self._threshold == 0 or draft.sentences[0].score >= gate)
         if bears and self._reader is not None:
             with self._turns, _timed(draft.timings, "read"):
                 draft.sentences = read(self._reader, draft.query.text, draft.sentences)
+        draft.sentences = wholes(draft.sentences)
         if draft.sentences:
             draft.confidence = confidence(draft.query.question, draft.sentences)
         scope = draft.query.scope

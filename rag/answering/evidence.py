@@ -8,11 +8,11 @@ from rag.types import Evidence, Passage, Sentence
 def ranked(found: Sequence[Sentence]) -> tuple[Sentence, ...]:
     """The sentences that have a letter or a digit, each once, best first."""
     distinct: dict[str, Sentence] = {}
-    for sentence in found:
+    for sentence in sorted(found, key=lambda sentence: -sentence.score):
         key = "".join(character for character in sentence.text.casefold() if character.isalnum())
         if key:
             distinct.setdefault(key, sentence)
-    return tuple(sorted(distinct.values(), key=lambda sentence: -sentence.score))
+    return tuple(distinct.values())
 
 
 def considered(

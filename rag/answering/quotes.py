@@ -95,6 +95,22 @@ def with_lead_ins(chosen: Sequence[Sentence], *, max_chars: int) -> tuple[Senten
     return tuple(found)
 
 
+def wholes(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """The sentences in their order, each as what it is quoted with; what several share comes once."""
+    found: dict[tuple[int, int], Sentence] = {}
+    for sentence in sentences:
+        if (whole := sentence.whole) is not None:
+            shift = sentence.start - whole.start
+            reading = sentence.reading
+            if reading is not None:
+                reading = replace(reading, start=reading.start + shift, end=reading.end + shift)
+            sentence = replace(
+                sentence, start=whole.start, end=whole.end, text=whole.text, lead_in="", reading=reading
+            )
+        found.setdefault((sentence.passage, sentence.start), sentence)
+    return tuple(found.values())
+
+
 def _chosen(
     reply: Callable[[str, str], str],
     evidence: Sequence[Sentence],
@@ -134,6 +150,7 @@ def citation_of(sentence: Sentence, passages: Sequence[Passage], label: int) -> 
         quote=sentence.text,
         page=sentence.page,
         copies=sentence.copies,
+        context=sentence.context,
     )
 
 

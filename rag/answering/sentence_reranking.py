@@ -39,13 +39,19 @@ MAX_QUESTION_CHARS = 240
 """The end of a longer question is read: with more there is no room for the sentence."""
 
 MAX_BEFORE_CHARS = 200
+MAX_CONTEXT_CHARS = 120
 
 
-def read_as(sentence: str, before: str) -> str:
-    """The sentence, at the same offsets, then the end of what stands right before it."""
-    text = re.sub(r"\s", " ", sentence)
-    context = " ".join(before[-MAX_BEFORE_CHARS:].split())
-    return f"{text} « {context}" if context else text
+def read_as(sentence: str, before: str, context: str = "") -> str:
+    """What leads to the sentence, then the sentence, then the end of what stands right before it."""
+    text = led(context) + re.sub(r"\s", " ", sentence)
+    said = " ".join(before[-MAX_BEFORE_CHARS:].split())
+    return f"{text} « {said}" if said else text
+
+
+def led(context: str) -> str:
+    """The end of a sentence's context as it is read before the sentence; "" without one."""
+    return f"{context[-MAX_CONTEXT_CHARS:]}: " if context else ""
 
 
 def read(reader: Reader, question: str, sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
@@ -57,13 +63,21 @@ def read(reader: Reader, question: str, sentences: Sequence[Sentence]) -> tuple[
     if not re.search(r"\w", asked):
         return tuple(sentences)
     few = sentences[:READ]
-    texts = [read_as(sentence.text, sentence.before) for sentence in few]
-    readings = reader.read(asked, texts, [len(sentence.text) for sentence in few])
+    texts = [read_as(sentence.text, sentence.before, sentence.context) for sentence in few]
+    shifts = [len(led(sentence.context)) for sentence in few]
+    ends = [shift + len(sentence.text) for shift, sentence in zip(shifts, few, strict=True)]
+    readings = map(_inside, reader.read(asked, texts, ends), shifts)
     scored = [
         replace(sentence, score=sentence.score + READER_WEIGHT * reading.odds, reading=reading)
         for sentence, reading in zip(few, readings, strict=True)
     ]
     return tuple(sorted(scored, key=lambda sentence: -sentence.score))
+
+
+def _inside(reading: Reading, shift: int) -> Reading:
+    """The reading with its offsets in the sentence, which began at `shift`."""
+    start, end = max(reading.start - shift, 0), max(reading.end - shift, 0)
+    return replace(reading, start=start, end=end, probability=reading.probability if start < end else 0.0)
 
 
 def _short(question: str) -> str:

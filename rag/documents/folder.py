@@ -8,30 +8,25 @@ import contextlib
 import hashlib
 import io
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag.documents.encoding import decode
+from rag.documents.markdown import read_markdown
 from rag.documents.parsers import KINDS, Extract, require_text
-from rag.documents.parsers.plain import title
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, UnreadableError, shown
+from rag.text.blocks import blocks_of_text
 from rag.text.dates import first_date
 from rag.types import Document, Failure
 
 READABLE = (".txt", ".md", *KINDS)
-TEXTS = "texts-v1"
+TEXTS = "texts-v2"
 """The version of text extraction, part of an index's identity: change it when extracted text changes."""
 
 MAX_BYTES = 100_000_000
-
-_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
-_FIELD = re.compile(r"^(title|date)[ \t]*:(.*)", re.MULTILINE)
-_CODE = re.compile(r"^(```|~~~).*?(?:^\1|\Z)", re.DOTALL | re.MULTILINE)
-_HEADING = re.compile(r"^#[ \t](.*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +66,12 @@ def files(folder: Path) -> Iterator[File | Failure]:
     yield from failures
 
 
+def passed_over(folder: Path) -> tuple[tuple[str, int], ...]:
+    """The kinds of files in the folder that can't be read, each with its count; the most frequent first."""
+    _, others, _ = sources(folder)
+    return tuple(others.most_common())
+
+
 def read(file: File, sandbox: Sandbox) -> Document | Failure:
     """The document in the file as it is now, its `sha256` of the bytes that were read.
 
@@ -92,6 +93,7 @@ def read(file: File, sandbox: Sandbox) -> Document | Failure:
         title=extract.title,
         date=extract.date or first_date(file.path.stem),
         pages=extract.pages,
+        blocks=extract.blocks or blocks_of_text(extract.text),
     )
 
 
@@ -154,17 +156,4 @@ def _plain(content: bytes, kind: str) -> Extract:
     if not text.strip():
         raise UnreadableError("is empty")
     extract = require_text(Extract(text))
-    return _markdown(text) if kind == ".md" else extract
-
-
-def _markdown(text: str) -> Extract:
-    """The text, with the title and date of its front matter; without a title, its first heading."""
-    front = _FRONT_MATTER.match(text)
-    fields = dict(_FIELD.findall(front[1])) if front else {}
-    heading = _HEADING.search(_CODE.sub("", text[front.end() :] if front else text))
-    stated = title(fields.get("title", "").strip().strip("\"'"))
-    return Extract(
-        text,
-        title=stated or (title(heading[1].strip().rstrip("#")) if heading else None),
-        date=first_date(fields.get("date", "")),
-    )
+    return read_markdown(text) if kind == ".md" else extract

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rag.documents.parsers import OUT_OF_MEMORY, Extract
 from rag.errors import UnreadableError
+from rag.types import Block
 
 TIMEOUT_S = 60.0
 MAX_MEMORY_BYTES = 2 * 1024**3
@@ -60,7 +61,11 @@ class Sandbox:
         fields = json.loads(reply)
         if "reason" in fields:
             raise UnreadableError(fields["reason"])
-        return Extract(**{**fields, "pages": tuple(fields["pages"])})
+        blocks = (
+            Block(kind, start, end, level, tuple((first, last) for first, last in header))
+            for kind, start, end, level, header in fields["blocks"]
+        )
+        return Extract(**{**fields, "pages": tuple(fields["pages"]), "blocks": tuple(blocks)})
 
     def _running(self) -> "subprocess.Popen[bytes]":
         """The process, restarted if something else ended it: that must not fail the next document."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rag.errors import IndexFileError
-from rag.index.codec import EmbeddedText, Vectors, cosines
-from rag.types import Chunk, Document, EmbedderIdentity, Scope
+from rag.index.codec import EmbeddedText, Vectors, cosines, unpack_spans, unpack_stems
+from rag.types import Block, Chunk, Document, EmbedderIdentity, Scope
 
 BUILD = "Update it: rag build"
 REBUILD = "Rebuild it: rag build --rebuild"
@@ -26,6 +26,7 @@ ScoredIds = list[tuple[int, float]]
 class StoredChunk:
     """A chunk with its offsets; `sentences` are (start, end) in the document, with their vectors and stems.
 
+    A chunk with a `context` has that as its first sentence, at offsets before its start.
     `document` is the id of the version of its document that was chunked. The vectors are packed (see
     `rag.index.codec`), the stems of a sentence are a line (see `rag.text.analyzer`). The chunks of
     near-duplicate documents have the same `group`.
@@ -41,6 +42,29 @@ class StoredChunk:
     sentence_vectors: bytes
     stems: tuple[str, ...]
     group: int
+    context: str = ""
+
+
+def stored_chunk(
+    id: int,
+    document: int,
+    source: str,
+    span: tuple[int, int],
+    embedded: str,
+    spans: bytes,
+    vectors: bytes,
+    stems: str,
+    group: int,
+) -> StoredChunk:
+    """The chunk from what is kept of it; `ValueError` for bytes that are not whole numbers."""
+    start, end = span
+    first = start - (len(embedded) - (end - start))  # where its context would begin in the document
+    text = embedded[start - first :]
+    sentences = tuple([(first + begin, first + stop) for begin, stop in unpack_spans(spans)])
+    context = embedded[: start - first].rstrip("\n")
+    return StoredChunk(
+        id, document, source, start, end, text, sentences, vectors, unpack_stems(stems), group, context
+    )
 
 
 class Weighable(NamedTuple):
@@ -141,6 +165,9 @@ class State(Documents, Protocol):
 
     def about(self, document: int) -> About:
         """What is known of a document."""
+
+    def blocks(self, document: int, start: int, end: int) -> tuple[Block, ...]:
+        """The blocks of a document with a character from `start` to `end`, after the headings above them."""
 
     def near_duplicates(self, document: int, scope: Scope | None) -> Mapping[str, str]:
         """The texts, by source, of at most 20 other documents in the scope that say nearly the same."""

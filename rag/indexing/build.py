@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from rag.documents.folder import TEXTS, File, files, read
+from rag.documents.folder import TEXTS, File, files, passed_over, read
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, shown
 from rag.index.base import EmbeddedDocument, IndexWriter
-from rag.index.codec import EmbeddedText, text_hash
+from rag.index.codec import EmbeddedText, key_of, text_hash
 from rag.models.embedder import Embedder
-from rag.text.chunking import CHUNKING, MAX_TOKENS, chunks
-from rag.text.sentences import SENTENCES, sentences
+from rag.text.chunking import CHUNKING, MAX_TOKENS, chunks, embedded_spans, embedded_text
+from rag.text.sentences import SENTENCES
 from rag.types import BuildReport, EmbedderIdentity, Failure
 
 _KEPT = 256
@@ -84,6 +84,7 @@ def build_index(
         unchanged=unchanged,
         failed=tuple(sorted(failed, key=lambda failure: failure.source)),
         seconds=time.perf_counter() - began,
+        passed_over=passed_over(documents),
     )
 
 
@@ -130,7 +131,13 @@ def read_and_cut(
         return item
     embedder = load_embedder()
     max_tokens = min(embedder.max_tokens, MAX_TOKENS)
-    pieces = chunks(item.text, count_tokens=embedder.count_tokens, max_tokens=max_tokens)
+    pieces = chunks(
+        item.text,
+        item.blocks,
+        title=item.title,
+        count_tokens=embedder.count_tokens,
+        max_tokens=max_tokens,
+    )
     return EmbeddedDocument(item, pieces, ())
 
 
@@ -145,20 +152,21 @@ def embed_documents(
 
     Without a writer all are embedded. `advance` is called with the number of embedded texts, and of all.
     """
-    texts = {text_hash(piece.text): piece.text for cut in batch for piece in cut.pieces}
+    texts = {
+        key_of(piece): (embedded_text(piece), embedded_spans(piece)) for cut in batch for piece in cut.pieces
+    }
     known: dict[bytes, EmbeddedText | None] = {}
     if writer is not None:
         known |= writer.known([cut.document.source for cut in batch], [*texts])
     missing = [text for key, text in texts.items() if key not in known]
     for first in range(0, len(missing), _WINDOW):
-        window = sorted(missing[first : first + _WINDOW], key=len)
+        window = sorted(missing[first : first + _WINDOW], key=lambda text: len(text[0]))
         for start in range(0, len(window), _KEPT):
-            batch_texts = window[start : start + _KEPT]
-            spans = [sentences(text) for text in batch_texts]
+            batch_texts, spans = zip(*window[start : start + _KEPT], strict=True)
             vectors, of_sentences = embedder.embed_with_spans(batch_texts, spans)
             embedded = [*map(EmbeddedText, batch_texts, vectors, spans, of_sentences)]
             kept = writer is not None and writer.keep(embedded)
-            known |= {text_hash(one.text): None if kept else one for one in embedded}
+            known |= {text_hash(one.text, one.sentences): None if kept else one for one in embedded}
             advance(first + start + len(batch_texts), len(missing))
     return [_with_texts(cut, known) for cut in batch]
 
@@ -179,7 +187,7 @@ def outcome(item: EmbeddedDocument) -> Outcome:
 
 
 def _with_texts(cut: EmbeddedDocument, known: Mapping[bytes, EmbeddedText | None]) -> EmbeddedDocument:
-    texts = (known[key] for key in dict.fromkeys(text_hash(piece.text) for piece in cut.pieces))
+    texts = (known[key] for key in dict.fromkeys(map(key_of, cut.pieces)))
     return replace(cut, texts=tuple(text for text in texts if text is not None))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag.documents.folder import files, read
+from rag.documents.folder import files, passed_over, read
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError, IndexFileError
 from rag.index.base import BUILD, REBUILD, Backend, Coverage, Documents, Examination
@@ -112,6 +112,8 @@ def _compared(folder: Path, state: Documents, notes: list[str]) -> Iterator[str]
             yield f"{_named(sources)}: {what}. {BUILD}"
     yield from (f"{source}: its text in the index is not the file's. {REBUILD}" for source in other_text)
     yield from (f"{failure.source}: it {failure.reason}." for failure in failed)
+    if kinds := ", ".join(f"{count} {kind}" for kind, count in passed_over(folder)):
+        notes.append(f"Not read: {kinds}.")
     notes.extend(f"The same file: {_named(same)}." for same in by_content.values() if len(same) > 1)
 
 

@@ -8,6 +8,7 @@ from rag.answering.engine import Engine
 from rag.documents.watcher import changes
 from rag.errors import DocumentsError, IndexFileError, RagError
 from rag.indexing.catalog import Listed
+from rag.interfaces.rendering import not_read
 from rag.settings import Settings
 from rag.types import BuildReport, Failure
 
@@ -135,4 +136,9 @@ def _summary(report: BuildReport) -> str:
     skipped = "; ".join(f"{failure.source} {failure.reason}" for failure in report.failed[:5])
     more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
     documents = "1 document" if count == 1 else f"{count} documents"
-    return f"{documents} indexed." + (f" Skipped: {skipped}{more}." if skipped else "")
+    said = [
+        f"{documents} indexed.",
+        f"Skipped: {skipped}{more}." if skipped else "",
+        not_read(report.passed_over),
+    ]
+    return " ".join(filter(None, said))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.answering.quotes import SEPARATOR
+from rag.documents.folder import READABLE
 from rag.types import Answer, Citation, Match, Passage
 
 CONTEXT_CHARS = 160
@@ -104,8 +105,10 @@ def passage_of(answer: Answer, citation: Citation) -> Passage:
 
 
 def place(found: Citation | Passage, passage: Passage) -> str:
-    """Where a passage, or a quote in it, is: file, date, page, characters, how many documents repeat it."""
+    """Where a passage, or a quote in it, is: file, section, date, page, characters, who repeats it."""
     parts = [found.source]
+    if isinstance(found, Citation) and found.context:
+        parts.append(found.context)
     if passage.date is not None:
         parts.append(passage.date)
     if found.page is not None:
@@ -192,6 +195,12 @@ def literal(text: str) -> str:
 def plain(text: str) -> str:
     """The text without control characters, which could command a terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def not_read(passed_over: Sequence[tuple[str, int]]) -> str:
+    """Which files of a folder aren't read, in a sentence; "" where all are."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over)
+    return f"Not read: {kinds}. rag reads {' '.join(READABLE)}." if kinds else ""
 
 
 def one_line(text: str) -> str:

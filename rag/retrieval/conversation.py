@@ -44,6 +44,23 @@ _EXPLETIVE_REACH = 6
 _DETERMINERS = frozenset("a an the this that these those my your his her its our their any".split())
 _ELSEWHERE = frozenset("else latter others ones".split())
 _BE = frozenset("is are was were be been".split())
+_ARTICLES = frozenset("a an the".split())
+_SMALL = frozenset(
+    """
+    for of in on at by to from with about during after before and or than is are was were do does did
+    """.split()
+)
+_ELLIPSIS = re.compile(
+    r"\s*(?:and,?\s+(?:(?:what|how)\s+about\s+)?|(?:what|how)\s+about\s+)"
+    r"(?!(?:who|whom|whose|what|which|when|where|why|how|is|are|was|were|do|does|did|has|have|had|can|will)\b)"
+    r"(?P<other>[^\s?]+(?:\s+[^\s?]+){0,5})\s*\?*\s*",
+    re.I,
+)
+_ASKS_WHO = re.compile(r"\W*(?:who|whom|which\s+\w+|by\s+whom|what\s+is\s+the\s+name)\b", re.I)
+_NAME = re.compile(
+    r"(?:(?:[A-Z][a-z]{0,2}\.|[^\W\d_a-z][\w’'-]*|v[ao]n|d[aeiu]|del|la|bin|der|of)(?:\s+|$)){1,5}"
+)
+_PERSON = re.compile(r"\b(?:(?P<whose>his|her(?=\s+\w))|he|him|she|her)\b", re.I)
 _ASKS_FOR_ONE = re.compile(r"\s*(?:who|what|where|when)(?:['’]s|\s+(?:is|are|was|were))\b", re.I)
 
 
@@ -74,14 +91,86 @@ def in_context(question: str, history: History) -> Context:
     ]
     earlier = [turn for turn in last if words(turn[0])]
     turns = tuple(earlier[-TOPIC_TURNS:])
-    topic = " ".join(asked for asked, _ in turns)[-MAX_TOPIC_CHARS:].strip()
+    meant = _meant(earlier)
+    if turns and (alone := _alone(question, meant[-1], turns[-1][1])) is not None:
+        return Context(alone, alone, "", False, turns)
+    topic = " ".join(meant[-TOPIC_TURNS:])[-MAX_TOPIC_CHARS:].strip()
     if not earlier or not _continues(question):
         return Context(question, question, topic, False, turns)
     # The first question goes on from nothing, however it is put.
-    start = next((asked for asked, _ in reversed(earlier) if not _continues(asked)), earlier[0][0])
-    if start not in [asked for asked, _ in turns]:
+    start = next((asked for asked in reversed(meant) if not _continues(asked)), meant[0])
+    if start not in meant[-TOPIC_TURNS:]:
         topic = f"{start} {topic}"[-MAX_TOPIC_CHARS:]
     return Context(question, f"{start} {question}", topic, True, turns)
+
+
+def _meant(turns: Sequence[tuple[str, str]]) -> list[str]:
+    """What each of the questions asked, put so that it stands alone where that is sure."""
+    meant: list[str] = []
+    said = ""
+    for question, answer in turns:
+        meant.append((_alone(question, meant[-1], said) if meant else None) or question)
+        said = answer
+    return meant
+
+
+def _alone(question: str, asked: str, said: str) -> str | None:
+    """The question with what it leaves to the last turn put in; None where that isn't sure.
+
+    "And for the sea?" asks again, of something else; "he" is the person whom the last answer named.
+    """
+    if found := _ELLIPSIS.fullmatch(question):
+        return _replaced(asked, found["other"])
+    name = said.partition("\n")[0].strip()
+    if not (_ASKS_WHO.match(asked) and _NAME.fullmatch(name)) or any(map(str.istitle, question.split()[1:])):
+        return None
+    possessive = name + ("’" if name.endswith("s") else "’s")
+    put_in, count = _PERSON.subn(lambda word: possessive if word["whose"] else name, question, count=1)
+    return put_in if count else None
+
+
+def _replaced(asked: str, other: str) -> str | None:
+    """The question asked of something else: what begins with the same small word, or the last name in it."""
+    said = other.split()
+    first, last = said[0].lower(), said[-1].lower()
+    spans = [match.span() for match in re.finditer(r"[\w’'-]+", asked)]
+    parts = [asked[start:end] for start, end in spans]
+    lowered = [part.lower() for part in parts]
+    if first in STOP_WORDS or first in _DETERMINERS:
+        same = [at for at, word in enumerate(lowered) if word == first]
+        alike = [at for at, word in enumerate(lowered) if {first, word} <= _ARTICLES]
+        phrases = [(at, _phrase_end(parts, at, said)) for at in same or alike]
+        # "the summer fare" is asked for in place of "the winter fare", wherever that stands
+        phrases.sort(key=lambda phrase: (last in lowered[slice(*phrase)], phrase))
+    else:
+        kind = str.isdigit if other[0].isdigit() else str.isupper
+        named = [at for at, part in enumerate(parts) if at and kind(part[0]) and kind(other[0])]
+        starts = [at for at in named if at - 1 not in named]
+        phrases = [(starts[-1], named[-1] + 1)] if named else []
+    if not phrases:
+        return None
+    begin, stop = phrases[-1]
+    if last in ("one", "ones"):
+        other = f"{' '.join(said[:-1])} {parts[stop - 1]}"
+    return f"{asked[: spans[begin][0]]}{other}{asked[spans[stop - 1][1] :]}"
+
+
+def _phrase_end(words: Sequence[str], begin: int, said: Sequence[str]) -> int:
+    """Where what begins at this word ends, that these other words are said in place of.
+
+    Before the next small word, as many as they have left out; a verb after it stays, where a name or the
+    same last word shows its end.
+    """
+    lowered = [word.lower() for word in words]
+    small = [
+        at for at in range(begin + 1, len(words)) if lowered[at] in _SMALL and lowered[at - 1] not in _SMALL
+    ]
+    inner = sum(word.lower() in _SMALL for word in said[2:])
+    stop = [*small, len(words)][min(inner, len(small))]
+    if (last := said[-1].lower()) in lowered[begin:stop]:
+        return lowered.index(last, begin) + 1
+    names = [at for at in range(begin + 1, stop) if words[at][0].isupper()]
+    return names[-1] + 1 if names and any(word[0].isupper() for word in said) else stop
 
 
 def _encodable(text: str) -> str:

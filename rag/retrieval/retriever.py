@@ -3,13 +3,14 @@
 import functools
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rag.index.base import Index, ScoredIds, State, Weighable, sentence_cosines
+from rag.index.base import About, Index, ScoredIds, State, Weighable, sentence_cosines
 from rag.models.cpu import cpu_count
 from rag.models.cross_encoder import Reranker
 from rag.models.embedder import Embedder
@@ -19,6 +20,7 @@ from rag.retrieval.expansion import widened
 from rag.retrieval.query import Query
 from rag.retrieval.scoring import Shares, Wanted, mixed, passage_score, wanted
 from rag.retrieval.signals import Judge, PassageContent, candidate_sentences, copies_with
+from rag.retrieval.structure import Structure
 from rag.text.analyzer import line, stem, terms
 from rag.text.chunking import MAX_CHARS, MAX_TOKENS
 from rag.text.near_duplicates import said_in
@@ -209,8 +211,16 @@ class Retriever:
                 )
             )
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
-            inside.append(PassageContent(within, about, copies))
+            structure = Structure(state, document, start, end, named=_named(source, about))
+            inside.append(
+                PassageContent(within, [structure.role(one.span[0]) for one in within], about, copies)
+            )
         return Retrieval(passages, functools.partial(candidate_sentences, judge, passages, inside))
+
+
+def _named(source: str, about: About) -> str:
+    """What the name, the title and the date of a document say of what is in it."""
+    return " ".join([*re.split(r"[\W_]+", source.rpartition(".")[0]), about.title or "", about.date or ""])
 
 
 def _with_topic(vectors: Vectors, *, continues: bool) -> Vectors:

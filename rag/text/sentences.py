@@ -1,35 +1,50 @@
 """Text → the spans of its sentences, split where a sentence is too long to be quoted."""
 
-import itertools
 import re
 from collections.abc import Iterator
+
+from rag.text.blocks import BULLET, blocks_of_text
+from rag.types import Block
 
 MAX_CHARS = 400
 """A longer sentence is split: no quote is longer."""
 
-SENTENCES = f"sentences-{MAX_CHARS}-v1"
+SENTENCES = f"sentences-{MAX_CHARS}-v2"
 """The version of these rules, part of an index's identity: change it when sentences change."""
 
 _LINE = re.compile(r"[^\r\n]+")
-_LIST_ITEM = re.compile(r"\s*(?:[-*+•#>|]|\d+[.)])\s")
-_TERMINAL = tuple(".!?…:;\"'”’)]。！？|")
+_WHOLE = ("heading", "question", "row", "field", "metadata")
+"""The blocks that are one sentence each."""
+
 _REFERRING = re.compile(r"(?:He|She|It|They|His|Hers?|Its|Their|This|These|That|Those|Such)\b")
 _BREAK = re.compile(r"(?<=[;:,])\s+|(?<=[；：，、])|\s+")
 
 
 def sentences(text: str, *, max_chars: int = MAX_CHARS) -> tuple[tuple[int, int], ...]:
-    """The (start, end) of each sentence, in order, without white space around it.
-
-    Together they cover every character that isn't white space. A line ends a sentence unless the next line
-    clearly continues it. A sentence of more than `max_chars` characters is split after a clause, else after
-    a word, else anywhere.
-    """
+    """The (start, end) of each sentence of a plain text, in order, as from `sentences_of`."""
     return tuple(
-        part
-        for start, end in _segments(text)
-        for sentence in _sentences_of_segment(text, start, end)
-        for part in _split(text, *sentence, max_chars)
+        span for block in blocks_of_text(text) for span in sentences_of(text, block, max_chars=max_chars)
     )
+
+
+def sentences_of(text: str, block: Block, *, max_chars: int = MAX_CHARS) -> tuple[tuple[int, int], ...]:
+    """The (start, end) of each sentence of a block of the text, in order, without white space around it.
+
+    Together they have every character of the block that is neither white space nor a mark such as a bullet;
+    furniture has none. Headings, rows, fields and the lines of code are sentences. A sentence of more than
+    `max_chars` characters is split after a clause, else after a word, else anywhere.
+    """
+    if block.kind == "furniture":
+        return ()
+    start, end = block.start, block.end
+    if block.kind != "code" and (mark := BULLET.match(text, start, end)) is not None:
+        start = mark.end()
+    whole = [(start, end)]
+    if block.kind == "code":
+        whole = _lines(text, start, end, max_chars)
+    elif block.kind not in _WHOLE:
+        whole = [*_sentences_of_segment(text, start, end)]
+    return tuple(part for sentence in whole for part in _split(text, *sentence, max_chars))
 
 
 def refers_back(sentence: str) -> bool:
@@ -37,25 +52,15 @@ def refers_back(sentence: str) -> bool:
     return _REFERRING.match(sentence) is not None
 
 
-def _segments(text: str) -> Iterator[tuple[int, int]]:
-    """Runs of lines that belong together: single lines, except in hard-wrapped text."""
-    lines = [match.span() for match in _LINE.finditer(text) if match.group().strip()]
-    ends = [i for i in range(1, len(lines)) if not _continues(text, lines[i - 1], lines[i])]
-    for start, end in itertools.pairwise([0, *ends, len(lines)] if lines else []):
-        yield lines[start][0], lines[end - 1][1]
-
-
-def _continues(text: str, before: tuple[int, int], line: tuple[int, int]) -> bool:
-    """Whether a line continues the sentence of the line before it, which was long and has no end."""
-    upper, lower = text[slice(*before)].rstrip(), text[slice(*line)].lstrip()
-    between = text[before[1] : line[0]]
-    return (
-        between.replace("\r\n", "\n").count("\n") == 1
-        and len(upper) >= 40
-        and not upper.endswith(_TERMINAL)
-        and lower[:1].islower()
-        and not _LIST_ITEM.match(lower)
-    )
+def _lines(text: str, start: int, end: int, max_chars: int) -> list[tuple[int, int]]:
+    """The lines, as many together as `max_chars` allow."""
+    found: list[tuple[int, int]] = []
+    for match in _LINE.finditer(text, start, end):
+        if found and match.end() - found[-1][0] <= max_chars:
+            found[-1] = found[-1][0], match.end()
+        else:
+            found.append(match.span())
+    return found
 
 
 def _sentences_of_segment(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -106,8 +106,8 @@ def test_the_events_are_passages_then_text_then_the_answer(library):
     )
     assert [(e.label, e.source, e.start, e.end, e.text, e.odds, e.shown) for e in answer.evidence] == [
         (1, "war.txt", 10, 34, "The war began in spring.", None, False),
-        (1, "war.txt", 35, 50, "Bread was dear.", None, False),
         (1, "war.txt", 0, 9, "Old news.", None, False),
+        (1, "war.txt", 35, 50, "Bread was dear.", None, False),
         (2, "peace.md", 0, 26, PEACE, None, False),
     ]
     assert library.model.messages == [], "there was nothing to choose"

@@ -23,6 +23,11 @@ def test_a_sentence_that_says_the_same_again_is_left_out():
     assert ranked([BREAD, again, SALT]) == (BREAD, SALT)
 
 
+def test_of_sentences_that_say_the_same_the_best_stays():
+    under_another_heading = sentence("Bread rose.", 0.6, passage=1)
+    assert ranked([BREAD, under_another_heading, SALT]) == (under_another_heading, SALT)
+
+
 def test_a_sentence_without_a_letter_or_digit_is_left_out():
     assert ranked([sentence("---", 0.9), SALT]) == (SALT,)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.answering.quotes import Short, choose_quotes, citation_of
-from rag.types import Citation, Passage, Sentence, Signals
+from rag.answering.quotes import Short, choose_quotes, citation_of, wholes
+from rag.types import Chunk, Citation, Passage, Reading, Sentence, Signals
 from tests.support.answers import by_passage
 
 PASSAGES = (Passage("a.txt", 0, 60, "", 0.9), Passage("b/c.md", 100, 140, "", 0.5))
@@ -201,3 +201,49 @@ def test_whatever_the_model_writes_only_quotes_reach_the_user(replies, may_refus
     cited = [event for event in events if isinstance(event, Citation)]
     assert len({*cited}) == len(cited)
     assert {*cited} <= {ONE, TWO, THREE}
+
+
+LIST = "Bring:\n- salt\n- bread\n"
+WHOLE = Chunk(50, 71, LIST[:-1])
+
+
+def item(words: str, score: float, *, passage: int = 0) -> Sentence:
+    start = 50 + LIST.index(words)
+    reading = Reading(1.5, 0, len(words), 0.9)
+    return Sentence(
+        passage,
+        start,
+        start + len(words),
+        words,
+        score,
+        NOTHING,
+        "x. ",
+        "x. ",
+        reading,
+        context="Huts",
+        whole=WHOLE,
+    )
+
+
+def test_an_item_is_quoted_with_its_list_once():
+    (found,) = wholes([item("bread", 0.9), item("salt", 0.8), item("Bring:", 0.7)])
+    assert (found.start, found.end, found.text, found.lead_in) == (50, 71, LIST[:-1], "")
+    assert (found.score, found.context) == (0.9, "Huts"), "as the best of its items"
+    assert found.reading == Reading(1.5, 16, 21, 0.9)
+    assert found.text[found.reading.start : found.reading.end] == "bread"
+
+
+def test_lists_of_other_passages_and_what_is_in_none_stay():
+    other, alone = item("salt", 0.8, passage=1), EVIDENCE[1]
+    found = wholes([item("salt", 0.9), alone, other])
+    assert [(one.passage, one.start, one.text) for one in found] == [
+        (0, 50, WHOLE.text),
+        (0, 3, alone.text),
+        (1, 50, WHOLE.text),
+    ]
+    assert found[1] is alone
+    assert wholes([]) == ()
+
+
+def test_a_citation_says_what_its_quote_stands_under():
+    assert citation_of(item("salt", 0.9), PASSAGES, 2).context == "Huts"

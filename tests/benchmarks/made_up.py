@@ -19,7 +19,7 @@ from rag.models.pooling import unit
 from rag.settings import Settings, resolve
 from rag.text.sentences import sentences
 from rag.training.datasets import read_dataset
-from rag.types import Chunk, Document
+from rag.types import Block, Chunk, Document
 from tests.support import SEEDS
 
 POOL = 20_000
@@ -82,14 +82,15 @@ def documents(sentences: Pool, count: int, seed: int = 0) -> Iterator[EmbeddedDo
             of_chunk = [texts[position] for position in drawn[row]]
             start = len(text) + 2
             text += "\n\n" + " ".join(of_chunk)
-            chunk = Chunk(start, len(text), text[start:])
             ends = list(itertools.accumulate(len(sentence) + 1 for sentence in of_chunk))
             spans = [(end - 1 - len(sentence), end - 1) for sentence, end in zip(of_chunk, ends, strict=True)]
             sentence_vectors = vectors[drawn[row]]
             vector = unit(unit(sentence_vectors.mean(axis=0)) + noise[row])
-            chunks.append(chunk)
-            embedded.append(EmbeddedText(chunk.text, vector, tuple(spans), sentence_vectors))
-        document = Document(f"{seed}/{number:06}.txt", text, sha256=f"{seed}-{number}")
+            own = tuple((start + first, start + last) for first, last in spans)
+            chunks.append(Chunk(start, len(text), text[start:], own))
+            embedded.append(EmbeddedText(text[start:], vector, tuple(spans), sentence_vectors))
+        blocks = tuple(Block("paragraph", chunk.start, chunk.end) for chunk in chunks)
+        document = Document(f"{seed}/{number:06}.txt", text, sha256=f"{seed}-{number}", blocks=blocks)
         yield EmbeddedDocument(document, tuple(chunks), tuple(embedded))
 
 

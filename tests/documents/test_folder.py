@@ -8,7 +8,7 @@ import pytest
 from rag.documents.folder import File, files, read, read_folder
 from rag.documents.sandbox import Sandbox
 from rag.errors import DocumentsError
-from rag.types import Document, Failure
+from rag.types import Block, Document, Failure
 from tests.support.files import pdf
 
 READABLE = ".txt .md .html .htm .pdf .docx .eml"
@@ -26,7 +26,8 @@ def sha256(content: bytes) -> str:
 
 
 def document(source: str, text: str, content: bytes, **about) -> Document:
-    return Document(source, text, sha256(content), **about)
+    """A document of one paragraph, unless it is `about` another."""
+    return Document(source, text, sha256(content), **{"blocks": (Block("paragraph", 0, len(text)),), **about})
 
 
 def test_reads_text_and_markdown_in_order_of_source(tmp_path):
@@ -65,7 +66,8 @@ def test_line_ends_and_white_space_stay_as_they_are(tmp_path):
     content = b"\r\n one\r\n\r\ntwo\rthree\n\t\x0c "
     write(tmp_path, {"a.txt": content})
 
-    assert list(read_folder(tmp_path)) == [document("a.txt", content.decode(), content)]
+    blocks = (Block("paragraph", 3, 6), Block("paragraph", 10, 13), Block("paragraph", 14, 19))
+    assert list(read_folder(tmp_path)) == [document("a.txt", content.decode(), content, blocks=blocks)]
 
 
 def test_hidden_files_and_folders_are_skipped(tmp_path):
@@ -239,7 +241,7 @@ def test_a_file_of_another_format_is_read_by_its_format(tmp_path):
     write(tmp_path, {"a.pdf": content, "b.PDF": b"", "c.htm": b"<p>Peace", "d.html": b"<script>x</script>"})
 
     assert list(read_folder(tmp_path)) == [
-        document("a.pdf", "War and\n\nbread", content, title="On war", date="2017-04-03", pages=(0, 9)),
+        document("a.pdf", "War and bread", content, title="On war", date="2017-04-03", pages=(0, 7)),
         Failure("b.PDF", "is empty"),
         document("c.htm", "Peace", b"<p>Peace"),
         Failure("d.html", "has no text"),
@@ -255,6 +257,8 @@ def test_a_file_of_another_format_is_read_by_its_format(tmp_path):
         ("20170403.pdf", pdf("War"), None, "2017-04-03"),
         ("a.md", b"War\n\n# The war #\n# Peace\n", "The war", None),
         ("a.md", b"#hashtag\n## Part\n", None, None),
+        ("a.md", b"# The war in C# \n", "The war in C#", None),
+        ("a.md", b"The war ==\n===\n", "The war ==", None),
         ("a.md", b"```sh\n# a comment\n```\n# The war\r\n", "The war", None),
         ("a.md", b"---\ntitle: The war\ndate: 2017-04-03\n---\n# Peace\n", "The war", "2017-04-03"),
         (
@@ -281,17 +285,34 @@ def test_front_matter_is_part_of_the_text(tmp_path):
     content = b"---\ntitle: War\n---\nPeace"
     write(tmp_path, {"a.md": content})
 
-    assert list(read_folder(tmp_path)) == [document("a.md", content.decode(), content, title="War")]
+    blocks = (
+        Block("metadata", 0, 3),
+        Block("metadata", 4, 14),
+        Block("metadata", 15, 18),
+        Block("paragraph", 19, 24),
+    )
+    assert list(read_folder(tmp_path)) == [
+        document("a.md", content.decode(), content, title="War", blocks=blocks)
+    ]
 
 
 @pytest.mark.parametrize(
-    "line", [b" " * 300_000, b"#" * 300_000, b"# " + b" #" * 150_000 + b"x", b"title" * 60_000]
+    ("line", "last"),
+    [
+        (b" " * 300_000, (600_012, 600_015)),
+        (b"#" * 300_000, (4, 600_015)),
+        (b"# " + b" #" * 150_000 + b"x", (600_018, 600_021)),
+        (b"title" * 60_000, (4, 600_015)),
+    ],
 )
-def test_a_markdown_text_of_one_long_line_is_read_at_once(tmp_path, line):
+def test_a_markdown_text_of_one_long_line_is_read_at_once(tmp_path, line, last):
     content = b"---\ntitle:" + line + b"\n" + line + b"\nWar"
     write(tmp_path, {"a.md": content})
 
-    assert list(read_folder(tmp_path)) == [document("a.md", content.decode(), content)]
+    (found,) = read_folder(tmp_path)
+
+    assert (found.text, found.title) == (content.decode(), None)
+    assert found.blocks[-1] == Block("paragraph", *last)
 
 
 def test_a_text_that_is_too_long_is_a_failure(tmp_path):

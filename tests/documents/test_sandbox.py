@@ -11,11 +11,12 @@ from rag.documents import sandbox
 from rag.documents.parsers import Extract
 from rag.documents.sandbox import Sandbox
 from rag.errors import UnreadableError
+from rag.types import Block
 from tests.support import ROOT
 from tests.support.files import BOMB, packed, pdf, word
 
 WAR = pdf("War")
-READ = Extract("War", pages=(0,))
+READ = Extract("War", pages=(0,), blocks=(Block("paragraph", 0, 3),))
 BUSY = pdf(packed(b"q Q " * (1 << 18), 500), filters="/FlateDecode")
 """Half a gigabyte of drawing that draws nothing, which takes many seconds."""
 
@@ -48,14 +49,21 @@ def test_each_kind_is_read_by_one_process(started):
     with Sandbox() as documents:
         assert started == []
         assert documents.extract(pdf("War", "Peace", about="/Title (On war)"), ".pdf") == Extract(
-            "War\n\nPeace", title="On war", pages=(0, 5)
+            "War\n\nPeace",
+            title="On war",
+            pages=(0, 5),
+            blocks=(Block("paragraph", 0, 3), Block("paragraph", 5, 10)),
         )
-        assert documents.extract(word(document), ".docx") == Extract("Bread")
-        assert documents.extract("<p>Größe 🌱".encode(), ".html") == Extract("Größe 🌱")
-        assert documents.extract(b"<p>Salt", ".htm") == Extract("Salt")
-        assert documents.extract('Subject: River\n\n"\u2028"'.encode(), ".eml") == Extract(
-            'Subject: River\n\n"\u2028"', title="River"
+        assert documents.extract(word(document), ".docx") == Extract(
+            "Bread", blocks=(Block("paragraph", 0, 5),)
         )
+        assert documents.extract("<p>Größe 🌱".encode(), ".html") == Extract(
+            "Größe 🌱", blocks=(Block("paragraph", 0, 7),)
+        )
+        assert documents.extract(b"<p>Salt", ".htm") == Extract("Salt", blocks=(Block("paragraph", 0, 4),))
+        mail = documents.extract('Subject: River\n\n"\u2028"'.encode(), ".eml")
+        assert (mail.text, mail.title) == ('Subject: River\n\n"\u2028"', "River")
+        assert mail.blocks[0] == Block("metadata", 0, 14)
     assert len(started) == 1
     assert started[0].returncode is not None
 

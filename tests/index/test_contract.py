@@ -9,7 +9,6 @@ import pytest
 
 from rag.errors import IndexFileError, QuestionError
 from rag.index.base import sentence_cosines
-from rag.text.sentences import sentences
 from rag.types import Scope
 from rag.uris import MilvusAddress
 from tests.support.milvus_server import milvus_server
@@ -77,9 +76,10 @@ def test_it_has_each_chunk_once_where_it_stands(store):
             for chunk in state.chunks_between(document, 0, len(text)):
                 assert chunk.source == source
                 assert text[chunk.start : chunk.end] == chunk.text
-                assert [text[a:b] for a, b in chunk.sentences] == [
-                    chunk.text[a:b] for a, b in sentences(chunk.text)
-                ]
+            stored = state.chunks_between(document, 0, len(text))
+            assert [chunk.sentences for chunk in stored] == [
+                piece.sentences for piece in documents[source].pieces
+            ]
         assert state.document("absent.txt") is None
 
 
@@ -100,7 +100,7 @@ def test_dense_search_is_a_dot_product_with_the_chunks(store):
         assert [one.id for one in state.weighables(ids)] == sorted(ids)
         cosines = sentence_cosines(state, state.chunks(ids), asked)
         for chunk, of_chunk in zip(state.chunks(ids), cosines, strict=True):
-            spans = sentences(chunk.text)
+            spans = [(start - chunk.start, end - chunk.start) for start, end in chunk.sentences]
             own = [float(vector(chunk.text[a:b]) @ asked) for a, b in spans]
             assert of_chunk == pytest.approx(own, abs=0.01)
 
@@ -246,3 +246,40 @@ def test_a_long_document_of_many_short_sentences_is_complete(store):
         assert "".join(chunk.text for chunk in near).split() == "".join(p.text for p in one.pieces).split()
         assert all(len(chunk.sentences) == len(chunk.stems) for chunk in near)
         sentence_cosines(state, near[:50], vector("war"))
+
+
+def test_it_has_what_a_document_is_made_of(store):
+    """Whatever the index cuts it into: the headings above stand far before."""
+    text = "Light\n=====\n\nKeepers\n-------\n\n" + "War and peace.\n\n" * 1_500 + "Bread:\n- salt\n- river\n"
+    one = embedded("long.txt", text)
+    with store.write() as writer:
+        writer.upsert([one])
+        writer.finish({"long.txt": one.document.sha256})
+
+    blocks = one.document.blocks
+    with opened(store) as state:
+        document = state.document("long.txt")
+        assert state.blocks(document, 0, len(text)) == blocks
+        assert state.blocks(document, len(text) - 3, len(text)) == (blocks[0], blocks[2], blocks[-1])
+        for start in (15_990, 16_000, 16_010):
+            near = [block for block in blocks if block.end > start and block.start < start + 30]
+            assert [*state.blocks(document, start, start + 30)] == [blocks[0], blocks[2], *near]
+
+
+def test_what_stands_above_a_chunk_is_searched_with_it(store):
+    one = embedded("light.txt", "The river\n\nIt rose.\n", title="Salt")
+    (piece,) = one.pieces
+    with store.write() as writer:
+        writer.upsert([one])
+        writer.finish({"light.txt": one.document.sha256})
+
+    with opened(store) as state:
+        ((chunk, cosine),) = state.dense_search(vector("salt"), 1)
+        (found,) = state.chunks([chunk])
+        assert cosine == pytest.approx(2**-0.5)
+        assert (found.start, found.end, found.text) == (0, 19, "The river\n\nIt rose.")
+        assert found.context == piece.context == "Salt"
+        assert found.sentences == ((-5, -1), (0, 9), (11, 19))
+        assert sentence_cosines(state, [found], vector("salt")) == [pytest.approx([1, 0, 0])]
+        if store.keyword:
+            assert [one for one, _ in state.keyword_search(["salt"], 5)] == [chunk]

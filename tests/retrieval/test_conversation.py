@@ -140,3 +140,90 @@ def test_a_bad_history_is_told_of(history):
 
 def test_a_history_of_lists_is_read_like_one_of_tuples():
     assert in_context("Why?", cast(History, [list(KREMLIN)])).text == "Who is the Kremlin spokesman? Why?"
+
+
+EXHAUST = "How much is a new exhaust for the Heron?"
+
+
+@pytest.mark.parametrize(
+    ("asked", "question", "text"),
+    [
+        (EXHAUST, "And for the Plover?", "How much is a new exhaust for the Plover?"),
+        (
+            EXHAUST,
+            "and, for the Plover and the Gull",
+            "How much is a new exhaust for the Plover and the Gull?",
+        ),
+        (EXHAUST, "What about the Plover?", "How much is a new exhaust for the Plover?"),
+        (EXHAUST, "How about a clutch?", "How much is a clutch for the Heron?"),
+        ("How many visitors came in 2019?", "And in 2020?", "How many visitors came in 2020?"),
+        ("How many visitors came in 2019?", "And 2020?", "How many visitors came in 2020?"),
+        ("Where was Wenzel Aubrey born?", "And Berit Lunn?", "Where was Berit Lunn born?"),
+        ("How long does the Otter last?", "And the Lynx?", "How long does the Lynx last?"),
+        ("When does the Monday class begin?", "And the Tuesday class?", "When does the Tuesday class begin?"),
+        ("When was the pier of Sorrel built?", "And the pier of Dale?", "When was the pier of Dale built?"),
+        ("What is the day fare for the van?", "And the night fare?", "What is the night fare for the van?"),
+        (
+            "What is the rent of the large tent?",
+            "And of the small one?",
+            "What is the rent of the small tent?",
+        ),
+        ("Is it open on Monday?", "And on Sunday?", "Is it open on Sunday?"),
+    ],
+)
+def test_a_question_that_names_something_else_asks_the_same_of_it(asked, question, text):
+    history = [KREMLIN, (asked, "“It is so.” [1]")]
+    assert in_context(question, history) == Context(text, text, "", False, tuple(history))
+
+
+def test_it_may_be_asked_of_one_thing_after_the_other():
+    history = [(EXHAUST, "140"), ("And for the Plover?", "165"), ("And a clutch?", "118")]
+    assert in_context("And for the Gull?", history).text == "How much is a clutch for the Gull?"
+    assert in_context("Why?", history).text == "How much is a clutch for the Plover? Why?"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["And who pays?", "And why?", "And in winter?", "And children?", "And him?", "And then?", "And 12?"],
+)
+def test_what_has_no_place_in_the_question_before_continues_it(question):
+    assert in_context(question, [(EXHAUST, "140")]).text == f"{EXHAUST} {question}"
+
+
+CEILING = "Who painted the ceiling?"
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "text"),
+    [
+        ("Wenzel Aubrey", "Where was he born?", "Where was Wenzel Aubrey born?"),
+        ("Berit Lunn", "Where did she study?", "Where did Berit Lunn study?"),
+        ("Berit Lunn", "Who taught her?", "Who taught Berit Lunn?"),
+        ("Berit Lunn", "Who was her teacher?", "Who was Berit Lunn’s teacher?"),
+        ("James", "What is his trade?", "What is James’ trade?"),
+        ("J. van der Aa", "When did he die?", "When did J. van der Aa die?"),
+        ("Dr. María de la Cruz", "When did she die?", "When did Dr. María de la Cruz die?"),
+    ],
+)
+def test_he_and_she_are_the_person_whom_the_last_answer_named(name, question, text):
+    history = [(CEILING, f"{name}\n“It was painted by {name}.” [1]")]
+    assert in_context(question, history) == Context(text, text, "", False, tuple(history))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "question"),
+    [
+        ("When was it painted?", "Monday\n“It was on Monday.” [1]", "Where was he born?"),
+        (CEILING, "“By Wenzel Aubrey.” [1]", "Where was he born?"),
+        (CEILING, "the guild\n“By the guild.” [1]", "Where did he live?"),
+        (CEILING, "Wenzel Aubrey\n“By him.” [1]", "Was he born in Lipnice?"),
+    ],
+)
+def test_no_name_is_put_in_where_that_is_not_sure(asked, said, question):
+    found = in_context(question, [(asked, said)])
+    assert (found.text, found.continues) == (f"{asked} {question}", True)
+
+
+def test_another_name_in_the_question_stays():
+    found = in_context("Did Mr Toll know him?", [(CEILING, "Wenzel Aubrey\n“By him.” [1]")])
+    assert found.text == "Did Mr Toll know him?"

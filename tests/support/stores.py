@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from rag.index.base import Backend, EmbeddedDocument, Index, IndexWriter
-from rag.index.codec import EmbeddedText, text_hash
+from rag.index.codec import EmbeddedText, key_of, text_hash
 from rag.index.disk.backend import DiskBackend
 from rag.index.milvus.backend import MilvusBackend
 from rag.indexing.build import embedder_identity
-from rag.text.chunking import chunks
-from rag.text.sentences import sentences
+from rag.text.blocks import blocks_of_text
+from rag.text.chunking import chunks, embedded_spans, embedded_text
 from rag.types import Document, EmbedderIdentity
 from rag.uris import MilvusAddress
 from tests.support.fakes import WordEmbedder
@@ -50,15 +50,16 @@ class Store:
         return self.backend().open(identity)
 
 
-def embedded(source: str, text: str, **about) -> EmbeddedDocument:
+def embedded(source: str, text: str, *, title: str | None = None, **about) -> EmbeddedDocument:
     embedder = WordEmbedder()
-    pieces = chunks(text, count_tokens=embedder.count_tokens, max_tokens=8)
-    texts = list(dict.fromkeys(piece.text for piece in pieces))
-    spans = [sentences(piece) for piece in texts]
+    blocks = blocks_of_text(text)
+    pieces = chunks(text, blocks, title=title, count_tokens=embedder.count_tokens, max_tokens=8)
+    by_key = {key_of(piece): (embedded_text(piece), embedded_spans(piece)) for piece in pieces}
+    texts, spans = [text for text, _ in by_key.values()], [spans for _, spans in by_key.values()]
     vectors, of_sentences = embedder.embed_with_spans(texts, spans)
     found = tuple(map(EmbeddedText, texts, vectors, spans, of_sentences))
     sha256 = text_hash(text).hex()
-    return EmbeddedDocument(Document(source, text, sha256, **about), pieces, found)
+    return EmbeddedDocument(Document(source, text, sha256, title, blocks=blocks, **about), pieces, found)
 
 
 def write(store: Store, texts=TEXTS, *, rebuild: bool = False) -> dict[str, EmbeddedDocument]:

@@ -7,6 +7,7 @@ hostile file can't crash or hang a build, or fill its memory. This module has wh
 from dataclasses import dataclass
 
 from rag.errors import UnreadableError
+from rag.types import Block
 
 KINDS = (".html", ".htm", ".pdf", ".docx", ".eml")
 MAX_CHARS = 10_000_000
@@ -20,12 +21,14 @@ class Extract:
     """The text of a document, and the title and date that it states.
 
     `date` is YYYY-MM-DD; `pages` are the offsets at which its pages begin, empty for a format without pages.
+    `blocks` are as in `Block`.
     """
 
     text: str
     title: str | None = None
     date: str | None = None
     pages: tuple[int, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 def require_text(extract: Extract) -> Extract:

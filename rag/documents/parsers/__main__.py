@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple, replace
 from typing import BinaryIO
 
 from rag.documents.parsers import OUT_OF_MEMORY, Extract, require_text
@@ -68,7 +68,9 @@ def _serve(requests: BinaryIO, replies: BinaryIO, max_seconds: float) -> None:
 def _reply(kind: str, content: bytes) -> dict[str, object]:
     name, read = _READERS[kind]
     try:
-        return asdict(require_text(read(content)))
+        extract = require_text(read(content))
+        blocks = [astuple(block) for block in extract.blocks]
+        return asdict(replace(extract, blocks=())) | {"blocks": blocks}
     except MemoryError:
         raise
     except UnreadableError as error:

@@ -57,7 +57,11 @@ class DiskWriter:
         for embedded in documents:
             if embedded.document.source not in self._spool.sources:
                 self._writer.keep(
-                    [text for text in embedded.texts if self._writer.lacks(text_hash(text.text))]
+                    [
+                        text
+                        for text in embedded.texts
+                        if self._writer.lacks(text_hash(text.text, text.sentences))
+                    ]
                 )
                 self._spool.add(embedded.document, embedded.pieces)
 

@@ -55,7 +55,7 @@ def _broken_documents(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         for start, end, key, chunk, vector, sentences, vectors, stems in rows:
             if vector is None:
                 wrong = "has chunks without vectors"
-            elif text[start:end] != chunk:
+            elif not f"\n{chunk}".endswith(f"\n{text[start:end]}"):  # after its context
                 wrong = "has chunks that differ from its text"
             else:
                 if key not in by_text:
@@ -141,8 +141,6 @@ def _wrong(
     dimension: int, key: bytes, text: str, vector: bytes, sentences: bytes, vectors: bytes, stems: str
 ) -> str | None:
     """What is wrong with the vectors of a text, or None."""
-    if text_hash(text) != key:
-        return "has a text under another's key"
     if len(vector) != dimension * np.dtype(np.float32).itemsize or not _is_unit(
         np.frombuffer(vector, dtype=np.float32)
     ):
@@ -150,6 +148,8 @@ def _wrong(
     if len(sentences) % 8 or len(vectors) != len(sentences) // 8 * dimension:
         return "has damaged sentences"
     spans = unpack_spans(sentences)
+    if text_hash(text, spans) != key:
+        return "has a text under another's key"
     offsets = [0, *itertools.chain(*spans), len(text)]
     intact = offsets == sorted(offsets) and stems == pack_stems(text, spans)
     return None if intact else "has damaged sentences"

@@ -18,7 +18,7 @@ from dataclasses import asdict
 
 from rag.types import EmbedderIdentity
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -26,7 +26,7 @@ CREATE TABLE documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     source TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, story INTEGER NOT NULL,
     title TEXT, date TEXT, characters INTEGER NOT NULL, hashes BLOB NOT NULL, pages BLOB NOT NULL,
-    text TEXT NOT NULL
+    blocks BLOB NOT NULL, text TEXT NOT NULL
 );
 CREATE INDEX documents_by_date ON documents (date);
 CREATE INDEX documents_by_story ON documents (story);

@@ -10,11 +10,19 @@ from typing import Any
 import numpy as np
 
 from rag.errors import IndexFileError, QuestionError, shown
-from rag.index.base import REBUILD, About, ScoredIds, StoredChunk, StoredDocument, Weighable
-from rag.index.codec import Ids, Vectors, unpack_numbers, unpack_spans, unpack_stems
+from rag.index.base import (
+    REBUILD,
+    About,
+    ScoredIds,
+    StoredChunk,
+    StoredDocument,
+    Weighable,
+    stored_chunk,
+)
+from rag.index.codec import Ids, Vectors, unpack_blocks, unpack_numbers, unpack_stems
 from rag.index.disk.schema import CHUNK_TEXTS, SCHEMA_VERSION
 from rag.text.analyzer import stem
-from rag.types import EmbedderIdentity, Scope
+from rag.types import Block, EmbedderIdentity, Scope
 
 _NEAR_DUPLICATES = 20
 _POSTINGS = 2_000
@@ -107,6 +115,10 @@ class Snapshot:
         """See `State.about`."""
         sha256, title, date, pages = self._of_document("sha256, title, date, pages", document)
         return About(sha256, title, date, tuple(unpack_numbers(pages)))
+
+    def blocks(self, document: int, start: int, end: int) -> tuple[Block, ...]:
+        """See `State.blocks`."""
+        return unpack_blocks(self._of_document("blocks", document)[0], start, end)
 
     def text(self, document: int, start: int = 0, end: int | None = None) -> str:
         """See `Documents.text`."""
@@ -247,10 +259,7 @@ class Snapshot:
 
 def _stored_chunk(row: Sequence[Any]) -> StoredChunk:
     chunk, document, source, start, end, text, spans, vectors, stems, group = row
-    sentences = tuple([(start + first, start + last) for first, last in unpack_spans(spans)])
-    return StoredChunk(
-        chunk, document, source, start, end, text, sentences, vectors, unpack_stems(stems), group
-    )
+    return stored_chunk(chunk, document, source, (start, end), text, spans, vectors, stems, group)
 
 
 def _ids(rows: Sequence[Sequence[Any]]) -> Ids:

@@ -10,10 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from rag.index.codec import EmbeddedText, pack_numbers, pack_stems, pack_vectors, term_counts, text_hash
+from rag.index.codec import (
+    EmbeddedText,
+    key_of,
+    pack_blocks,
+    pack_numbers,
+    pack_stems,
+    pack_vectors,
+    term_counts,
+    text_hash,
+)
 from rag.index.disk.integrity import repair
 from rag.index.disk.schema import CHUNK_TEXTS
 from rag.index.disk.snapshot import Snapshot
+from rag.text.chunking import embedded_text
 from rag.text.near_duplicates import NEAR, Hashes, bands, min_hashes, shingles
 from rag.types import Chunk, Document
 
@@ -51,7 +61,7 @@ class StoreWriter:
                 "INSERT OR REPLACE INTO texts VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     (
-                        text_hash(embedded.text),
+                        text_hash(embedded.text, embedded.sentences),
                         pack_vectors(embedded.sentence_vectors),
                         pack_stems(embedded.text, embedded.sentences),
                         pack_numbers(embedded.sentences),
@@ -159,6 +169,7 @@ class StoreWriter:
             "characters": len(document.text),
             "hashes": hashes.tobytes(),
             "pages": pack_numbers(document.pages),
+            "blocks": pack_blocks(document.blocks),
             "text": document.text,
         }
         marks = ", ".join("?" * len(row))
@@ -168,14 +179,14 @@ class StoreWriter:
         story = self._story(hashes, keys) or number
         self._connection.execute("UPDATE documents SET story = ? WHERE id = ?", (story, number))
         self._connection.executemany("INSERT INTO bands VALUES (?, ?)", [(key, number) for key in {*keys}])
-        self._terms.update(term_counts(chunk.text for chunk in pieces))
+        self._terms.update(term_counts(map(embedded_text, pieces)))
         for chunk in pieces:
             inserted = self._connection.execute(
                 'INSERT INTO chunks (document, "start", "end", text_hash) VALUES (?, ?, ?, ?)',
-                (number, chunk.start, chunk.end, text_hash(chunk.text)),
+                (number, chunk.start, chunk.end, key_of(chunk)),
             )
             self._connection.execute(
-                "INSERT INTO keywords (rowid, text) VALUES (?, ?)", (inserted.lastrowid, chunk.text)
+                "INSERT INTO keywords (rowid, text) VALUES (?, ?)", (inserted.lastrowid, embedded_text(chunk))
             )
 
     def _story(self, hashes: Hashes, keys: Sequence[int]) -> int | None:

@@ -12,9 +12,9 @@ from rag.index.base import REBUILD, About, ScoredIds, StoredChunk, StoredDocumen
 from rag.index.codec import Vectors
 from rag.index.milvus.client import ANSWER_S, MOST, SEARCH, all_rows, connected, count, query, translated
 from rag.index.milvus.collections import collection_of, documents_of, load, meta_of, whole_documents
-from rag.index.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, key, stored_chunk
+from rag.index.milvus.rows import CHUNK_FIELDS, PART_CHARS, about_of, blocks_of, chunk_of, key
 from rag.text.analyzer import stem
-from rag.types import Chunk, EmbedderIdentity, Scope
+from rag.types import Block, Chunk, EmbedderIdentity, Scope
 from rag.uris import MilvusAddress
 
 _PARTS = 200
@@ -164,7 +164,7 @@ class MilvusState:
 
     def chunks(self, ids: Sequence[int]) -> tuple[StoredChunk, ...]:
         """See `State.chunks`."""
-        return tuple(map(stored_chunk, self._rows_of(ids)))
+        return tuple(map(chunk_of, self._rows_of(ids)))
 
     def cosines(self, vector: Vectors, ids: Sequence[int]) -> list[float]:
         """See `State.cosines`."""
@@ -188,13 +188,14 @@ class MilvusState:
         chunks: dict[int, list[Chunk]] = {document: [] for document in documents}
         fields = ["document", "start", "end", "text"]
         for row in all_rows(self._client, self._chunks, f"document in {[*documents]}", fields):
-            chunks[row["document"]].append(Chunk(row["start"], row["end"], row["text"]))
+            start, end = row["start"], row["end"]
+            chunks[row["document"]].append(Chunk(start, end, row["text"][start - end :]))
         for of_document in chunks.values():
             of_document.sort(key=lambda chunk: chunk.start)
         return chunks
 
     def _stored(self, condition: str) -> tuple[StoredChunk, ...]:
-        chunks = map(stored_chunk, self._query(self._chunks, condition, CHUNK_FIELDS))
+        chunks = map(chunk_of, self._query(self._chunks, condition, CHUNK_FIELDS))
         return tuple(sorted(chunks, key=lambda chunk: chunk.start))
 
     def around(self, chunks: Sequence[StoredChunk], max_chars: int) -> list[tuple[StoredChunk, ...]]:
@@ -204,7 +205,7 @@ class MilvusState:
             return []
         parts = {(document, 0) for document, _, _ in spans}
         parts |= {(document, max(at, 0) // PART_CHARS) for document, *ends in spans for at in ends}
-        fields = ["id", "sha256", "title", "date", "pages", "characters", "text"]
+        fields = ["id", "sha256", "title", "date", "pages", "characters", "blocks", "text"]
         ids = [key(*part) for part in sorted(parts)]
         self._part_rows |= {row["id"]: row for row in self._query(self._documents, f"id in {ids}", fields)}
         near = self._stored(" or ".join(f"({_between(*span)})" for span in spans))
@@ -244,6 +245,12 @@ class MilvusState:
             parts = range(part, min(part + _PARTS, last + 1))
             texts.extend(row["text"] for row in self._parts(document, parts, ["text"]))
         return "".join(texts)[start - first * PART_CHARS : end - first * PART_CHARS]
+
+    def blocks(self, document: int, start: int, end: int) -> tuple[Block, ...]:
+        """See `State.blocks`."""
+        parts = range(start // PART_CHARS, max(end - 1, 0) // PART_CHARS + 1)
+        rows = self._parts(document, parts, ["blocks"])
+        return tuple(dict.fromkeys(block for row in rows for block in blocks_of(row, start, end)))
 
     def near_duplicates(self, document: int, scope: Scope | None) -> dict[str, str]:
         """See `State.near_duplicates`: none, since they aren't known here."""

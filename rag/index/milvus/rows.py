@@ -11,17 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from rag.index.base import About, EmbeddedDocument, StoredChunk
+from rag.index.base import About, EmbeddedDocument, StoredChunk, stored_chunk
 from rag.index.codec import (
     EmbeddedText,
     Vectors,
+    key_of,
+    pack_blocks,
     pack_numbers,
     pack_stems,
     pack_vectors,
+    text_hash,
+    unpack_blocks,
     unpack_numbers,
     unpack_spans,
-    unpack_stems,
 )
+from rag.types import Block
 
 PART_CHARS = 16_000
 """Of four bytes each at most."""
@@ -41,7 +45,7 @@ CHUNK_KINDS |= {"sentence_vectors": "text", "stems": "text"}
 """The kinds of a chunk's fields (see `rag.index.milvus.client.create`)."""
 
 PART_KINDS = _OF_DOCUMENT | {"part": "number", "chunks": "number", "characters": "number", "sha256": "text"}
-PART_KINDS |= {"title": "text", "pages": "text", "text": "text", "whole": "flag"}
+PART_KINDS |= {"title": "text", "pages": "text", "blocks": "text", "text": "text", "whole": "flag"}
 """The kinds of the fields of a part of a document."""
 
 CHUNK_FIELDS = ["id", "vector", *CHUNK_KINDS]
@@ -65,19 +69,24 @@ def document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
     document = embedded.document
     of_all = _of_document(embedded) | {"sha256": document.sha256}
     pages = _base64(pack_numbers(document.pages))
+    blocks = pack_blocks(document.blocks)
     about = {
         "characters": len(document.text),
         "chunks": len(embedded.pieces),
         "title": (document.title or "").encode()[:_FIELD_BYTES].decode(errors="ignore"),
-        # A document of more pages than a field can hold goes without their numbers.
-        "pages": pages if len(pages) <= _FIELD_BYTES else "",
+        "pages": _fitting(pages),
         "whole": True,
     }
     number = of_all["document"]
     rows = [
         _EMPTY_PART
         | of_all
-        | {"id": key(number, part), "part": part, "text": document.text[first : first + PART_CHARS]}
+        | {
+            "id": key(number, part),
+            "part": part,
+            "text": document.text[first : first + PART_CHARS],
+            "blocks": _fitting(_base64(pack_blocks(unpack_blocks(blocks, first, first + PART_CHARS)))),
+        }
         for part, first in enumerate(range(0, max(len(document.text), 1), PART_CHARS))
     ]
     return [rows[0] | about, *rows[1:]]
@@ -86,17 +95,17 @@ def document_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
 def chunk_rows(embedded: EmbeddedDocument) -> list[dict[str, Any]]:
     """The chunks of a document."""
     of_all = _of_document(embedded)
-    texts = {text.text: text for text in embedded.texts}
+    texts = {text_hash(text.text, text.sentences): text for text in embedded.texts}
     rows = []
     for chunk in embedded.pieces:
-        text = texts[chunk.text]
+        text = texts[key_of(chunk)]
         rows.append(
             of_all
             | {
                 "id": key(of_all["document"], chunk.start, chunk.end),
                 "start": chunk.start,
                 "end": chunk.end,
-                "text": chunk.text,
+                "text": text.text,
                 "vector": text.vector.astype(np.float32).tolist(),
                 "spans": _base64(pack_numbers(text.sentences)),
                 "sentence_vectors": _packed_vectors(text.sentence_vectors),
@@ -114,6 +123,11 @@ def _of_document(embedded: EmbeddedDocument) -> dict[str, Any]:
         "source": document.source,
         "date": document.date or "",
     }
+
+
+def _fitting(packed: str) -> str:
+    """The text; "" for more than a field can hold, so a document of too many pages goes without numbers."""
+    return packed if len(packed) <= _FIELD_BYTES else ""
 
 
 def _base64(packed: bytes) -> str:
@@ -143,24 +157,28 @@ def key(*of: object) -> int:
     return int.from_bytes(digest) >> 1 or 1
 
 
-def stored_chunk(row: Mapping[str, Any]) -> StoredChunk:
+def chunk_of(row: Mapping[str, Any]) -> StoredChunk:
     """The chunk in a row, which has its vector too."""
     vector = np.array([row["vector"]], dtype=np.float32)
-    spans = unpack_spans(base64.b64decode(row["spans"]))
+    spans = base64.b64decode(row["spans"])
     packed = base64.b64decode(row["sentence_vectors"])
-    left_out = len(spans) - len(packed) // vector.shape[1]  # see `_packed_vectors`
-    return StoredChunk(
-        id=row["id"],
-        document=row["document"],
-        source=row["source"],
-        start=row["start"],
-        end=row["end"],
-        text=row["text"],
-        sentences=tuple((row["start"] + first, row["start"] + last) for first, last in spans),
-        sentence_vectors=packed + left_out * pack_vectors(vector),
-        stems=unpack_stems(row["stems"]),
-        group=row["document"],
+    left_out = len(spans) // 8 - len(packed) // vector.shape[1]  # see `_packed_vectors`
+    return stored_chunk(
+        row["id"],
+        row["document"],
+        row["source"],
+        (row["start"], row["end"]),
+        row["text"],
+        spans,
+        packed + left_out * pack_vectors(vector),
+        row["stems"],
+        row["document"],
     )
+
+
+def blocks_of(row: Mapping[str, Any], start: int, end: int) -> tuple[Block, ...]:
+    """The blocks of a part with a character from `start` to `end`, after the headings above them."""
+    return unpack_blocks(base64.b64decode(row["blocks"]), start, end) if row["blocks"] else ()
 
 
 def about_of(row: Mapping[str, Any]) -> About:

@@ -81,8 +81,8 @@ class MilvusWriter:
         fields = ["text", "spans", "sentence_vectors", "vector"]
         with translated(self._address):
             rows = all_rows(self._client, self.chunks, f"name in {[*map(key, sources)]}", fields)
-        texts = {text_hash(row["text"]): embedded_text(row) for row in rows}
-        return {hashed: text for hashed, text in texts.items() if text is not None}
+        texts = [text for row in rows if (text := embedded_text(row)) is not None]
+        return {text_hash(text.text, text.sentences): text for text in texts}
 
     def keep(self, texts: Sequence[EmbeddedText]) -> bool:
         """See `IndexWriter.keep`: rows of chunks need their document."""

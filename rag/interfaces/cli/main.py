@@ -20,7 +20,7 @@ import rag
 from rag.errors import IndexFileError, RagError, shown
 from rag.interfaces.cli.arguments import given, parsed
 from rag.interfaces.cli.console import as_json, diagnosis, numbered, summary
-from rag.interfaces.rendering import one_line, plain, terminal
+from rag.interfaces.rendering import not_read, one_line, plain, terminal
 from rag.retrieval.filters import scope
 from rag.settings import Serving, Settings, resolve
 from rag.types import Answer, Event, Failure, Waiting
@@ -91,6 +91,8 @@ def _build_once(
     if known is None or report.added or report.changed or report.removed or report.failed != tuple(known):
         for failure in report.failed:
             print(f"rag: skipped {one_line(failure.source)}: it {plain(failure.reason)}", file=sys.stderr)
+        if kinds := not_read(report.passed_over):
+            print(f"rag: {plain(kinds)}", file=sys.stderr)
         print(as_json(asdict(report)) if arguments.json else summary(report), flush=True)
     return report.failed
 

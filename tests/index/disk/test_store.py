@@ -26,13 +26,16 @@ def embedded(text: str, vector: list[float]) -> EmbeddedText:
     return EmbeddedText(text, found, ((0, len(text)),), found[np.newaxis])
 
 
+def piece(text: str, start: int = 0) -> Chunk:
+    """A chunk that is one sentence."""
+    end = start + len(text)
+    return Chunk(start, end, text, ((start, end),))
+
+
 def write(folder, texts: dict[str, str], removed=()) -> None:
     """Documents of one chunk each, whose vector is (length, 1)."""
     with store.writing(folder, IDENTITY, rebuild=False) as writer:
-        added = [
-            (document(source, text), [Chunk(0, len(text), text)] if text else [])
-            for source, text in texts.items()
-        ]
+        added = [(document(source, text), [piece(text)] if text else []) for source, text in texts.items()]
         for text in texts.values():
             writer.keep([embedded(text, [len(text), 1])])
         with writer.swap(removed, added):
@@ -99,11 +102,11 @@ def test_chunks_come_in_the_order_in_which_they_are_named(tmp_path):
 
 
 def test_sentences_come_with_their_places_in_the_document_and_their_vectors(tmp_path):
-    text, piece = "Salt. War began. War ended.", "War began. War ended."
+    text, part = "Salt. War began. War ended.", "War began. War ended."
     vectors = np.array([[0.6, 0.8], [-0.28, 0.96]], dtype=np.float32)
     with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
-        writer.keep([EmbeddedText(piece, vectors[0], ((0, 10), (11, 21)), vectors)])
-        with writer.swap([], [(document("a.txt", text), [Chunk(6, 27, piece)])]):
+        writer.keep([EmbeddedText(part, vectors[0], ((0, 10), (11, 21)), vectors)])
+        with writer.swap([], [(document("a.txt", text), [Chunk(6, 27, part, ((6, 16), (17, 27)))])]):
             pass
 
     with store.reading(tmp_path) as snapshot:
@@ -116,9 +119,9 @@ def test_sentences_come_with_their_places_in_the_document_and_their_vectors(tmp_
 
 def test_chunks_between_are_those_with_a_character_there(tmp_path):
     text = "War. Peace. Salt."
-    pieces = [Chunk(0, 4, "War."), Chunk(5, 11, "Peace."), Chunk(12, 17, "Salt.")]
+    pieces = [piece("War."), piece("Peace.", 5), piece("Salt.", 12)]
     with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
-        writer.keep([embedded(piece.text, [1, 0]) for piece in pieces])
+        writer.keep([embedded(one.text, [1, 0]) for one in pieces])
         with writer.swap([], [(document("a.txt", text), pieces), (document("b.txt", text), pieces)]):
             pass
 
@@ -137,8 +140,8 @@ def test_chunks_between_are_those_with_a_character_there(tmp_path):
 def test_offsets_are_characters_whatever_the_text(tmp_path):
     text = "🌊🌊 é\r\ncafé 和平"
     with store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
-        pieces = [Chunk(0, 4, text[0:4]), Chunk(6, 13, text[6:13])]
-        writer.keep([embedded(piece.text, [1, 1]) for piece in pieces])
+        pieces = [piece(text[0:4]), piece(text[6:13], 6)]
+        writer.keep([embedded(one.text, [1, 1]) for one in pieces])
         with writer.swap([], [(document("a.txt", text), pieces)]):
             pass
 
@@ -208,7 +211,7 @@ def test_each_state_has_its_own_generation(tmp_path):
 
 
 def test_a_vector_is_kept_for_good_before_the_swap(tmp_path):
-    key = text_hash("war")
+    key = text_hash("war", ((0, 3),))
     write(tmp_path, {})
     with contextlib.suppress(ZeroDivisionError), store.writing(tmp_path, IDENTITY, rebuild=False) as writer:
         assert writer.lacks(key)
@@ -272,8 +275,8 @@ def test_what_a_chunk_is_weighed_by_is_that_of_the_chunk(tmp_path):
 @pytest.mark.parametrize(
     ("sql", "what"),
     [
-        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 5."),
-        ("UPDATE meta SET value = '6' WHERE key = 'schema'", "has schema 6; this version reads schema 5."),
+        ("UPDATE meta SET value = '0' WHERE key = 'schema'", "has schema 0; this version reads schema 6."),
+        ("UPDATE meta SET value = '7' WHERE key = 'schema'", "has schema 7; this version reads schema 6."),
         ("DELETE FROM meta WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '{}' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),
         ("UPDATE meta SET value = '[]' WHERE key = 'embedder'", "is damaged (its embedder's name is lost)."),

@@ -112,10 +112,17 @@ def test_a_record_is_json_with_the_place_and_quote_of_each_citation():
         "quote": "The river froze in May.",
         "page": None,
         "copies": [],
+        "context": "",
     }
     assert kept["turns"][0]["answer"]["passages"][0]["text"] == PASSAGE.text
     assert kept["turns"][0]["rating"] == "up"
     assert kept["turns"][1] == {"question": "And why?", "answer": None, "note": "Stopped.", "rating": None}
+
+
+def test_a_record_from_before_quotes_had_a_context_is_read():
+    kept = json.loads(record(held(Turn(ANSWER.question, ANSWER))))
+    del kept["turns"][0]["answer"]["citations"][0]["context"]
+    assert read_record(json.dumps(kept)) == held(Turn(ANSWER.question, ANSWER))
 
 
 def test_the_examples_of_damage_are_damaged_by_what_they_change_alone():
