@@ -213,7 +213,7 @@ class Retriever:
             within = [s for s in around if start <= s.span[0] and s.span[1] <= end]
             structure = Structure(state, document, start, end, named=_named(source, about))
             inside.append(
-                PassageContent(within, [structure.role(one.span[0]) for one in within], about, copies)
+                PassageContent(within, [structure.role(*one.span) for one in within], about, copies)
             )
         return Retrieval(passages, functools.partial(candidate_sentences, judge, passages, inside))
 

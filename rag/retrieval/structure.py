@@ -49,15 +49,17 @@ class Structure:
         self._passage = start, end
         self._first = max(start - MAX_LIST_CHARS, 0)
         self._text = state.text(document, self._first, end + MAX_LIST_CHARS)
-        self._blocks = state.blocks(document, self._first, end + MAX_LIST_CHARS)
+        # A store may have no blocks of a part that has too many.
+        plain = (Block("paragraph", self._first, self._first + len(self._text)),)
+        self._blocks = state.blocks(document, self._first, end + MAX_LIST_CHARS) or plain
         self._starts = [block.start for block in self._blocks]
         rows = [block for block in self._blocks if block.kind == "row"]
         self._headers = {span for row in rows for span in row.header if span[0] < span[1]}
         self._paths = _paths(self._blocks)
         self._lists = _lists(self._blocks, self.text)
 
-    def role(self, start: int) -> Role:
-        """What the sentence is that begins at this offset."""
+    def role(self, start: int, end: int) -> Role:
+        """What the sentence is that has these offsets."""
         number = max(bisect.bisect_right(self._starts, start) - 1, 0)
         block = self._blocks[number]
         titles = [self._line(heading.start, heading.end) for heading in self._paths[number]]
@@ -66,7 +68,7 @@ class Structure:
             named = self._line(caption.start, caption.end).removesuffix(":")
             led = ": ".join(filter(None, [named, led]))
         headings = " › ".join(titles)
-        whole = self._quoted_with(number)
+        whole = self._quoted_with(number, start, end)
         return Role(
             quotable=block.kind not in (*_TITLES, "furniture") and not self._is_header(block),
             metadata=block.kind == "metadata",
@@ -96,13 +98,19 @@ class Structure:
         short = above.kind in ("paragraph", "caption") and above.end - above.start <= MAX_CAPTION_CHARS
         return above if short else None
 
-    def _quoted_with(self, number: int) -> tuple[int, int] | None:
-        """The list that the block of this number is in, as far as it is inside the passage, as quotes are."""
-        if number not in self._lists:
+    def _quoted_with(self, number: int, start: int, end: int) -> tuple[int, int] | None:
+        """The list that a sentence of the block of this number is in, as far as it is inside the passage.
+
+        Of what leads to a list the last sentence alone does.
+        """
+        block = self._blocks[number]
+        leads = block.kind not in ("item", "code")
+        if number not in self._lists or (leads and self.text(end, block.end).strip("*_ ")):
             return None
-        block, (start, end) = self._blocks[number], self._lists[number]
-        start, end = max(start, self._passage[0]), min(end, self._passage[1])
-        return (start, end) if start < block.start or block.end < end else None
+        first, last = self._lists[number]
+        first = max(start if leads else first, self._passage[0])
+        last = min(last, self._passage[1])
+        return (first, last) if first < block.start or block.end < last else None
 
     def _is_header(self, block: Block) -> bool:
         """Whether the block is the row above a table's columns."""

@@ -75,7 +75,8 @@ class OneDocument:
 def role(words: str, text: str = HUT, *, passage: tuple[int, int] | None = None) -> Role:
     """The role of a sentence, in a passage that is the whole text unless another is given."""
     structure = Structure(OneDocument(text), 1, *(passage or (0, len(text))), named="huts 2020")
-    return structure.role(text.index(words))
+    start = text.index(words)
+    return structure.role(start, start + len(words))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,19 @@ def test_a_list_and_a_code_are_quoted_with_what_leads_to_them(words, whole):
         assert HUT[found.start : found.end] == found.text
 
 
+def test_of_what_leads_to_a_list_the_last_sentence_alone_is_quoted_with_it():
+    text = "The hut is cold. Bring:\n\n- a stove\n- rope\n"
+    assert role("The hut is cold.", text).whole is None
+    assert role("Bring:", text).whole.text == "Bring:\n\n- a stove\n- rope"
+    assert role("rope", text).whole.text == text.strip()
+
+
+def test_without_blocks_all_is_one_paragraph():
+    structure = Structure(OneDocument(HUT, [Block("heading", 10_000, 10_001, 1)]), 1, 0, 40, named="")
+    found = structure.role(4, 8)
+    assert (found.block.kind, found.quotable, found.whole) == ("paragraph", True, None)
+
+
 def test_items_that_nothing_leads_to_are_quoted_alone():
     assert [role(words, "- One.\n- Two.\n").whole for words in ("One.", "Two.")] == [None, None]
 
@@ -167,7 +181,8 @@ def test_a_cell_without_a_header_makes_no_header_of_the_first_row():
     text = "a | b\nc | d\n"
     rows = [Block("row", 0, 5, 0, ((0, 0), (0, 0))), Block("row", 6, 11, 0, ((0, 0), (0, 0)))]
     structure = Structure(OneDocument(text, rows), 1, 0, 11, named="")
-    assert [(found.quotable, found.led) for found in map(structure.role, (0, 6))] == [(True, "")] * 2
+    found = [structure.role(start, start + 5) for start in (0, 6)]
+    assert [(role.quotable, role.led) for role in found] == [(True, "")] * 2
 
 
 def test_the_passage_may_be_any_part_of_the_document():
@@ -175,5 +190,5 @@ def test_the_passage_may_be_any_part_of_the_document():
         structure = Structure(OneDocument(HUT), 1, start, start + 40, named="")
         for offset in range(start, min(start + 40, len(HUT))):
             assert structure.text(start, offset) == HUT[start:offset]
-            block = structure.role(offset).block
+            block = structure.role(offset, offset + 1).block
             assert not HUT[max(block.end, start) : offset].strip() or block.start <= offset < block.end
