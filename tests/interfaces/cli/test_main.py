@@ -16,7 +16,7 @@ from tests.support import PATIENCE_S
 
 PASSAGE = {"source", "start", "end", "text", "score", "dense", "keyword"}
 PASSAGE |= {"title", "date", "page", "copies"}
-CITATION = {"label", "source", "start", "end", "quote", "page", "copies"}
+CITATION = {"label", "source", "start", "end", "quote", "page", "copies", "context"}
 ANSWER = ["question", "text", "short", "citations", "passages", "abstained", "model", "timings"]
 ANSWER += ["confidence", "taken_as", "left_out", "dropped", "evidence", "prompt_tokens", "guarantee"]
 
@@ -164,6 +164,7 @@ def test_build_json(place, run, tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "a.txt").write_text("War.", "utf-8")
     (tmp_path / "d" / "b.txt").write_bytes(b"\0")
+    (tmp_path / "d" / "c.csv").write_text("War", "utf-8")
     status, out, err = run("build", "--documents=d", "--index=i", "--json")
     report = json.loads(out)
     assert status == 0
@@ -174,8 +175,12 @@ def test_build_json(place, run, tmp_path):
         "unchanged": [],
         "failed": [{"source": "b.txt", "reason": "is binary, not text"}],
         "seconds": 0,
+        "passed_over": [[".csv", 1]],
     }
-    assert err == "rag: skipped b.txt: it is binary, not text\n"
+    assert err == (
+        "rag: skipped b.txt: it is binary, not text\n"
+        "rag: Not read: 1 .csv. rag reads .txt .md .html .htm .pdf .docx .eml.\n"
+    )
 
 
 @pytest.mark.parametrize(
