@@ -11,6 +11,7 @@ from rag.types import Block, Chunk
 MAX_LIST_CHARS = 600
 """A longer list isn't quoted whole: what leads to it is quoted with the items that fit, the others alone."""
 
+MAX_STEP_CHARS = 150
 MAX_CAPTION_CHARS = 150
 
 _TITLES = ("heading", "question")
@@ -108,8 +109,17 @@ class Structure:
         if number not in self._lists or (leads and self.text(end, block.end).strip("*_ ")):
             return None
         first, last = self._lists[number]
-        first = max(start if leads else first, self._passage[0])
-        last = min(last, self._passage[1])
+        begin, stop = self._passage
+        # A passage may begin after the mark of its first item.
+        inside = [
+            one
+            for one in self._blocks[bisect.bisect_left(self._starts, first) :]
+            if one.end <= min(last, stop)
+            and (begin <= one.start or BULLET.fullmatch(self.text(one.start, begin)))
+        ]
+        if block not in inside:
+            return None
+        first, last = start if leads else max(inside[0].start, begin), inside[-1].end
         return (first, last) if first < block.start or block.end < last else None
 
     def _is_header(self, block: Block) -> bool:
@@ -131,6 +141,12 @@ def _paths(blocks: Sequence[Block]) -> list[tuple[Block, ...]]:
     return paths
 
 
+def _is_step(block: Block, text: Callable[[int, int], str]) -> bool:
+    """Whether the block is a numbered item, and no chapter."""
+    short = block.end - block.start <= MAX_STEP_CHARS
+    return short and block.kind == "item" and ordered(text(block.start, block.end))
+
+
 def _lists(blocks: Sequence[Block], text: Callable[[int, int], str]) -> dict[int, tuple[int, int]]:
     """The span of what each block is quoted with, by its number: its list with what leads to it."""
     found: dict[int, tuple[int, int]] = {}
@@ -142,7 +158,7 @@ def _lists(blocks: Sequence[Block], text: Callable[[int, int], str]) -> dict[int
         leads = following is not None and (block.start, block.end) in following.header
         if leads and following is not None and following.kind in ("item", "code"):
             stop += 1
-        elif not (block.kind == "item" and ordered(text(block.start, block.end))):
+        elif not _is_step(block, text):
             number = stop
             continue
         while stop < len(blocks) and blocks[stop].kind == "item" and blocks[stop - 1].kind == "item":

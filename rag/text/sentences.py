@@ -17,6 +17,7 @@ _WHOLE = ("heading", "question", "row", "field", "metadata")
 """The blocks that are one sentence each."""
 
 _REFERRING = re.compile(r"(?:He|She|It|They|His|Hers?|Its|Their|This|These|That|Those|Such)\b")
+_EMPHASIS = re.compile(r"(?<=\S)[*_]{1,3}(?=\s|$)")
 _BREAK = re.compile(r"(?<=[;:,])\s+|(?<=[；：，、])|\s+")
 
 
@@ -37,6 +38,8 @@ def sentences_of(text: str, block: Block, *, max_chars: int = MAX_CHARS) -> tupl
     if block.kind == "furniture":
         return ()
     start, end = block.start, block.end
+    if block.kind == "row":
+        end = start + len(text[start:end].rstrip("| \t"))
     if block.kind != "code" and (mark := BULLET.match(text, start, end)) is not None:
         start = mark.end()
     whole = [(start, end)]
@@ -69,10 +72,13 @@ def _sentences_of_segment(text: str, start: int, end: int) -> Iterator[tuple[int
     begin = cursor = start
     for piece in sentencex.segment("en", text[start:end]):
         cursor += len(piece)
+        # The marks that end an emphasis belong to the sentence before them.
+        closing = _EMPHASIS.match(text, cursor, end)
+        stop = cursor if closing is None else closing.end()
         # "1." or "(a)" alone belongs to the sentence that follows.
-        if sum(character.isalnum() for character in text[begin:cursor]) > 2 or cursor == end:
-            yield begin, cursor
-            begin = cursor
+        if sum(character.isalnum() for character in text[begin:stop]) > 2 or stop == end:
+            yield begin, stop
+            begin = stop
     if begin < end:
         yield begin, end
 

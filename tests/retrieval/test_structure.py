@@ -165,6 +165,17 @@ def test_what_is_quoted_of_a_list_is_inside_its_passage():
     assert role("a stove", passage=(start, start + 7)).whole is None
 
 
+def test_numbered_chapters_are_no_steps():
+    text = f"1. Salt. {'It is dear. ' * 20}\n2. Bread. {'It is cheap. ' * 20}\n"
+    assert [role(words, text).whole for words in ("Salt.", "Bread.")] == [None, None]
+
+
+def test_a_list_is_not_cut_inside_an_item():
+    end = HUT.index("fuel")
+    assert role("a stove", passage=(0, end)).whole.text == "Bring to the hut:\n\n- a stove"
+    assert role("with", passage=(0, end)).whole is None
+
+
 def test_a_list_whose_first_item_does_not_fit_is_not_quoted_whole():
     text = "Bring:\n\n- " + "salt " * 200
     assert role("Bring:", text).whole is None

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.text.sentences import sentences
+from rag.text.sentences import sentences, sentences_of
+from rag.types import Block
 from tests.support.texts import PIECES
 
 
@@ -79,3 +80,17 @@ def test_a_long_sentence_without_clauses_is_cut_after_a_word():
 
 def test_a_long_word_is_cut_anywhere():
     assert split("x" * 25, 10) == ["x" * 10, "x" * 10, "x" * 5]
+
+
+def test_marks_that_end_an_emphasis_end_its_sentence():
+    text = "1. **The key.** Ann has it. *Always.*"
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "1. **The key.**",
+        "Ann has it.",
+        "*Always.*",
+    ]
+
+
+def test_a_row_has_no_bars_around_it():
+    text = "| Low | 9 |"
+    assert [text[a:b] for a, b in sentences_of(text, Block("row", 0, len(text)))] == ["Low | 9"]
