@@ -123,9 +123,9 @@ TEXTS = {
     "utf-16 without a mark.txt": "War and bread.",
     "latin-1.txt": "Café Zürich, naïve façade",
     "brackets.pdf": "War",
-    "entities.html": "]>\n&e9; War",
+    "entities.html": "]>\n\n&e9; War",
     "remote.html": "War",
-    "cases.HTM": "War\nand\n| bread |",
+    "cases.HTM": "War\n\nand\n\nbread",
     "malformed.eml": 'From: "<((@ÿ\nTo: =?\nDate: 99\n\nSubject\n\nWar',
     "charset.eml": "From: a@b\n\nWar",
 }
