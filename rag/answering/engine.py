@@ -23,7 +23,7 @@ from rag.index.excerpts import Excerpt, Opened, excerpt, opened
 from rag.llm.prompts import Templates
 from rag.llm.worker import Worker
 from rag.models.reader import Reader
-from rag.retrieval.conversation import History
+from rag.retrieval.conversation import History, encodable
 from rag.retrieval.filters import Date, scope
 from rag.retrieval.query import Query, analyse, reworded
 from rag.retrieval.retriever import Retrieval, Retriever
@@ -199,7 +199,7 @@ class Engine:
         """
         stop = stop or threading.Event()
         query = analyse(question, history=history, scope=scope(since, until, sources))
-        draft = _Draft(question, query.question, query)
+        draft = _Draft(question, encodable(question), query)
         if query.continues and self._may_rewrite():
             yield from self._reword(draft, stop)
         retrieval = self._retrieve(draft)

@@ -84,9 +84,9 @@ def in_context(question: str, history: History) -> Context:
     """The question in its conversation; `QuestionError` when the history isn't one."""
     if not isinstance(history, Sequence) or not all(map(_is_pair, history)):
         raise QuestionError("history must be pairs of texts, oldest first: [(question, answer text), ...]")
-    question = _encodable(question)
+    question = encodable(question)
     last = [
-        (_encodable(asked[-MAX_TOPIC_CHARS:]), _encodable(said[:MAX_TOPIC_CHARS]))
+        (encodable(asked[-MAX_TOPIC_CHARS:]), encodable(said[:MAX_TOPIC_CHARS]))
         for asked, said in history[-MAX_TURNS:]
     ]
     earlier = [turn for turn in last if words(turn[0])]
@@ -173,7 +173,7 @@ def _phrase_end(words: Sequence[str], begin: int, said: Sequence[str]) -> int:
     return names[-1] + 1 if names and any(word[0].isupper() for word in said) else stop
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """The text in characters that can be encoded."""
     return text.encode("utf-8", "replace").decode()
 

@@ -64,6 +64,7 @@ def test_new_at_once_leaves_nothing_behind(page):
     ask(page, VISIT)
     tab(page, "Conversations")
     page.get_by_role("button", name="New", exact=True).click()
+    page.locator("#chat .asked").first.wait_for(state="detached")
     page.wait_for_timeout(3000)
 
     assert page.locator("#chat .asked, #chat .answer").count() == 0
