@@ -33,7 +33,7 @@ class Row:
         value: str | None = self._get(name, object, "")
         if value not in choices:
             allowed = ", ".join(json.dumps(choice) for choice in choices)
-            raise EvaluationError(f"{self.place}: {name} is none of {allowed}.")
+            raise EvaluationError(f"{self.place}: {name} must be one of {allowed}.")
         return value
 
     def __contains__(self, name: str) -> bool:

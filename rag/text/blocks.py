@@ -2,10 +2,10 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rag.types import Block
+from rag.types import Block, BlockKind
 
 MARK = re.compile(r"(?:[-*+•◦▪‣·–—]|\(?(?:\d{1,3}|[a-z])[.)])(?=[ \t]+\S)")
 """What stands before an item of a list."""
@@ -27,6 +27,14 @@ _SENTENCE_AFTER_NUMBER = re.compile(r"(?!1\.)\d{1,3}\.[ \t]+[^\W\d_a-z]")
 
 _ENDS = tuple(".!?…:;。！？")
 _CLOSING = "\"'”’»)]"
+
+_OF_LINES: Mapping[str, BlockKind] = {
+    "quotation": "quotation",
+    "question": "question",
+    "answer": "answer",
+    "furniture": "furniture",
+}
+"""Kinds of lines that are blocks of that kind; the others need more than their lines, or are paragraphs."""
 
 _LONGEST_WRAP = 132
 """Longer lines aren't wrapped by hand or by a program: each is a paragraph of its own."""
@@ -237,9 +245,7 @@ def _block(kind: str, run: Sequence[_Line]) -> Block:
         label = _FIELD.match(first.words)
         assert label is not None, "it is one"
         return Block("field", start, end, 0, ((start, start + len(label[1])),))
-    if kind in ("quotation", "question", "answer", "furniture"):
-        return Block(kind, start, end)  # type: ignore[arg-type]
-    return Block("paragraph", start, end)
+    return Block(_OF_LINES.get(kind, "paragraph"), start, end)
 
 
 def _heading(line: _Line) -> int:

@@ -69,7 +69,7 @@ def test_ratings_are_questions_of_which_the_last_counts(tmp_path, documents, row
             b'{"question": "a", "answer": ["b"]}',
             "line 1 has answer; it may have question, answers, sources, rating, text.",
         ),
-        (b'{"question": "a", "rating": "maybe"}', 'line 1: rating is none of "up", "down", null.'),
+        (b'{"question": "a", "rating": "maybe"}', 'line 1: rating must be one of "up", "down", null.'),
         (b'{"question": "a", "rating": "up"}', "line 1 lacks text."),
         (b'{"question": " "}', "line 1: question has 0 characters; write 1 to 4,000."),
         (
