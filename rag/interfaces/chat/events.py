@@ -29,7 +29,7 @@ def connect(blocks: gr.Blocks, page: Page, on: Handlers) -> None:
 
 
 def _asking(page: Page, on: Handlers) -> list[Dependency]:
-    """Questions are asked, stopped and edited; gives the events during which answers grow."""
+    """Questions are asked, stopped and edited; gives the events that end when a conversation is left."""
     chat, session, marked = page.chat, page.session, page.marked
     shown = [chat.conversation, session]
     asked = gr.on(
@@ -64,7 +64,8 @@ def _asking(page: Page, on: Handlers) -> list[Dependency]:
         js="() => rag.focus()"
     )
     chat.cancel_edit.click(on.cancel_edit, [session], edited, **_DIRECT)
-    return replying
+    # Who leaves a conversation at once leaves a question behind that isn't shown yet.
+    return [asked, again, *replying]
 
 
 def _answers(page: Page, on: Handlers) -> None:
